@@ -1,0 +1,1 @@
+//! Every setting once: options as typed become the configuration as used.

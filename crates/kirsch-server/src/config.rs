@@ -1,0 +1,179 @@
+//! The configuration as used: validated values with their defaults and the reasons for them.
+//!
+//! This file owns the meaning, the unit and the default of everything that can be set.
+//! It does not know flags, environment variables or files: `kirsch-config` makes a `Config` of those.
+//! Read next: `server.rs`, which takes a `Config` and serves.
+
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// Everything a [`Server`](crate::Server) can be told, with a default for each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where to listen; at least one. Default: 127.0.0.1:8000, reachable from this machine only.
+    pub binds: Vec<Bind>,
+    /// Permission bits of the unix sockets among `binds`. Default 0o666: who may connect is decided by the folder.
+    pub unix_socket_mode: u32,
+    /// Length of the kernel's queue of connections not yet accepted. Default 1024.
+    pub backlog: u32,
+    /// Threads that run applications. Default 10, as cheroot's: enough for applications that wait for a database.
+    pub threads: usize,
+    /// Requests served on one connection before it is closed; `None` for no bound, the default.
+    pub keepalive_requests: Option<u64>,
+    /// Whether applications read request bodies while they arrive, instead of after they were buffered. Default no.
+    pub stream_request_body: bool,
+    /// Sizes and counts that bound what one peer, and all together, may use.
+    pub limits: Limits,
+    /// Durations after which waiting ends.
+    pub timeouts: Timeouts,
+    /// Folder of the unlinked files that hold large bodies; `None` takes the system's temporary folder.
+    pub spool_dir: Option<PathBuf>,
+    /// The access log; off by default, because it costs a write per request.
+    pub access_log: Option<AccessLog>,
+    /// Whether responses carry the request's id as `X-Request-ID`. Default yes: a user can quote it, and the log finds it.
+    pub request_id: bool,
+    /// Value of the `Server` field of responses; `None` leaves it out. Default `kirsch`.
+    pub server_name: Option<String>,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// A TCP address; port 0 takes a free one. `[::]` listens dual stack.
+    Tcp(SocketAddr),
+    /// A unix socket at a path. A stale socket there is replaced, any other file never touched.
+    Unix(PathBuf),
+    /// A name in Linux's abstract namespace of unix sockets, without the leading NUL.
+    Abstract(Vec<u8>),
+    /// A listening socket inherited as this descriptor.
+    Descriptor(RawFd),
+}
+
+/// Sizes and counts. Precedents stand beside each default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's head; beyond: 431. Default 32 KiB (tomcat 8 KiB, IIS and h11 16 KiB, node 16 KiB).
+    pub head_bytes: u32,
+    /// Fields of a request's head; beyond: 431. Default 100 (Apache, gunicorn, hyper).
+    pub head_fields: u32,
+    /// Bytes of a request target; beyond: 414. Default 16 KiB (gunicorn's line 4 KiB, Apache's 8 KiB, hyper 64 KiB).
+    pub target_bytes: u32,
+    /// Bytes of a request body; beyond: 413. Default 1 GiB, as waitress.
+    pub body_bytes: u64,
+    /// Bytes of a request body kept in memory; what is longer goes to a spool file. Default 256 KiB.
+    pub body_memory_bytes: u64,
+    /// Bytes of a response that may wait for its client before the application has to. Default 16 MiB, as waitress.
+    pub response_buffer_bytes: u64,
+    /// Bytes of a response that wait in memory; what is longer goes to a spool file. Default 256 KiB.
+    pub response_memory_bytes: u64,
+    /// Bytes of all buffers in memory together. Default 256 MiB; beyond, bodies go to files at once.
+    pub buffer_memory_bytes: u64,
+    /// Bytes of all spool files together, and never more than half of the free space. Default 4 GiB; beyond: 503.
+    pub spool_bytes: u64,
+    /// Open connections; beyond, the longest idle one makes room. Default 10,000.
+    pub connections: usize,
+    /// Requests that wait for a thread; beyond: 503. Default 1024.
+    pub queue_jobs: usize,
+}
+
+/// Durations. A timeout runs out only for the peer it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From a request's first byte to the end of its head; then 408. Default 15 s.
+    pub head: Duration,
+    /// Without a byte of a request body that is not complete; then 408. Default 30 s.
+    pub body: Duration,
+    /// Bytes per second below which a request body is given up once `body_grace` is over; 0 for no minimum. Default 500.
+    pub body_min_rate: u64,
+    /// How long a body may be slower than `body_min_rate` at its start. Default 30 s.
+    pub body_grace: Duration,
+    /// Without progress while output waits for the client; then the connection is closed. Default 60 s.
+    pub write: Duration,
+    /// A connection may be idle between two requests. Default 75 s, longer than load balancers keep theirs (60 s).
+    pub keepalive: Duration,
+    /// A request may wait for a thread; then 503 with Retry-After. Default 30 s.
+    pub queue: Duration,
+    /// An application may take for a response's head; then 504. Default: none.
+    pub request: Option<Duration>,
+    /// What has begun may go on after a stop was asked for. Default 25 s, below Kubernetes' 30 s.
+    pub drain: Duration,
+}
+
+/// Where the access log goes and how a line looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// The form of a line.
+    pub format: AccessLogFormat,
+    /// The file it is appended to; `None` for standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// The form of an access log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// Apache's combined log format.
+    Combined,
+    /// One JSON object a line.
+    Json,
+    /// Apache's `%` directives, as typed; parsed and checked by `AccessLogFormat::custom`.
+    Custom(String),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            binds: vec![Bind::Tcp(SocketAddr::from(([127, 0, 0, 1], 8000)))],
+            unix_socket_mode: 0o666,
+            backlog: 1024,
+            threads: 10,
+            keepalive_requests: None,
+            stream_request_body: false,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            spool_dir: None,
+            access_log: None,
+            request_id: true,
+            server_name: Some("kirsch".to_owned()),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            head_bytes: 32 * KIB as u32,
+            head_fields: 100,
+            target_bytes: 16 * KIB as u32,
+            body_bytes: GIB,
+            body_memory_bytes: 256 * KIB,
+            response_buffer_bytes: 16 * MIB,
+            response_memory_bytes: 256 * KIB,
+            buffer_memory_bytes: 256 * MIB,
+            spool_bytes: 4 * GIB,
+            connections: 10_000,
+            queue_jobs: 1024,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            head: Duration::from_secs(15),
+            body: Duration::from_secs(30),
+            body_min_rate: 500,
+            body_grace: Duration::from_secs(30),
+            write: Duration::from_secs(60),
+            keepalive: Duration::from_secs(75),
+            queue: Duration::from_secs(30),
+            request: None,
+            drain: Duration::from_secs(25),
+        }
+    }
+}
