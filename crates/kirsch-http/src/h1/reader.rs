@@ -1,0 +1,328 @@
+//! Reads one request after another from the bytes of a connection: head, body, done, again.
+//!
+//! The caller owns the buffer. It hands in all bytes it has not consumed yet, and consumes what
+//! it is told to. Nothing is copied, and nothing is parsed twice.
+//!
+//! Rules of residence: no I/O, no clock, no log. An error is final; the reader answers every
+//! further question with it, so that nothing behind a bad request can become a request.
+
+use crate::error::{ProtocolError, ProtocolErrorKind};
+use crate::limits::Limits;
+use crate::span::Span;
+
+use super::chunked::{ChunkedDecoder, Decoded};
+use super::fields::{self, Field};
+use super::framing;
+use super::head::{BodyLength, Head, Method};
+use super::scan::{Found, Scan};
+
+/// The reading half of an HTTP/1 connection.
+#[derive(Clone, Debug)]
+pub struct RequestReader {
+    state: State,
+    /// Whether the connection is secured; only then may a target say https.
+    secured: bool,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// Between requests, or in a head.
+    Head(Scan),
+    /// In the body of a request with this method.
+    Body(Body, Method),
+    /// At the end of a request; [`RequestReader::restart`] leads on.
+    Done,
+    /// A rule was broken; there is no way on.
+    Failed(ProtocolError),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Body {
+    /// So many bytes are still to come; never 0.
+    Length {
+        remaining: u64,
+    },
+    Chunked(ChunkedDecoder),
+}
+
+/// What the bytes at hand are to the body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BodyPart {
+    /// `buf[skip..skip + len]` is body; the caller consumes `skip + len` bytes. `len` is never 0.
+    Data {
+        /// Framing in front.
+        skip: usize,
+        /// Bytes of body.
+        len: usize,
+    },
+    /// No body yet: the caller consumes `consume` bytes (all of them) and reads on.
+    NeedMore {
+        /// Framing to consume.
+        consume: usize,
+    },
+    /// The body is complete: the caller consumes `consume` bytes; what follows is the next request.
+    End {
+        /// Framing to consume.
+        consume: usize,
+    },
+}
+
+impl Default for RequestReader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RequestReader {
+    /// A reader for a connection in plain text, before its first request.
+    pub fn new() -> Self {
+        RequestReader {
+            state: State::Head(Scan::default()),
+            secured: false,
+        }
+    }
+
+    /// A reader for a connection over TLS: a target may begin with `https://`.
+    pub fn secured() -> Self {
+        RequestReader {
+            secured: true,
+            ..Self::new()
+        }
+    }
+
+    /// Looks for the next head at the start of `buf`, which holds all unread bytes.
+    ///
+    /// `None` means that more bytes are needed; until then the caller consumes nothing, and the
+    /// next call begins where this one stopped. With a head, `fields` holds its field lines, and
+    /// the caller consumes [`Head::len`] bytes before it asks for the body.
+    ///
+    /// # Errors
+    ///
+    /// The rule that was broken; the same one on every further call.
+    pub fn next_head(
+        &mut self,
+        buf: &[u8],
+        limits: &Limits,
+        fields: &mut Vec<Field>,
+    ) -> Result<Option<Head>, ProtocolError> {
+        let scan = match &mut self.state {
+            State::Head(scan) => scan,
+            State::Failed(error) => return Err(*error),
+            State::Body(..) | State::Done => {
+                debug_assert!(
+                    false,
+                    "next_head() before the request was read and restart() called"
+                );
+                return Ok(None);
+            }
+        };
+        let parsed = match scan.advance(buf, limits, self.secured) {
+            Ok(None) => return Ok(None),
+            Ok(Some(found)) => parse_fields(buf, found, limits, fields),
+            Err(error) => Err(error),
+        };
+        match parsed {
+            Ok(head) => {
+                self.state = after_head(&head, limits);
+                Ok(Some(head))
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Says what `buf`, which begins with the first unconsumed byte behind the head, is to the body.
+    ///
+    /// The answer counts as carried out: the next call begins behind the bytes that were named.
+    ///
+    /// # Errors
+    ///
+    /// The rule that was broken; the same one on every further call.
+    pub fn next_body(&mut self, buf: &[u8]) -> Result<BodyPart, ProtocolError> {
+        let (body, method) = match &mut self.state {
+            State::Body(body, method) => (body, *method),
+            State::Done => return Ok(BodyPart::End { consume: 0 }),
+            State::Failed(error) => return Err(*error),
+            State::Head(_) => {
+                debug_assert!(false, "next_body() before a head");
+                return Ok(BodyPart::NeedMore { consume: 0 });
+            }
+        };
+        match body {
+            Body::Length { remaining } => {
+                let len = usize::try_from(*remaining).map_or(buf.len(), |rest| rest.min(buf.len()));
+                if len == 0 {
+                    return Ok(BodyPart::NeedMore { consume: 0 });
+                }
+                *remaining -= len as u64;
+                if *remaining == 0 {
+                    self.state = State::Done;
+                }
+                Ok(BodyPart::Data { skip: 0, len })
+            }
+            Body::Chunked(decoder) => match decoder.decode(buf) {
+                Ok(Decoded::Data { skip, len }) => Ok(BodyPart::Data { skip, len }),
+                Ok(Decoded::NeedMore) => Ok(BodyPart::NeedMore { consume: buf.len() }),
+                Ok(Decoded::End { consume }) => {
+                    self.state = State::Done;
+                    Ok(BodyPart::End { consume })
+                }
+                Err(kind) => Err(self.fail(ProtocolError::with_method(kind, method))),
+            },
+        }
+    }
+
+    /// Makes ready for the next request on this connection.
+    ///
+    /// A body that was not read to its end must never be taken for a request, so nothing happens
+    /// unless [`RequestReader::is_body_done`].
+    pub fn restart(&mut self) {
+        debug_assert!(self.is_body_done(), "restart() before the request was read");
+        if self.is_body_done() {
+            self.state = State::Head(Scan::default());
+        }
+    }
+
+    /// Whether the request, body included, has been read to its end.
+    pub fn is_body_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// How much body is still to come; `None` when the body is done or has not begun.
+    ///
+    /// The server uses it to decide whether reading the rest is worth keeping the connection.
+    pub fn body_remaining(&self) -> BodyLength {
+        match &self.state {
+            State::Body(Body::Length { remaining }, _) => BodyLength::Known(*remaining),
+            State::Body(Body::Chunked(_), _) => BodyLength::Chunked,
+            State::Head(_) | State::Done | State::Failed(_) => BodyLength::None,
+        }
+    }
+
+    /// Judges the end of the peer's stream, with `buffered` as the bytes not yet consumed.
+    ///
+    /// A peer may close its side between requests, and behind a request whose answer it awaits.
+    ///
+    /// # Errors
+    ///
+    /// If the stream ends within a head or a body.
+    pub fn end_of_stream(&self, buffered: &[u8]) -> Result<(), ProtocolError> {
+        match &self.state {
+            State::Head(_) if Scan::nothing_begun(buffered) => Ok(()),
+            State::Head(scan) => Err(scan.error(ProtocolErrorKind::HeadCutShort)),
+            State::Body(_, method) => Err(ProtocolError::with_method(
+                ProtocolErrorKind::BodyCutShort,
+                *method,
+            )),
+            State::Done => Ok(()),
+            State::Failed(error) => Err(*error),
+        }
+    }
+
+    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
+        self.state = State::Failed(error);
+        error
+    }
+}
+
+fn parse_fields(
+    buf: &[u8],
+    found: Found,
+    limits: &Limits,
+    fields: &mut Vec<Field>,
+) -> Result<Head, ProtocolError> {
+    let line = found.line;
+    let section = Span::new(line.end, found.end);
+    let message = fields::read(buf, section, limits.fields, fields)
+        .and_then(|()| {
+            framing::decide(
+                buf,
+                fields,
+                line.version,
+                line.target.authority,
+                limits.body_bytes,
+            )
+        })
+        .map_err(|kind| ProtocolError::with_method(kind, line.method))?;
+    Ok(Head {
+        len: section.end,
+        method: line.method,
+        method_name: line.method_name,
+        target: line.target.whole,
+        form: line.target.form,
+        path: line.target.path,
+        query: line.target.query,
+        authority: message.authority,
+        version: line.version,
+        body: message.body,
+        keep_alive: message.keep_alive,
+        expect_continue: message.expect_continue,
+    })
+}
+
+fn after_head(head: &Head, limits: &Limits) -> State {
+    match head.body {
+        BodyLength::None | BodyLength::Known(0) => State::Done,
+        BodyLength::Known(remaining) => State::Body(Body::Length { remaining }, head.method),
+        BodyLength::Chunked => State::Body(Body::Chunked(ChunkedDecoder::new(limits)), head.method),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FieldName, TargetForm, Version};
+
+    #[test]
+    fn a_request_with_a_body_is_read_and_the_next_one_follows() {
+        let bytes = b"POST /a?b HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.0\r\n\r\n";
+        let (mut reader, mut fields, limits) =
+            (RequestReader::new(), Vec::new(), Limits::default());
+
+        let head = reader
+            .next_head(bytes, &limits, &mut fields)
+            .expect("it is good")
+            .expect("it is whole");
+        assert_eq!(
+            (head.method, head.version, head.form),
+            (Method::Post, Version::Http11, TargetForm::Origin)
+        );
+        assert_eq!(
+            (head.path.of(bytes), head.query.of(bytes)),
+            (&b"/a"[..], &b"b"[..])
+        );
+        assert_eq!(
+            head.authority.map(|span| span.of(bytes)),
+            Some(&b"a.test"[..])
+        );
+        assert_eq!(
+            (head.body, head.keep_alive, head.expect_continue),
+            (BodyLength::Known(5), true, false)
+        );
+        assert_eq!(
+            fields.iter().map(|field| field.known).collect::<Vec<_>>(),
+            [FieldName::Host, FieldName::ContentLength]
+        );
+
+        let rest = &bytes[head.len as usize..];
+        assert_eq!(
+            reader.next_body(rest),
+            Ok(BodyPart::Data { skip: 0, len: 5 })
+        );
+        assert_eq!(
+            reader.next_body(&rest[5..]),
+            Ok(BodyPart::End { consume: 0 })
+        );
+
+        reader.restart();
+        let rest = &rest[5..];
+        let head = reader
+            .next_head(rest, &limits, &mut fields)
+            .expect("it is good")
+            .expect("it is whole");
+        assert_eq!(
+            (head.len as usize, head.body, head.keep_alive),
+            (rest.len(), BodyLength::None, false)
+        );
+        assert!(fields.is_empty() && head.authority.is_none() && reader.is_body_done());
+    }
+}
