@@ -154,6 +154,11 @@ impl ResponseBody {
         self.keep_alive
     }
 
+    /// Whether only the end of the connection ends the body.
+    pub fn is_until_close(&self) -> bool {
+        self.framing == Framing::UntilClose
+    }
+
     /// Whether blocks become chunks.
     pub fn is_chunked(&self) -> bool {
         self.framing == Framing::Chunked
