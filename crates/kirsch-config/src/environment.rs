@@ -97,7 +97,7 @@ fn known(name: &str) -> Result<&'static OptionSpec, ConfigError> {
     };
     Err(ConfigError::new(
         Origin::Variable(name.to_owned()),
-        "is not known",
+        "is not a known variable",
         hint,
     ))
 }

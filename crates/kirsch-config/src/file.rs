@@ -18,6 +18,8 @@ use crate::value::KeywordValue;
 const OWN_NAME: &str = "kirsch.toml";
 /// The file that is read where that does not exist either, if it has the table.
 const PROJECT_NAME: &str = "pyproject.toml";
+/// The tables that keys stand in; [`OptionSpec::key`] makes the keys.
+const SECTIONS: [&str; 2] = ["limits", "timeouts"];
 
 /// A file that was read.
 pub(crate) struct ConfigFile {
@@ -25,34 +27,35 @@ pub(crate) struct ConfigFile {
     pub(crate) given: Vec<Given>,
 }
 
-/// Reads the file that was named; `origin` says by whom.
-pub(crate) fn read_named(path: &Path, origin: Origin) -> Result<ConfigFile, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|err| {
-        let message = format!("{} cannot be read ({err})", path.display());
+/// Reads the file that was named, from the working directory; `origin` says by whom.
+pub(crate) fn read_named(
+    name: &str,
+    cwd: &Path,
+    origin: Origin,
+) -> Result<ConfigFile, ConfigError> {
+    let path = cwd.join(name);
+    let text = std::fs::read_to_string(&path).map_err(|err| {
+        let hint = "write the path of a TOML file".to_owned();
         ConfigError::new(
             origin,
-            message,
-            Some("write the path of a TOML file".to_owned()),
+            format!("{name:?} cannot be read ({err})"),
+            Some(hint),
         )
     })?;
-    match (Source { path, text: &text }).read()? {
-        Some(given) => Ok(ConfigFile {
-            path: path.to_owned(),
-            given,
-        }),
-        None => {
-            let origin = Origin::File {
-                path: path.to_owned(),
-                line: 0,
-                key: String::new(),
-            };
-            Err(ConfigError::new(
-                origin,
-                "has no table [tool.kirsch]",
-                Some("add the table".to_owned()),
-            ))
-        }
-    }
+    let source = Source {
+        name: Path::new(name),
+        path: &path,
+        text: &text,
+    };
+    let Some(given) = source.read()? else {
+        let hint = "add the table, or name another file".to_owned();
+        return Err(ConfigError::new(
+            source.whole(),
+            "has no table [tool.kirsch]",
+            Some(hint),
+        ));
+    };
+    Ok(ConfigFile { path, given })
 }
 
 /// Looks for a file in the working directory, where none was named.
@@ -65,29 +68,26 @@ pub(crate) fn find(cwd: &Path) -> Result<Option<ConfigFile>, ConfigError> {
             // Another's file: that it cannot be read is not ours to complain about.
             Err(_) if name == PROJECT_NAME => continue,
             Err(err) => {
-                let origin = Origin::File {
-                    path,
-                    line: 0,
-                    key: String::new(),
+                let source = Source {
+                    name: Path::new(name),
+                    path: &path,
+                    text: "",
                 };
-                let hint = Some("make it readable, or name another with --config".to_owned());
-                return Err(ConfigError::new(
-                    origin,
-                    format!("cannot be read ({err})"),
-                    hint,
-                ));
+                let hint = "make it readable, or name another with --config".to_owned();
+                let message = format!("cannot be read ({err})");
+                return Err(ConfigError::new(source.whole(), message, Some(hint)));
             }
         };
         // A project's file without the word is not worth a complaint about its syntax.
         if name == PROJECT_NAME && !text.contains("kirsch") {
             continue;
         }
-        if let Some(given) = (Source {
+        let source = Source {
+            name: Path::new(name),
             path: &path,
             text: &text,
-        })
-        .read()?
-        {
+        };
+        if let Some(given) = source.read()? {
             return Ok(Some(ConfigFile { path, given }));
         }
     }
@@ -96,6 +96,8 @@ pub(crate) fn find(cwd: &Path) -> Result<Option<ConfigFile>, ConfigError> {
 
 /// A file's text, for reading and for counting lines.
 struct Source<'a> {
+    /// As it was typed or looked for: what messages call it.
+    name: &'a Path,
     path: &'a Path,
     text: &'a str,
 }
@@ -154,7 +156,8 @@ impl Source<'_> {
                 DeValue::Table(inner) if is_section(&key) => {
                     self.collect(inner, &format!("{key}."), given)?;
                 }
-                _ => return Err(unknown(origin, &key)),
+                DeValue::Table(_) => return Err(unknown_table(origin, &key)),
+                _ => return Err(unknown_key(origin, &key)),
             }
         }
         Ok(())
@@ -184,54 +187,66 @@ impl Source<'_> {
         }
     }
 
+    /// The place of a complaint about the file as a whole.
+    fn whole(&self) -> Origin {
+        Origin::File {
+            path: self.name.to_owned(),
+            line: 0,
+            key: String::new(),
+        }
+    }
+
     fn origin(&self, span: Range<usize>, key: &str) -> Origin {
         let before = self.text.get(..span.start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         Origin::File {
-            path: self.path.to_owned(),
+            path: self.name.to_owned(),
             line,
             key: key.to_owned(),
         }
     }
 }
 
-/// Whether known keys begin with this one and a point.
 fn is_section(key: &str) -> bool {
-    let section = format!("{key}.");
-    options()
-        .iter()
-        .filter_map(OptionSpec::key)
-        .any(|known| known.starts_with(&section))
+    SECTIONS.contains(&key)
 }
 
-fn unknown(origin: Origin, key: &str) -> ConfigError {
+fn unknown_table(origin: Origin, key: &str) -> ConfigError {
+    let hint = match nearest(key, SECTIONS) {
+        Some(meant) => format!("did you mean [{meant}]?"),
+        None => format!(
+            "the tables are {}",
+            SECTIONS.map(|name| format!("[{name}]")).join(" and ")
+        ),
+    };
+    ConfigError::new(origin, "is not a known table", Some(hint))
+}
+
+fn unknown_key(origin: Origin, key: &str) -> ConfigError {
+    if is_section(key) {
+        let hint = format!("write [{key}] with its keys below");
+        return ConfigError::new(origin, "is a table", Some(hint));
+    }
     if options()
         .iter()
         .any(|option| option.reach == Reach::Start && option.name == key)
     {
-        return ConfigError::new(
-            origin,
-            "cannot stand in a file",
-            Some("write it as a flag".to_owned()),
-        );
+        let hint = "write it as a flag or a variable".to_owned();
+        return ConfigError::new(origin, "cannot stand in a file", Some(hint));
     }
-    // Those who know the flag write its name.
+    let plain = |name: &str| name.replace('-', "_");
+    let last = key.rsplit('.').next().unwrap_or(key);
+    // Those who know the flag write its name, with dashes or in a table that already says half of it.
     let by_flag = options()
         .iter()
-        .find(|option| option.name.replace('-', "_") == key.replace('-', "_"));
-    if let Some(known) = by_flag.and_then(OptionSpec::key) {
-        return ConfigError::new(
-            origin,
-            "is not known",
-            Some(format!("did you mean {known}?")),
-        );
-    }
+        .find(|option| plain(option.name) == plain(last));
     let known: Vec<String> = options().iter().filter_map(OptionSpec::key).collect();
-    // The last part alone, too: a limit may stand outside its table.
-    let meant = nearest(key, known.iter().map(String::as_str)).map(str::to_owned);
-    let hint = meant.map_or_else(
-        || "docs/reference/settings.md lists the keys".to_owned(),
-        |known| format!("did you mean {known}?"),
-    );
-    ConfigError::new(origin, "is not known", Some(hint))
+    let meant = by_flag
+        .and_then(OptionSpec::key)
+        .or_else(|| nearest(key, known.iter().map(String::as_str)).map(str::to_owned));
+    let hint = match meant {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => "the keys are listed in docs/reference/settings.md".to_owned(),
+    };
+    ConfigError::new(origin, "is not a known key", Some(hint))
 }

@@ -1,10 +1,10 @@
 //! Every setting once: options as typed become the configuration as used.
 //!
 //! The journey of a setting:
-//! 1. `command_line` reads the flags, `environment` the variables, `file` the TOML file.
+//! 1. `flags` reads the flags, `environment` the variables, `file` the TOML file.
 //! 2. Each finds the option by its name in `options`, the one list there is, and brings the value into one form
 //!    (`value`), with its origin.
-//! 3. Flags win over variables, variables over the file, the file over the default.
+//! 3. `command_line`: flags win over variables, variables over the file, the file over the default.
 //! 4. `settings` puts each value into its field, read by `field` with `units`, `bind`, `app_spec` and `access_log`.
 //! 5. What is wrong is said with its place and what to write instead (`error`).
 //!
@@ -19,8 +19,10 @@ mod environment;
 mod error;
 mod field;
 mod file;
+mod flags;
 mod option;
 mod options;
+mod python;
 mod reference;
 mod settings;
 mod units;

@@ -141,7 +141,7 @@ impl OptionSpec {
     }
 
     /// The value in these settings, as it would be typed.
-    pub(crate) fn text(&self, settings: &Settings) -> String {
+    pub fn text(&self, settings: &Settings) -> String {
         match self.field {
             Field::Of { text, .. } => text(settings, self.kind),
             Field::Later { .. } if self.kind == Kind::Workers => "1".to_owned(),

@@ -3,6 +3,7 @@
 //! Flags, variables, keys, keywords, help and `docs/reference/settings.md` are made of this list.
 //! The defaults are not in here: they are those of `Settings::default`.
 //! Options are applied in this order.
+//! The file is longer than others because it is one table; there is nothing to follow in it.
 
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -403,7 +404,7 @@ static OPTIONS: &[OptionSpec] = &[
         kind: Kind::Duration {
             min: Duration::from_millis(1),
         },
-        doc: "From a request's first byte to the end of its head; then the answer is 408.",
+        doc: "How long a request's head may take, from its first byte to its end; then the answer is 408.",
         change: "Raise it for clients on very slow lines.",
         default_reason: "A head fits into a few packets; who takes longer holds a connection on purpose.",
         example: "30s",
@@ -417,7 +418,7 @@ static OPTIONS: &[OptionSpec] = &[
         kind: Kind::Duration {
             min: Duration::from_millis(1),
         },
-        doc: "Without a byte of a request's body that is not complete; then the answer is 408.",
+        doc: "How long a request's body may bring no byte before it is complete; then the answer is 408.",
         change: "Raise it for clients that pause while they send.",
         default_reason: "A line that was silent for so long is most likely dead.",
         example: "2m",
@@ -460,7 +461,7 @@ static OPTIONS: &[OptionSpec] = &[
         kind: Kind::Duration {
             min: Duration::from_millis(1),
         },
-        doc: "Without progress while output waits for the client; then the connection is closed.",
+        doc: "How long output may wait for its client without progress; then the connection is closed.",
         change: "Raise it for clients that pause while they read, such as players of media.",
         default_reason: "As nginx has.",
         example: "5m",
@@ -474,7 +475,7 @@ static OPTIONS: &[OptionSpec] = &[
         kind: Kind::Duration {
             min: Duration::from_millis(1),
         },
-        doc: "A connection may be idle between two requests.",
+        doc: "How long a connection may be idle between two requests.",
         change: "Keep it longer than the proxy before Kirsch keeps its idle connections.",
         default_reason: "Longer than load balancers keep theirs (60 s), so that they close first.",
         example: "10s",
@@ -488,7 +489,7 @@ static OPTIONS: &[OptionSpec] = &[
         kind: Kind::Duration {
             min: Duration::from_millis(1),
         },
-        doc: "A request may wait for a thread; then the answer is 503.",
+        doc: "How long a request may wait for a thread; then the answer is 503.",
         change: "Lower it where a late answer is worth nothing.",
         default_reason: "Longer than most people wait.",
         example: "5s",
@@ -502,7 +503,7 @@ static OPTIONS: &[OptionSpec] = &[
         kind: Kind::Duration {
             min: Duration::from_millis(1),
         },
-        doc: "An application may take for a response's head; then the answer is 504.",
+        doc: "How long an application may take for a response's head; then the answer is 504.",
         change: "Set it where a proxy before Kirsch gives up too; only the operator knows the slowest request that is right.",
         default_reason: "Some applications are slow for a reason.",
         example: "60s",
@@ -516,7 +517,7 @@ static OPTIONS: &[OptionSpec] = &[
         kind: Kind::Duration {
             min: Duration::ZERO,
         },
-        doc: "What has begun may go on after a stop was asked for.",
+        doc: "How long what has begun may go on after a stop was asked for.",
         change: "Keep it below the time after which the process is killed.",
         default_reason: "Below the 30 s after which Kubernetes kills.",
         example: "2m",

@@ -182,7 +182,7 @@ fn unknown_keyword(origin: Origin, name: &str) -> ConfigError {
     let known: Vec<String> = options().iter().filter_map(OptionSpec::keyword).collect();
     let hint =
         nearest(name, known.iter().map(String::as_str)).map(|name| format!("did you mean {name}?"));
-    ConfigError::new(origin, "is not known", hint)
+    ConfigError::new(origin, "is not a known argument", hint)
 }
 
 #[cfg(test)]
@@ -247,7 +247,7 @@ mod tests {
         let message = |given| keywords(&[given]).expect_err("is refused").to_string();
         assert_eq!(
             message(("thread", KeywordValue::Int(1))),
-            "argument thread: is not known; did you mean threads?"
+            "argument thread: is not a known argument; did you mean threads?"
         );
         assert_eq!(
             message(("chdir", text("/"))),
