@@ -7,17 +7,13 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::ArgMatches;
-
 use crate::app_spec::AppSpec;
 use crate::environment::{Environment, read_environment};
 use crate::error::{ConfigError, Origin};
 use crate::file::{ConfigFile, find, read_named};
-use crate::flags::{Asked, Verb, ask, negation};
-use crate::option::OptionSpec;
-use crate::options::options;
+use crate::flags::{Asked, Verb, ask};
 use crate::settings::{Given, Settings};
-use crate::value::{KeywordValue, Kind};
+use crate::value::KeywordValue;
 
 /// The exit code of a command line that cannot be followed.
 pub(crate) const USAGE: u8 = 2;
@@ -61,8 +57,8 @@ pub fn from_command_line(
     env: impl IntoIterator<Item = (OsString, OsString)>,
     cwd: &Path,
 ) -> Result<Command, Exit> {
-    let Asked { verb, matches } = ask(args.into_iter().skip(1).collect())?;
-    let settings = gather(&matches, env, cwd).map_err(|error| Exit::from_error(&error))?;
+    let Asked { verb, flags } = ask(args.into_iter().skip(1).collect(), cwd)?;
+    let settings = gather(flags, env, cwd).map_err(|error| Exit::from_error(&error))?;
     let Some(app) = settings.app.clone() else {
         return Err(Exit::from_error(&no_application()));
     };
@@ -75,11 +71,10 @@ pub fn from_command_line(
 
 /// Flags over variables over the file over what platforms set.
 fn gather(
-    matches: &ArgMatches,
+    flags: Vec<Given>,
     env: impl IntoIterator<Item = (OsString, OsString)>,
     cwd: &Path,
 ) -> Result<Settings, ConfigError> {
-    let flags = read_flags(matches, cwd)?;
     let Environment { own, platform } = read_environment(env, cwd)?;
     // Asked of flags and variables alone, since it says which file to read.
     let named = flags
@@ -99,55 +94,6 @@ fn gather(
         settings.found_file(&path);
     }
     Ok(settings)
-}
-
-fn read_flags(matches: &ArgMatches, cwd: &Path) -> Result<Vec<Given>, ConfigError> {
-    let mut flags = Vec::new();
-    for option in options() {
-        let Some((value, origin)) = read_flag(matches, option)? else {
-            continue;
-        };
-        flags.push(Given {
-            option,
-            value,
-            origin,
-            base: cwd.to_owned(),
-        });
-    }
-    Ok(flags)
-}
-
-fn read_flag(
-    matches: &ArgMatches,
-    option: &OptionSpec,
-) -> Result<Option<(KeywordValue, Origin)>, ConfigError> {
-    let origin = Origin::Flag(option.flag());
-    if option.kind == Kind::Switch {
-        let no = negation(option);
-        return Ok(
-            match (matches.get_flag(option.name), matches.get_flag(&no)) {
-                (true, _) => Some((KeywordValue::Bool(true), origin)),
-                (false, true) => Some((KeywordValue::Bool(false), Origin::Flag(format!("--{no}")))),
-                (false, false) => None,
-            },
-        );
-    }
-    let Some(values) = matches.get_many::<OsString>(option.name) else {
-        return Ok(None);
-    };
-    let mut texts = Vec::new();
-    for value in values {
-        let Some(text) = value.to_str() else {
-            return Err(ConfigError::new(origin, "is not valid UTF-8", None));
-        };
-        texts.push(KeywordValue::Str(text.to_owned()));
-    }
-    let value = if option.kind == Kind::Binds {
-        Some(KeywordValue::List(texts))
-    } else {
-        texts.pop()
-    };
-    Ok(value.map(|value| (value, origin)))
 }
 
 fn no_application() -> ConfigError {

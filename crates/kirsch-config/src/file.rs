@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::{ConfigError, Origin, nearest};
+use crate::error::{Complaint, ConfigError, Origin, nearest};
 use crate::option::{OptionSpec, Reach};
 use crate::options::options;
 use crate::settings::Given;
@@ -140,9 +140,14 @@ impl Source<'_> {
                 .iter()
                 .find(|option| option.key().as_ref() == Some(&key))
             {
-                let value = self
-                    .value(value)
-                    .map_err(|message| ConfigError::new(origin.clone(), message, None))?;
+                let value = self.value(value).map_err(|message| {
+                    option
+                        .with_hint(Complaint {
+                            message,
+                            hint: None,
+                        })
+                        .at(origin.clone())
+                })?;
                 let base = self.path.parent().unwrap_or(Path::new("")).to_owned();
                 given.push(Given {
                     option,

@@ -1,8 +1,10 @@
 //! The arguments of the command line: the verb, and the flags made of the list in `options.rs`.
 //!
+//! It is the only file that knows clap, and clap knows only texts: values are read elsewhere, as those of all places.
 //! The verb is read before clap sees the rest, because it may be left out.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::builder::OsStringValueParser;
 use clap::error::ErrorKind;
@@ -12,12 +14,14 @@ use crate::command_line::{Exit, USAGE};
 use crate::error::{ConfigError, Origin, nearest};
 use crate::option::OptionSpec;
 use crate::options::options;
-use crate::value::Kind;
+use crate::settings::Given;
+use crate::value::{KeywordValue, Kind};
 
 /// What the arguments ask for.
 pub(crate) struct Asked {
     pub(crate) verb: Verb,
-    pub(crate) matches: ArgMatches,
+    /// What the flags give, each option at most once.
+    pub(crate) flags: Vec<Given>,
 }
 
 /// What to do with the application.
@@ -29,8 +33,8 @@ pub(crate) enum Verb {
 
 const VERBS: [&str; 2] = ["serve", "check"];
 
-/// Reads the arguments after the program's name.
-pub(crate) fn ask(mut args: Vec<OsString>) -> Result<Asked, Exit> {
+/// Reads the arguments after the program's name; relative paths begin at `cwd`.
+pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
     let (verb, usage) = match args.first().and_then(|first| first.to_str()) {
         Some("serve") => (Some(Verb::Serve), "kirsch serve [OPTIONS] [APP]"),
         Some("check") => (Some(Verb::Check), "kirsch check [OPTIONS] [APP]"),
@@ -46,12 +50,15 @@ pub(crate) fn ask(mut args: Vec<OsString>) -> Result<Asked, Exit> {
     }
     let command = command().override_usage(usage);
     match command.try_get_matches_from(&args) {
-        Ok(matches) => match (verb, misplaced_application(&matches)) {
+        Ok(matches) => match (verb, misplaced_verb(&matches)) {
             (None, Some(word)) => Err(Exit::from_error(&verb_comes_first(&word))),
-            (verb, _) => Ok(Asked {
-                verb: verb.unwrap_or(Verb::Serve),
-                matches,
-            }),
+            (verb, _) => {
+                let flags = read_flags(&matches, cwd).map_err(|error| Exit::from_error(&error))?;
+                Ok(Asked {
+                    verb: verb.unwrap_or(Verb::Serve),
+                    flags,
+                })
+            }
         },
         Err(error) if verb.is_none() && error.kind() == ErrorKind::UnknownArgument => {
             let better = explain_surplus(&args);
@@ -61,8 +68,57 @@ pub(crate) fn ask(mut args: Vec<OsString>) -> Result<Asked, Exit> {
     }
 }
 
+fn read_flags(matches: &ArgMatches, cwd: &Path) -> Result<Vec<Given>, ConfigError> {
+    let mut flags = Vec::new();
+    for option in options() {
+        let Some((value, origin)) = read_flag(matches, option)? else {
+            continue;
+        };
+        flags.push(Given {
+            option,
+            value,
+            origin,
+            base: cwd.to_owned(),
+        });
+    }
+    Ok(flags)
+}
+
+fn read_flag(
+    matches: &ArgMatches,
+    option: &OptionSpec,
+) -> Result<Option<(KeywordValue, Origin)>, ConfigError> {
+    let origin = Origin::Flag(option.flag());
+    if option.kind == Kind::Switch {
+        let no = negation(option);
+        return Ok(
+            match (matches.get_flag(option.name), matches.get_flag(&no)) {
+                (true, _) => Some((KeywordValue::Bool(true), origin)),
+                (false, true) => Some((KeywordValue::Bool(false), Origin::Flag(format!("--{no}")))),
+                (false, false) => None,
+            },
+        );
+    }
+    let Some(values) = matches.get_many::<OsString>(option.name) else {
+        return Ok(None);
+    };
+    let mut texts = Vec::new();
+    for value in values {
+        let Some(text) = value.to_str() else {
+            return Err(ConfigError::new(origin, "is not valid UTF-8", None));
+        };
+        texts.push(KeywordValue::Str(text.to_owned()));
+    }
+    let value = if option.kind == Kind::Binds {
+        Some(KeywordValue::List(texts))
+    } else {
+        texts.pop()
+    };
+    Ok(value.map(|value| (value, origin)))
+}
+
 /// The name of the flag that says no to a switch.
-pub(crate) fn negation(option: &OptionSpec) -> String {
+fn negation(option: &OptionSpec) -> String {
     format!("no-{}", option.name)
 }
 
@@ -145,7 +201,7 @@ fn help(option: &OptionSpec) -> String {
 }
 
 /// A verb where the application should stand, without a verb before it.
-fn misplaced_application(matches: &ArgMatches) -> Option<String> {
+fn misplaced_verb(matches: &ArgMatches) -> Option<String> {
     let app = matches.get_one::<OsString>("app")?.to_str()?;
     VERBS.contains(&app).then(|| app.to_owned())
 }

@@ -173,7 +173,8 @@ impl OptionSpec {
         }
     }
 
-    fn with_hint(&self, complaint: Complaint) -> Complaint {
+    /// Says what to write instead, where the complaint does not.
+    pub(crate) fn with_hint(&self, complaint: Complaint) -> Complaint {
         let hint = || format!("write {}, for instance {}", self.accepted(), self.example);
         Complaint {
             hint: complaint.hint.or_else(|| Some(hint())),
