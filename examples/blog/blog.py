@@ -51,8 +51,8 @@ app = web.application(urls, globals())
 session = web.session.Session(app, web.session.DiskStore(str(DATA / "sessions")), {"name": ""})
 db = web.database(dbn="sqlite", db=str(DATA / "blog.sqlite"))
 db.query(
-    "CREATE TABLE IF NOT EXISTS post (id INTEGER PRIMARY KEY, author TEXT, title TEXT, body TEXT, picture TEXT,"
-    " created INTEGER)"
+    "CREATE TABLE IF NOT EXISTS post"
+    " (id INTEGER PRIMARY KEY, author TEXT, title TEXT, body TEXT, picture TEXT, created INTEGER)"
 )
 
 
