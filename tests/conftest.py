@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -15,5 +14,4 @@ def blob(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("files") / "blob"
     blocks = [hashlib.sha256(str(number).encode()).digest() for number in range(9376)]
     path.write_bytes(b"".join(blocks)[:300_007])
-    os.environ["KIRSCH_TEST_FILE"] = str(path)
     return path

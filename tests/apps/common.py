@@ -10,7 +10,7 @@ Every application answers the same routes, so that one test file proves them all
 | `GET /cookie` | the value of the cookie `flavour`, or `none` |
 | `GET /stream` | a generator of 20 blocks, `block 0` to `block 19`, a line each |
 | `POST /upload` | `sha256` and `length` of the multipart field `file`, as JSON |
-| `GET /static/blob` | the file named by the environment variable `KIRSCH_TEST_FILE` |
+| `GET /static/blob` | the file named by the environment variable `APP_FILE` |
 | `GET /redirect` | a redirection to `/` |
 | `GET /error` | raises |
 | `GET /json` | `JSON_ANSWER` as JSON |
@@ -27,13 +27,13 @@ from wsgiref.validate import validator
 
 JSON_ANSWER = {"name": "Kirsch", "cherries": 42, "ripe": True}
 FAILURE = "this failure is planned"
-FILE = os.environ.get("KIRSCH_TEST_FILE", __file__)
+FILE = os.environ.get("APP_FILE", __file__)
 UPLOAD_BLOCK_BYTES = 64 * 1024
 
 
 def validated(app: Callable[..., Any]) -> Callable[..., Any]:
     """The application, behind `wsgiref.validate` if the environment asks for it."""
-    return validator(app) if os.environ.get("KIRSCH_TEST_VALIDATE") else app
+    return validator(app) if os.environ.get("APP_VALIDATE") else app
 
 
 def twenty_blocks() -> Iterator[bytes]:

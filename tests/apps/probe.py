@@ -7,7 +7,7 @@ connection's entries, so that cases may run side by side, and nothing has to be 
 | request | answer |
 |---|---|
 | `/__log?peer=ADDR:PORT` | the entries of that connection, as JSON; they are forgotten |
-| `/__closed?peer=ADDR:PORT` | waits until a response to that connection was closed by the server: `yes` or `no` |
+| `/__closed?peer=ADDR:PORT` | waits until a response to it was closed by the server: `yes` or `no` |
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from urllib.parse import parse_qs
 
 CLOSE_SECONDS = 20.0
 HERE = Path(__file__).resolve().parent
-CASES = Path(os.environ.get("KIRSCH_TEST_CONFORMANCE") or HERE.parent.parent / "conformance")
+CASES = Path(os.environ.get("APP_CONFORMANCE") or HERE.parent.parent / "conformance")
 KEYS = {
     "REQUEST_METHOD",
     "SCRIPT_NAME",

@@ -46,6 +46,12 @@ def command(app: str, flags: Iterable[str], threads: int) -> list[str]:
     return [*kirsch(), app, "--bind", "127.0.0.1:0", "--threads", str(threads), *flags]
 
 
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would configure a server."""
+    settings = ("PORT", "WEB_CONCURRENCY")
+    return {key: value for key, value in os.environ.items() if key not in settings and key[:7] != "KIRSCH_"}
+
+
 class ServerProcess:
     """A server as a process of its own. Use it as a context manager.
 
@@ -69,7 +75,7 @@ class ServerProcess:
     ) -> None:
         self.words = command(app, flags, threads)
         # Without a buffer in the way, what an application prints is in the log when its response is there.
-        variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        variables = {**clean_environment(), "PYTHONUNBUFFERED": "1", **(environment or {})}
         self.process = subprocess.Popen(
             self.words, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
         )
