@@ -17,8 +17,9 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import web
 
@@ -182,7 +183,7 @@ def require_name() -> None:
         raise web.seeother("/sign-in")
 
 
-def save_picture(upload: object) -> str:
+def save_picture(upload: Any) -> str:
     """Store an uploaded picture under its digest.
 
     Args:
@@ -216,7 +217,7 @@ def blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def pages_are_html(handler: object) -> object:
+def pages_are_html(handler: Callable[[], Any]) -> Any:
     """What does not say its type is a page."""
     answer = handler()
     web.header("Content-Type", "text/html; charset=utf-8", unique=True)

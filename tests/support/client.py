@@ -17,7 +17,8 @@ from types import TracebackType
 DEADLINE_SECONDS = 10.0
 RECEIVE_BYTES = 64 * 1024
 
-Address = tuple[str, int]
+# Host and port, or the path of a unix socket.
+Address = tuple[str, int] | str
 
 
 class DeadlineMissed(AssertionError):
@@ -72,7 +73,7 @@ class Client:
     """One connection. Use it as a context manager.
 
     Args:
-        address: Host and port of the server.
+        address: Host and port of the server, or the path of its unix socket.
         deadline_seconds: How long each wait may last.
         receive_buffer: Size of the kernel's receive buffer, for clients that read slowly.
     """
@@ -84,15 +85,19 @@ class Client:
         deadline_seconds: float = DEADLINE_SECONDS,
         receive_buffer: int | None = None,
     ) -> None:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        if isinstance(address, str):
+            family = socket.AF_UNIX
+        else:
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.deadline_seconds = deadline_seconds
         self.socket.settimeout(deadline_seconds)
         self.socket.connect(address)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.peer = "{}:{}".format(*self.socket.getsockname()[:2])
+        if not isinstance(address, str):
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.peer = "{}:{}".format(*self.socket.getsockname()[:2])
         self._received = b""
 
     def __enter__(self) -> Client:
@@ -131,7 +136,7 @@ class Client:
         Args:
             method: The request's method: a response to HEAD has no body.
         """
-        interim = []
+        interim: list[Response] = []
         while True:
             response = self.one_response(method)
             if response.status >= 200 or response.status == 101:

@@ -251,7 +251,7 @@ def reached_complaints(expect: dict[str, Any], log: list[dict[str, Any]]) -> lis
 
 
 def wire_complaints(check: dict[str, Any], raw: bytes) -> list[str]:
-    """What is wrong with the bytes on the wire, by one check: `{verb: text}` or `{"count": [text, times]}`."""
+    """What is wrong with the bytes on the wire, by a check `{verb: text}` or `{"count": [text, times]}`."""
     ((verb, value),) = check.items()
     text, times = value if verb == "count" else (value, 1)
     wanted = text.encode("latin-1")

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .client import Address, Client, DeadlineMissed
+from .client import Client, DeadlineMissed
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -38,12 +38,12 @@ def kirsch() -> list[str]:
     return [str(Path(sys.executable).parent / "kirsch")]
 
 
-def command(app: str, flags: Iterable[str], threads: int) -> list[str]:
+def command(app: str, flags: Iterable[str], threads: int, bind: str) -> list[str]:
     """The words that start a server for an application."""
     if REPLACEMENT:
         values = {"app": app, "threads": str(threads), "python": sys.executable}
         return [word.format(**values) for word in shlex.split(REPLACEMENT)]
-    return [*kirsch(), app, "--bind", "127.0.0.1:0", "--threads", str(threads), *flags]
+    return [*kirsch(), app, "--bind", bind, "--threads", str(threads), *flags]
 
 
 def clean_environment() -> dict[str, str]:
@@ -63,6 +63,9 @@ class ServerProcess:
         threads: Threads that run the application.
         environment: Environment variables on top of this process's own.
         folder: Where it starts, and so where the module is looked for.
+        bind: Where it listens. `address` is then what its first line of log says, and means nothing for a
+            unix socket.
+        options: More for `subprocess.Popen`.
     """
 
     def __init__(
@@ -72,19 +75,25 @@ class ServerProcess:
         threads: int = 4,
         environment: Mapping[str, str] | None = None,
         folder: Path = APPS,
+        bind: str = "127.0.0.1:0",
+        **options: Any,
     ) -> None:
-        self.words = command(app, flags, threads)
+        self.words = command(app, flags, threads, bind)
         # Without a buffer in the way, what an application prints is in the log when its response is there.
         variables = {**clean_environment(), "PYTHONUNBUFFERED": "1", **(environment or {})}
         self.process = subprocess.Popen(
-            self.words, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
+            self.words,
+            cwd=folder,
+            env=variables,
+            bufsize=0,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options},
         )
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
         self._reader = threading.Thread(target=self._read, name="server log", daemon=True)
         self._reader.start()
-        self.address = self._wait_for_address()
+        self.address = ("", 0) if bind.startswith("unix:") else self._wait_for_address()
 
     def __enter__(self) -> ServerProcess:
         return self
@@ -163,7 +172,7 @@ class ServerProcess:
             self._ended = True
             self._changed.notify_all()
 
-    def _wait_for_address(self) -> Address:
+    def _wait_for_address(self) -> tuple[str, int]:
         try:
             match = self.wait_for_log(ADDRESS_IN_LOG.pattern)
         except DeadlineMissed:
@@ -174,7 +183,7 @@ class ServerProcess:
 
 
 @contextmanager
-def in_process(app: Callable[..., Any], *, threads: int = 4, **options: Any) -> Iterator[Address]:
+def in_process(app: Callable[..., Any], *, threads: int = 4, **options: Any) -> Iterator[tuple[str, int]]:
     """`kirsch.Server` inside this process, on a free port; its address is the value of the block."""
     import kirsch
 
