@@ -1,0 +1,17 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def blob(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 300,007 bytes without a pattern, which the framework applications serve."""
+    path = tmp_path_factory.mktemp("files") / "blob"
+    blocks = [hashlib.sha256(str(number).encode()).digest() for number in range(9376)]
+    path.write_bytes(b"".join(blocks)[:300_007])
+    return path

@@ -1,0 +1,1 @@
+"""What the tests stand on: a raw client, a server process, and the conformance cases."""
