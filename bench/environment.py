@@ -17,7 +17,14 @@ def main() -> int:
     """Create the environment and install each requirement; say which did not build."""
     if not (paths.PEERS / "bin" / "python").exists():
         venv.create(paths.PEERS, with_pip=True)
-    pip = [str(paths.PEERS / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [
+        str(paths.PEERS / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     lines = [line.partition("#")[0].strip() for line in paths.REQUIREMENTS.read_text().splitlines()]
     wanted = [line for line in lines if line]
     if subprocess.run([*pip, *wanted], check=False).returncode == 0:

@@ -18,7 +18,7 @@ page = web.template.Template(TEMPLATE, filter=web.websafe)
 class Index:
     """The page."""
 
-    def GET(self, name: str) -> str:  # noqa: N802 - web.py's own name
+    def GET(self, name: str) -> str:
         """Render the template."""
         web.header("Content-Type", "text/html; charset=utf-8")
         return str(page(name, ["one", "two", "three"]))

@@ -45,7 +45,9 @@ class LoadFailed(Exception):
     """wrk itself ended with an error."""
 
 
-def start(load: Load, port: int, seconds: int, *, cpu: int | None, requests: int = 0) -> subprocess.Popen[str]:
+def start(
+    load: Load, port: int, seconds: int, *, cpu: int | None, requests: int = 0
+) -> subprocess.Popen[str]:
     """Start wrk for `seconds`, or until it has `requests` answers if that is not 0."""
     pin = [] if cpu is None else ["taskset", "-c", str(cpu)]
     command = [
@@ -56,7 +58,9 @@ def start(load: Load, port: int, seconds: int, *, cpu: int | None, requests: int
         *("--script", str(paths.REPORT_LUA), f"http://127.0.0.1:{port}{load.path}"),
         *("--", load.method, str(load.body_bytes), load.fields, str(requests)),
     ]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def finish(process: subprocess.Popen[str], seconds: int) -> Outcome:

@@ -34,7 +34,9 @@ def tool(name: str) -> str:
         found = shutil.which(name, path=folder)
         if found:
             return found
-    raise MissingTool(f"{name} is not installed: run `make deps`, or `apt-get install` what bench/README.md lists")
+    raise MissingTool(
+        f"{name} is not installed: run `make deps`, or `apt-get install` what bench/README.md lists"
+    )
 
 
 def file(path: Path, how: str) -> str:

@@ -16,9 +16,7 @@ IDLE_CONNECTIONS = 10_000
 HELLO = b"Hello, world!\n"
 DONE = b"done\n"
 FLASK = b'{"active":true,"id":7,"name":"Kim","roles":["reader","writer"]}\n'
-PAGE = (
-    b"<!doctype html>\n<title>Kim</title>\n<ul>\n    <li>one</li>\n    <li>two</li>\n    <li>three</li>\n</ul>\n"
-)
+PAGE = b"<!doctype html>\n<title>Kim</title>\n<ul>\n    <li>one</li>\n    <li>two</li>\n    <li>three</li>\n</ul>\n"
 LARGE = bytes(range(256)) * 4096
 CHUNKED = b"0123456789abcdef" * 64 * 100
 
@@ -60,7 +58,9 @@ class Scenario:
 
 def _hello(connections: int, fields: str) -> Scenario:
     name = f"hello-c{connections}" + ("-browser" if fields == "browser" else "")
-    title = f"Hello world, {connections} connections, " + ("twelve fields" if fields == "browser" else "one field")
+    title = f"Hello world, {connections} connections, " + (
+        "twelve fields" if fields == "browser" else "one field"
+    )
     load = Load(connections, fields=fields)
     return Scenario(name, title, "plain:hello", Probe(HELLO), load, yardsticks=True)
 
@@ -96,8 +96,12 @@ SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         *(_hello(connections, fields) for connections in (1, 64, 1000) for fields in ("one", "browser")),
-        Scenario("flask", "JSON with Flask", "flask_json:app", Probe(FLASK, "/users/7"), Load(64, "/users/7")),
-        Scenario("webpy", "A page with web.py", "webpy_page:app", Probe(PAGE, "/page/Kim"), Load(64, "/page/Kim")),
+        Scenario(
+            "flask", "JSON with Flask", "flask_json:app", Probe(FLASK, "/users/7"), Load(64, "/users/7")
+        ),
+        Scenario(
+            "webpy", "A page with web.py", "webpy_page:app", Probe(PAGE, "/page/Kim"), Load(64, "/page/Kim")
+        ),
         *(_sleep(threads) for threads in (10, 40, 100)),
         *(_short(connections) for connections in (2, 8, 10, 64)),
         _beside("quick-alone", "58 quick clients alone", None),

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from harness import paths
 
-
 # nginx wants its configuration in a file, and folders for bodies; removed when the benchmark ends.
 _scratch = tempfile.TemporaryDirectory(prefix="kirsch-bench-nginx-")
 
@@ -111,24 +110,25 @@ def _gunicorn(ask: Setting) -> list[str]:
     ]
 
 
-def _uwsgi(ask: Setting, socket: list[str]) -> list[str]:
+def _uwsgi(ask: Setting, socket: list[str], threads: int) -> list[str]:
     return [
         paths.peer("uwsgi"),
         *socket,
-        *("--master", "--processes", "1", "--threads", str(ask.threads), "--enable-threads"),
+        *("--master", "--processes", "1", "--threads", str(threads), "--enable-threads"),
         *("--listen", "1024", "--buffer-size", "16384", "--disable-logging", "--need-app", "--die-on-term"),
         *("--so-keepalive", "--virtualenv", str(paths.PEERS), "--module", ask.app),
     ]
 
 
-def _uwsgi_direct(ask: Setting) -> list[str]:
-    """The worker speaks HTTP/1.1 itself: a connection holds a thread for as long as it lives."""
-    return _uwsgi(ask, ["--http11-socket", f"127.0.0.1:{ask.port}"])
-
-
 def _uwsgi_router(ask: Setting) -> list[str]:
     """A router process in front, which keeps connections alive: for more connections than threads."""
-    return _uwsgi(ask, ["--http", f"127.0.0.1:{ask.port}", "--http-keepalive", "--http-auto-chunked"])
+    socket = ["--http", f"127.0.0.1:{ask.port}", "--http-keepalive", "--http-auto-chunked"]
+    return _uwsgi(ask, socket, ask.threads)
+
+
+def _uwsgi_direct(ask: Setting) -> list[str]:
+    """The worker speaks HTTP/1.1 itself: a connection holds a thread for as long as it lives, so each gets one."""
+    return _uwsgi(ask, ["--http11-socket", f"127.0.0.1:{ask.port}"], max(ask.threads, ask.connections))
 
 
 def _launched(name: str, ask: Setting) -> list[str]:
@@ -145,7 +145,7 @@ SERVERS: dict[str, Server] = {
     for server in (
         Server("kirsch", _kirsch),
         Server("granian", lambda ask: _granian(ask.threads, ask)),
-        # Granian's own advice for applications that do not wait; it is then nearly twice as fast.
+        # The setting of Granian's own published figures, for applications that do not wait.
         Server("granian-1", lambda ask: _granian(1, ask), threaded=False, variant_of="granian"),
         Server("fastwsgi", _launcher("fastwsgi"), threaded=False),
         Server("bjoern", _launcher("bjoern"), threaded=False),

@@ -33,7 +33,9 @@ def verify(port: int, probe: Probe, *, any_body: bool = False) -> None:
             if response.status != 200:
                 raise WrongAnswer(f"status {response.status} for {probe.path}")
             if body != probe.body and not any_body:
-                raise WrongAnswer(f"{len(body)} bytes {body[:60]!r} for {probe.path}, expected {probe.body[:60]!r}")
+                raise WrongAnswer(
+                    f"{len(body)} bytes {body[:60]!r} for {probe.path}, expected {probe.body[:60]!r}"
+                )
     except (OSError, http.client.HTTPException) as error:
         raise WrongAnswer(f"{type(error).__name__}: {error}") from error
     finally:

@@ -50,7 +50,9 @@ def cheroot(app: Any, port: int, threads: int, connections: int) -> None:
     """A loop and a pool; by default it keeps ten connections alive."""
     from cheroot import wsgi
 
-    server = wsgi.Server(("127.0.0.1", port), app, numthreads=threads, max=threads, request_queue_size=4096, timeout=75)
+    server = wsgi.Server(
+        ("127.0.0.1", port), app, numthreads=threads, max=threads, request_queue_size=4096, timeout=75
+    )
     server.keep_alive_conn_limit = connections + 100
     server.safe_start()
 

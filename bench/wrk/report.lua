@@ -33,7 +33,6 @@ function init(args)
       if answered >= stop_after then wrk.thread:stop() end
     end
   end
-  wrk.init(args)
 end
 
 function done(summary, latency)
