@@ -34,7 +34,8 @@ def main() -> int:
             raise paths.MissingTool(wrong)
         cores = measure.Cores.choose()
         known["settings"] = (
-            f"{options.rounds} rounds of {options.seconds} s, server on core {cores.server}, wrk on core {cores.client}"
+            f"{options.rounds} rounds of {options.seconds} s, "
+            f"server on core {cores.server}, wrk on core {cores.client}"
         )
         samples = run(options, cores)
     except paths.MissingTool as error:

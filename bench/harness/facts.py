@@ -21,7 +21,11 @@ PACKAGES = (
     "flask",
     "web.py",
 )
-LIST_PACKAGES = "import sys\nfrom importlib.metadata import version\nprint(', '.join(f'{p} {version(p)}' for p in sys.argv[1:]))"
+LIST_PACKAGES = """
+import sys
+from importlib.metadata import version
+print(", ".join(f"{name} {version(name)}" for name in sys.argv[1:]))
+"""
 
 
 def collect() -> dict[str, str]:

@@ -32,7 +32,7 @@ class Held:
 
 
 def raise_limit() -> int:
-    """Raise the descriptor limit as far as it goes, for us and the servers; return how many connections fit."""
+    """Raise the descriptor limit as far as it goes, for the servers too; return how many connections fit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard - RESERVE

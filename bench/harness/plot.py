@@ -99,10 +99,11 @@ def _draw(panel: Panel, left: int) -> str:
         length = max(bar.value / largest * BAR, 1.0)
         kind = _kind(bar.label)
         text = "kirsch-text" if kind == "kirsch" else "text"
+        middle, start = top + 13, left + LABEL
         lines += [
-            f'<text class="{text}" x="{left + LABEL - 8}" y="{top + 13}" text-anchor="end">{escape(bar.label)}</text>',
-            f'<rect class="{kind}" x="{left + LABEL}" y="{top + 1}" width="{length:.1f}" height="{ROW - 8}" rx="2"/>',
-            f'<text class="{text}" x="{left + LABEL + length + 6:.1f}" y="{top + 13}">{escape(bar.text)}</text>',
+            f'<text class="{text}" x="{start - 8}" y="{middle}" text-anchor="end">{escape(bar.label)}</text>',
+            f'<rect class="{kind}" x="{start}" y="{top + 1}" width="{length:.1f}" height="{ROW - 8}" rx="2"/>',
+            f'<text class="{text}" x="{start + length + 6:.1f}" y="{middle}">{escape(bar.text)}</text>',
         ]
     return "\n".join(lines) + "\n"
 

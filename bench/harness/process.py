@@ -58,7 +58,7 @@ def tree(root: int) -> list[int]:
 def cpu_seconds(root: int) -> float:
     """Return the processor time of a tree: user and system, of all threads, also of those that have ended.
 
-    It is utime + stime of /proc/PID/stat, read from the process's clock: in nanoseconds, not in ticks of 10 ms.
+    It is utime + stime of /proc/PID/stat, read from the process's clock: in nanoseconds, not in ticks.
     """
     total = 0.0
     for pid in tree(root):

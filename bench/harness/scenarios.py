@@ -1,6 +1,7 @@
 """The scenarios: an application, the load on it, and the answer that is right.
 
-A new scenario is one entry in `SCENARIOS`. Their order is the order of the run: what is compared stands side by side.
+A new scenario is one entry in `SCENARIOS`. Their order is the order of the run: what is compared is
+measured one after the other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ IDLE_CONNECTIONS = 10_000
 HELLO = b"Hello, world!\n"
 DONE = b"done\n"
 FLASK = b'{"active":true,"id":7,"name":"Kim","roles":["reader","writer"]}\n'
-PAGE = b"<!doctype html>\n<title>Kim</title>\n<ul>\n    <li>one</li>\n    <li>two</li>\n    <li>three</li>\n</ul>\n"
+PAGE = b"<!doctype html>\n<title>Kim</title>\n<ul>\n<li>one</li>\n<li>two</li>\n<li>three</li>\n</ul>\n"
 LARGE = bytes(range(256)) * 4096
 CHUNKED = b"0123456789abcdef" * 64 * 100
 

@@ -127,7 +127,7 @@ def _uwsgi_router(ask: Setting) -> list[str]:
 
 
 def _uwsgi_direct(ask: Setting) -> list[str]:
-    """The worker speaks HTTP/1.1 itself: a connection holds a thread for as long as it lives, so each gets one."""
+    """The worker speaks HTTP/1.1 itself: a connection holds a thread while it lives, so each gets one."""
     return _uwsgi(ask, ["--http11-socket", f"127.0.0.1:{ask.port}"], max(ask.threads, ask.connections))
 
 
