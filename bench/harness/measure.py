@@ -7,7 +7,7 @@ import os
 import subprocess
 from dataclasses import dataclass, field
 
-from harness import idle, load, paths, process, verify
+from harness import idle, load, pace, paths, process, verify
 from harness.scenarios import Scenario
 from harness.servers import Server, Setting, environ
 
@@ -46,6 +46,8 @@ class Sample:
     system: float = 0.0
     rss: float = 0.0
     pss: float = 0.0
+    # What a fixed piece of work took on the server's core meanwhile.
+    pace: float = 0.0
     connections: int = 0
     # The same in the idle scenario: KiB for each connection.
     rss_each: float = 0.0
@@ -81,19 +83,22 @@ def bare(scenario: Scenario, number: int, seconds: int, cores: Cores) -> Sample:
     threads = min(scenario.threads, scenario.load.connections)
     pin = [] if cores.server is None else ["taskset", "-c", str(cores.server)]
     script = str(paths.BENCH / "harness" / "bare.py")
-    done = subprocess.run(
-        [*pin, paths.peer("python"), script, scenario.app, str(threads), str(seconds)],
-        env={**os.environ, **environ()},
-        capture_output=True,
-        text=True,
-        timeout=seconds + 30,
-        check=True,
-    )
+    command = [*pin, paths.peer("python"), script, scenario.app, str(threads), str(seconds)]
+    with pace.watched(cores.server) as watched:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **environ()},
+            capture_output=True,
+            text=True,
+            timeout=seconds + 30,
+            check=True,
+        )
     said = json.loads(done.stdout)
     result = Sample(scenario.name, BARE, number)
     result.rps = said["requests"] / said["seconds"]
     result.cpu = said["cpu"] / said["requests"] * 1e6
     result.p50, result.p99 = said["p50"], said["p99"]
+    result.pace = watched.micros
     return result
 
 
@@ -105,7 +110,8 @@ def _load(result: Sample, pid: int, port: int, scenario: Scenario, seconds: int,
     try:
         load.run(scenario.load, port, WARMUP_SECONDS, cpu=cores.client)
         cpu, system = process.cpu_seconds(pid), process.system_seconds(pid)
-        outcome = load.run(scenario.load, port, seconds, cpu=cores.client)
+        with pace.watched(cores.server) as watched:
+            outcome = load.run(scenario.load, port, seconds, cpu=cores.client)
         cpu, system = process.cpu_seconds(pid) - cpu, process.system_seconds(pid) - system
         weight = process.memory(pid)
         errors = dict(outcome.errors)
@@ -120,6 +126,7 @@ def _load(result: Sample, pid: int, port: int, scenario: Scenario, seconds: int,
     result.rps, result.p50, result.p99 = outcome.rps, outcome.p50, outcome.p99
     result.cpu = cpu / max(outcome.requests, 1) * 1e6
     result.system = system / max(outcome.requests, 1) * 1e6
+    result.pace = watched.micros
     result.rss, result.pss = weight.rss, weight.pss
     result.errors = errors
     if errors or not outcome.requests:

@@ -70,7 +70,8 @@ def svg(panels: list[Panel]) -> str:
     title = escape("; ".join(panel.title for panel in panels))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img">\n<title>{title}</title>\n<style>{STYLE}</style>\n{drawn}</svg>\n'
+        f'viewBox="0 0 {width} {height}" role="img">\n'
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n{drawn}</svg>\n"
     )
 
 
@@ -90,6 +91,7 @@ def _waits(summaries: list[Summary]) -> Panel:
 
 def _draw(panel: Panel, left: int) -> str:
     largest = max(bar.value for bar in panel.bars) or 1.0
+    height = ROW - 8
     lines = [
         f'<text class="title" x="{left}" y="16">{escape(panel.title)}</text>',
         f'<text class="note" x="{left}" y="34">{escape(panel.note)}</text>',
@@ -102,7 +104,7 @@ def _draw(panel: Panel, left: int) -> str:
         middle, start = top + 13, left + LABEL
         lines += [
             f'<text class="{text}" x="{start - 8}" y="{middle}" text-anchor="end">{escape(bar.label)}</text>',
-            f'<rect class="{kind}" x="{start}" y="{top + 1}" width="{length:.1f}" height="{ROW - 8}" rx="2"/>',
+            f'<rect class="{kind}" x="{start}" y="{top + 1}" width="{length:.1f}" height="{height}" rx="2"/>',
             f'<text class="{text}" x="{start + length + 6:.1f}" y="{middle}">{escape(bar.text)}</text>',
         ]
     return "\n".join(lines) + "\n"

@@ -23,9 +23,9 @@ SPEED = (
     "± spread",
     "RSS MiB",
     "PSS MiB",
-    "discarded",
+    "samples",
 )
-IDLE = ("server", "kept", "RSS KiB each", "PSS KiB each", "RSS MiB", "CPU µs per idle second", "discarded")
+IDLE = ("server", "kept", "RSS KiB each", "PSS KiB each", "RSS MiB", "CPU µs per idle second", "samples")
 
 
 def markdown(summaries: list[Summary], verdicts: list[Verdict], facts: dict[str, str]) -> str:
@@ -99,8 +99,15 @@ def _speed_row(one: Summary) -> tuple[str, ...]:
         _spread(one, one.cpu_spread),
         f"{one.rss / 1024:.1f}",
         f"{one.pss / 1024:.1f}",
-        str(len(one.discarded)),
+        _samples(one),
     )
+
+
+def _samples(one: Summary) -> str:
+    """How many count, and why the others do not."""
+    slow = "all slow" if one.slow and one.slow == one.samples else f"{one.slow} slow" if one.slow else ""
+    wrong = f"{len(one.discarded)} discarded" if one.discarded else ""
+    return ", ".join(part for part in (str(one.samples), slow, wrong) if part)
 
 
 def _spread(one: Summary, value: float) -> str:
@@ -115,9 +122,9 @@ def _idle_row(one: Summary) -> tuple[str, ...]:
         f"{one.pss_each:.2f}",
         f"{one.rss / 1024:.1f}",
         f"{one.cpu:.0f}",
-        str(len(one.discarded)),
+        _samples(one),
     )
 
 
 def _empty_row(one: Summary, columns: int) -> tuple[str, ...]:
-    return (one.server, *["-"] * (columns - 2), str(len(one.discarded)))
+    return (one.server, *["-"] * (columns - 2), _samples(one))

@@ -6,15 +6,22 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.measure import Sample
+from harness.pace import SLOW
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The medians of one server in one scenario, over the samples that count."""
+    """The medians of one server in one scenario, over the samples that count.
+
+    Those are the ones without errors during which the core was not slow; if it always was, all without
+    errors. Slow is relative to the same scenario: a core that mostly sleeps is always slower.
+    """
 
     scenario: str
     server: str
     samples: int
+    # Samples without errors whose core was slow.
+    slow: int
     discarded: tuple[str, ...]
     rps: float
     p50: float
@@ -36,7 +43,21 @@ def summarise(samples: list[Sample]) -> list[Summary]:
     groups: dict[tuple[str, str], list[Sample]] = {}
     for sample in samples:
         groups.setdefault((sample.scenario, sample.server), []).append(sample)
-    return [_summary(scenario, server, group) for (scenario, server), group in groups.items()]
+    best = {
+        scenario: best_pace([sample for sample in samples if sample.scenario == scenario])
+        for scenario, _ in groups
+    }
+    return [_summary(*key, group, best[key[0]]) for key, group in groups.items()]
+
+
+def best_pace(samples: list[Sample]) -> float:
+    """Return the pace of the fastest sample, in microseconds; 0 if none has one."""
+    return min((sample.pace for sample in samples if sample.pace), default=0.0)
+
+
+def is_slow(sample: Sample, best: float) -> bool:
+    """Tell whether the core was slow while the sample was taken."""
+    return sample.pace > SLOW * best
 
 
 def find(summaries: list[Summary], scenario: str, server: str) -> Summary | None:
@@ -47,8 +68,9 @@ def find(summaries: list[Summary], scenario: str, server: str) -> Summary | None
     return None
 
 
-def _summary(scenario: str, server: str, group: list[Sample]) -> Summary:
-    good = [sample for sample in group if not sample.discarded]
+def _summary(scenario: str, server: str, group: list[Sample], best: float) -> Summary:
+    right = [sample for sample in group if not sample.discarded]
+    good = [sample for sample in right if not is_slow(sample, best)] or right
 
     def middle(name: str) -> float:
         return float(median(getattr(sample, name) for sample in good)) if good else 0.0
@@ -61,6 +83,7 @@ def _summary(scenario: str, server: str, group: list[Sample]) -> Summary:
         scenario=scenario,
         server=server,
         samples=len(good),
+        slow=sum(is_slow(sample, best) for sample in right),
         discarded=tuple(sample.discarded for sample in group if sample.discarded),
         rps=middle("rps"),
         p50=middle("p50"),
