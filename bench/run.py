@@ -21,7 +21,7 @@ from harness.servers import SERVERS, Server
 OVERHEAD_SECONDS = 1.0
 # How often a sample is taken again whose core was slow.
 REPEATS = 2
-# More threads than this nobody gives to uWSGI.
+# More threads than this nobody gives to a server of quick requests.
 DIRECT_THREADS = 64
 
 
@@ -55,7 +55,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", metavar="SCENARIO", help="scenarios, or beginnings of their names"
     )
-    parser.add_argument("--servers", nargs="+", choices=SERVERS, metavar="SERVER", help=", ".join(SERVERS))
+    parser.add_argument("--servers", nargs="+", choices=SERVERS, metavar="SERVER", help="; ".join(SERVERS))
     parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s: does everything work?")
     parser.add_argument("--list", action="store_true", help="list the scenarios and end")
     options = parser.parse_args(arguments)
@@ -82,10 +82,11 @@ def takes_part(server: Server, scenario: Scenario) -> bool:
     """Tell whether the scenario means anything to the server."""
     if server.yardstick:
         return scenario.yardsticks
-    if server.name == "uwsgi-direct":
-        # Each of its connections holds a thread. Where threads are counted it gets no more than the others.
-        most = scenario.threads if scenario.waits else DIRECT_THREADS
-        return scenario.connections <= most
+    if server.name == "bare sockets" and not scenario.bare:
+        return False
+    if server.thread_each:
+        # Where threads are counted it gets no more than the others.
+        return scenario.connections <= (scenario.threads if scenario.waits else DIRECT_THREADS)
     if server.variant_of:
         return not scenario.waits
     return server.threaded or not scenario.waits
@@ -117,7 +118,8 @@ def run(options: argparse.Namespace, cores: measure.Cores) -> list[measure.Sampl
             for take in takers[turn:] + takers[:turn]:
                 for _ in range(1 + REPEATS):
                     mine.append(take(number, options.seconds, cores))
-                    if again == 0 or not summary.is_slow(mine[-1], summary.best_pace(mine)):
+                    alike = summary.comparable(mine, scenario.name, mine[-1].server)
+                    if again == 0 or not summary.is_slow(mine[-1], summary.best_pace(alike)):
                         break
                     again -= 1
         order = [*SERVERS, measure.BARE]

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 
 PERIOD_SECONDS = 0.05
-# A sample counts if the core was at most this much slower than in the best sample of its scenario.
+# A sample counts if the core was at most this much slower than in the best comparable sample.
 SLOW = 1.2
 LOOPS = 10_000
 

@@ -10,7 +10,7 @@ BENCH = Path(__file__).resolve().parent.parent
 ROOT = BENCH.parent
 APPS = BENCH / "apps"
 RESULTS = BENCH / "results"
-LAUNCH = BENCH / "launch" / "serve.py"
+LAUNCH = BENCH / "launch"
 REPORT_LUA = BENCH / "wrk" / "report.lua"
 REQUIREMENTS = BENCH / "requirements.txt"
 

@@ -113,4 +113,4 @@ def _draw(panel: Panel, left: int) -> str:
 def _kind(server: str) -> str:
     if server == "kirsch":
         return "kirsch"
-    return "yardstick" if server in ("nginx", "floor", BARE) else "peer"
+    return "yardstick" if server in ("nginx", "floor", "bare sockets", BARE) else "peer"

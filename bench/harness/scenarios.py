@@ -52,6 +52,11 @@ class Scenario:
     idle: int = 0
 
     @property
+    def saturates(self) -> bool:
+        """Whether every server keeps its core busy, so that the core's pace is the same question for all."""
+        return not self.bare and self.load.connections > 1
+
+    @property
     def connections(self) -> int:
         """All connections open at once."""
         return max(self.load.connections + (self.company.connections if self.company else 0), self.idle)

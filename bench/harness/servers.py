@@ -37,8 +37,10 @@ class Server:
     command: Callable[[Setting], list[str]]
     # Takes the number of threads; the others serve one request at a time and sit out when requests wait.
     threaded: bool = True
-    # Answers by itself, without Python: only for the hello scenarios.
+    # Answers by itself, without the application: only for the hello scenarios.
     yardstick: bool = False
+    # Has one thread for each connection: only where connections are no more than threads.
+    thread_each: bool = False
     # A second setting of another server, for the scenarios where that one is better.
     variant_of: str = ""
 
@@ -133,11 +135,23 @@ def _uwsgi_direct(ask: Setting) -> list[str]:
 
 def _launched(name: str, ask: Setting) -> list[str]:
     python = paths.peer("python")
-    return [python, str(paths.LAUNCH), name, str(ask.port), str(ask.threads), str(ask.connections), ask.app]
+    return [
+        python,
+        str(paths.LAUNCH / "serve.py"),
+        name,
+        str(ask.port),
+        str(ask.threads),
+        str(ask.connections),
+        ask.app,
+    ]
 
 
 def _launcher(name: str) -> Callable[[Setting], list[str]]:
     return lambda ask: _launched(name, ask)
+
+
+def _sockets(ask: Setting) -> list[str]:
+    return [paths.peer("python"), str(paths.LAUNCH / "sockets.py"), str(ask.port), ask.app]
 
 
 SERVERS: dict[str, Server] = {
@@ -150,11 +164,13 @@ SERVERS: dict[str, Server] = {
         Server("fastwsgi", _launcher("fastwsgi"), threaded=False),
         Server("bjoern", _launcher("bjoern"), threaded=False),
         Server("uwsgi", _uwsgi_router),
-        Server("uwsgi-direct", _uwsgi_direct, variant_of="uwsgi"),
+        Server("uwsgi-direct", _uwsgi_direct, thread_each=True, variant_of="uwsgi"),
         Server("gunicorn", _gunicorn),
         Server("waitress", _launcher("waitress")),
         Server("cheroot", _launcher("cheroot")),
         Server("floor", _floor, yardstick=True),
         Server("nginx", _nginx, yardstick=True),
+        # No server: the ceiling for waiting requests.
+        Server("bare sockets", _sockets, thread_each=True, variant_of="bare threads"),
     )
 }

@@ -7,14 +7,14 @@ from statistics import median
 
 from harness.measure import Sample
 from harness.pace import SLOW
+from harness.scenarios import SCENARIOS
 
 
 @dataclass(frozen=True)
 class Summary:
     """The medians of one server in one scenario, over the samples that count.
 
-    Those are the ones without errors during which the core was not slow; if it always was, all without
-    errors. Slow is relative to the same scenario: a core that mostly sleeps is always slower.
+    Those are the ones without errors during which the core was not slow, compared with its best.
     """
 
     scenario: str
@@ -43,11 +43,16 @@ def summarise(samples: list[Sample]) -> list[Summary]:
     groups: dict[tuple[str, str], list[Sample]] = {}
     for sample in samples:
         groups.setdefault((sample.scenario, sample.server), []).append(sample)
-    best = {
-        scenario: best_pace([sample for sample in samples if sample.scenario == scenario])
-        for scenario, _ in groups
-    }
-    return [_summary(*key, group, best[key[0]]) for key, group in groups.items()]
+    return [_summary(*key, group, best_pace(comparable(samples, *key))) for key, group in groups.items()]
+
+
+def comparable(samples: list[Sample], scenario: str, server: str) -> list[Sample]:
+    """Return the samples whose pace can be compared with the server's own.
+
+    A core that mostly sleeps is slower when it wakes, and how much it sleeps depends on the server.
+    """
+    alike = SCENARIOS[scenario].saturates
+    return [one for one in samples if one.scenario == scenario and (alike or one.server == server)]
 
 
 def best_pace(samples: list[Sample]) -> float:
