@@ -42,6 +42,8 @@ const LINGER_BYTES: u64 = 2 * 1024 * 1024;
 /// So much of a body that nobody wanted is read to keep the connection.
 pub(crate) const DISCARD_BYTES: u64 = 64 * 1024;
 const DISCARD: Duration = Duration::from_secs(1);
+/// Bytes moved one way in one go, before other connections have their turn.
+pub(crate) const FAIR_SHARE: u64 = 1024 * 1024;
 /// Bytes read at once while nothing is known of the request.
 const SCRATCH: usize = 16 * 1024;
 
@@ -55,7 +57,8 @@ pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) key: Key,
     pub(crate) readiness: Readiness,
-    /// When what it waits for has to have happened.
+    /// When what it waits for has to have happened. Set by whoever answers [`Next::Wait`], and only then
+    /// of any meaning: what a connection waited for before must not end it later.
     pub(crate) deadline: Option<Instant>,
     pub(crate) state: State,
     pub(crate) reader: RequestReader,
@@ -69,10 +72,10 @@ pub(crate) struct Connection {
 }
 
 /// What the kernel said of the socket and we have not used up. Edge-triggered: it says so once.
+/// That it is writable is not kept: whoever has something to write tries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Readiness {
     pub(crate) readable: bool,
-    pub(crate) writable: bool,
     /// The peer has ended its side: sticky, and a short read is not the last one.
     pub(crate) read_closed: bool,
     /// The connection is broken.
@@ -82,7 +85,6 @@ pub(crate) struct Readiness {
 impl Readiness {
     pub(crate) fn merge(&mut self, other: Readiness) {
         self.readable |= other.readable;
-        self.writable |= other.writable;
         self.read_closed |= other.read_closed;
         self.failed |= other.failed;
     }
@@ -149,6 +151,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) now: Instant,
     /// Buffers for the next request.
+    #[expect(clippy::vec_box, reason = "a request is moved from thread to thread")]
     pub(crate) spares: &'a mut Vec<Box<Request>>,
 }
 
@@ -166,7 +169,6 @@ impl Connection {
             // Data has often come with the connection; if not, the first read says so.
             readiness: Readiness {
                 readable: true,
-                writable: true,
                 ..Readiness::default()
             },
             deadline: Some(now + shared.config.timeouts.head),
@@ -186,8 +188,12 @@ impl Connection {
     /// Does all that can be done without waiting.
     pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) -> Next {
         if self.readiness.failed {
-            self.state.give_up();
-            return Next::Close;
+            if !matches!(self.state, State::Linger { .. }) {
+                self.give_up_logging(turn.shared);
+                return Next::Close;
+            }
+            // Both sides are shut, which is what lingering waits for: once everything was read.
+            self.readiness.readable = true;
         }
         loop {
             let step = match &mut self.state {
@@ -284,10 +290,8 @@ impl Connection {
     }
 
     /// The response goes on through a pipe.
-    pub(crate) fn go_remote(&mut self, outlet: Arc<Outlet>, timeout: Option<Instant>) {
-        // The socket has just refused bytes.
-        self.readiness.writable = false;
-        self.state = State::Remote(Box::new(Transmission::new(outlet, None, timeout)));
+    pub(crate) fn go_remote(&mut self, outlet: Arc<Outlet>) {
+        self.state = State::Remote(Box::new(Transmission::new(outlet, None, None)));
     }
 
     /// Refuses the request, or what should have been one.
@@ -302,12 +306,13 @@ impl Connection {
         self.state.give_up();
         let mut out = Vec::with_capacity(512);
         own_response(answer, turn.shared, None, &mut out);
-        self.state = State::Flush {
-            out,
-            sent: 0,
-            then: Then::Linger,
-        };
-        self.deadline = Some(turn.now + turn.shared.config.timeouts.write);
+        self.start_flush(out, Then::Linger, turn.now, turn.shared);
+    }
+
+    /// Sends a response of the server's own.
+    pub(crate) fn start_flush(&mut self, out: Vec<u8>, then: Then, now: Instant, shared: &Shared) {
+        self.state = State::Flush { out, sent: 0, then };
+        self.deadline = Some(now + shared.config.timeouts.write);
     }
 
     /// Makes ready for the next request, which may have arrived in part.
@@ -329,7 +334,7 @@ impl Connection {
     /// Ends so that the client notices: where only the end of the connection delimits the response, a
     /// clean end would look like a whole one.
     pub(crate) fn break_off(&mut self) {
-        self.stream.reset_on_close();
+        self.stream.reset();
         self.state = State::Closed;
     }
 
@@ -450,14 +455,7 @@ impl Connection {
     pub(crate) fn dispatch(&mut self, request: Box<Request>, turn: &Turn<'_>) -> Step {
         match turn.shared.config.timeouts.request {
             None => Step::Out(Next::Hold(request)),
-            Some(timeout) => {
-                let outlet = Outlet::new(turn.shared);
-                let transmission =
-                    Transmission::new(Arc::clone(&outlet), None, Some(turn.now + timeout));
-                self.state = State::Remote(Box::new(transmission));
-                self.deadline = Some(turn.now + timeout);
-                Step::Out(Next::Serve(request, outlet))
-            }
+            Some(_) => self.serve(request, None, turn),
         }
     }
 
@@ -466,10 +464,7 @@ impl Connection {
             return Step::Again;
         };
         match self.stream.send(&[&out[*sent..]]) {
-            Ok(0) => {
-                self.readiness.writable = false;
-                Step::Out(Next::Wait)
-            }
+            Ok(0) => Step::Out(Next::Wait),
             Ok(count) => {
                 *sent += count;
                 self.deadline = Some(turn.now + turn.shared.config.timeouts.write);
@@ -541,20 +536,19 @@ impl Connection {
     fn linger(&mut self, turn: &mut Turn<'_>) -> Step {
         let mut scratch = turn.scratch();
         let next = loop {
-            let State::Linger { left } = &mut self.state else {
-                break Next::Close;
-            };
-            if *left == 0 {
+            if matches!(self.state, State::Linger { left: 0 }) {
                 break Next::Close;
             }
             scratch.buf.clear();
             if !self.readiness.readable {
                 break Next::Wait;
             }
-            let room = scratch.buf.capacity() as u64;
-            *left = left.saturating_sub(room);
             match self.fill(&mut scratch.buf) {
-                Ok(Fill::Bytes) => {}
+                Ok(Fill::Bytes) => {
+                    if let State::Linger { left } = &mut self.state {
+                        *left = left.saturating_sub(scratch.buf.len() as u64);
+                    }
+                }
                 Ok(Fill::Blocked) => break Next::Wait,
                 Ok(Fill::End) | Err(_) => break Next::Close,
             }
@@ -594,11 +588,12 @@ impl Connection {
         filled
     }
 
-    /// Asks the client for the body it announced.
-    pub(crate) fn send_continue(&mut self) -> io::Result<()> {
-        // The socket is empty but for pipelined answers, so these 25 bytes fit or the client is gone.
+    /// Asks the client for the body it announced; false if earlier answers still fill the socket.
+    pub(crate) fn send_continue(&mut self) -> io::Result<bool> {
         match self.stream.send(&[CONTINUE])? {
-            sent if sent == CONTINUE.len() => Ok(()),
+            0 => Ok(false),
+            sent if sent == CONTINUE.len() => Ok(true),
+            // The kernel takes so few bytes whole.
             _ => Err(io::ErrorKind::WriteZero.into()),
         }
     }

@@ -6,12 +6,15 @@ use std::io;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::budget::Charge;
 use crate::connection::Key;
 use crate::reactor::Mail;
 use crate::shared::Shared;
 
 /// Bytes that may wait for the application.
 const ROOM: usize = 256 * 1024;
+/// Bytes that may wait when all buffers together are full.
+const LEAST_ROOM: usize = 16 * 1024;
 
 /// The pipe.
 pub(crate) struct Intake {
@@ -24,6 +27,7 @@ pub(crate) struct Intake {
 struct State {
     bytes: Vec<u8>,
     taken: usize,
+    charge: Charge,
     end: Option<End>,
     /// The client waits for "100 Continue" before it sends.
     awaits_continue: bool,
@@ -45,6 +49,7 @@ impl Intake {
             state: Mutex::new(State {
                 bytes: Vec::new(),
                 taken: 0,
+                charge: Charge::new(&shared.memory),
                 end: None,
                 awaits_continue,
                 paused: false,
@@ -75,7 +80,9 @@ impl Intake {
                 state.taken += count;
                 if state.taken == state.bytes.len() {
                     state.bytes.clear();
+                    state.bytes.shrink_to(LEAST_ROOM);
                     state.taken = 0;
+                    state.charge.shrink_to(0);
                 }
                 let room = state.bytes.len() - state.taken <= ROOM / 2;
                 let resume = room && mem::take(&mut state.paused);
@@ -105,7 +112,9 @@ impl Intake {
     /// Whether there is room; if not, [`Mail::Room`] tells when there is.
     pub(crate) fn has_room(&self) -> bool {
         let mut state = self.lock();
-        state.paused = state.bytes.len() - state.taken >= ROOM;
+        let waiting = state.bytes.len() - state.taken;
+        let held = state.bytes.len() as u64;
+        state.paused = waiting >= ROOM || waiting >= LEAST_ROOM && !state.charge.grow_to(held);
         !state.paused
     }
 

@@ -12,6 +12,7 @@
 //! connection is not taken for its successor's.
 //! Read next: `connection.rs`.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -116,6 +117,8 @@ pub(crate) struct Reactor {
     ready: VecDeque<Ready>,
     wheel: Wheel,
     due: Vec<Entry>,
+    /// Buffers for requests, boxed as they travel.
+    #[expect(clippy::vec_box, reason = "a request is moved from thread to thread")]
     spares: Vec<Box<Request>>,
     now: Instant,
     /// Accepting pauses until then.
@@ -123,8 +126,11 @@ pub(crate) struct Reactor {
     /// Accepting pauses until a connection has closed.
     full: bool,
     last_trouble: Option<Instant>,
-    /// Those to close first when room is needed, and when each was seen to be idle.
-    victims: Vec<Key>,
+    /// Those to close first when room is needed, the last one first, and since when each was idle or in
+    /// its head when they were chosen.
+    victims: Vec<(Key, Instant)>,
+    /// When the queue's first job will have waited too long; the pool asks in `has_expired`.
+    queue_expires: Cell<Option<Instant>>,
 }
 
 enum Place {
@@ -187,6 +193,7 @@ impl Reactor {
             full: false,
             last_trouble: None,
             victims: Vec::new(),
+            queue_expires: Cell::new(None),
             shared,
         };
         Ok((Box::new(reactor), waker))
@@ -213,6 +220,7 @@ impl Reactor {
             error!(%err, "cannot poll");
         }
         self.now = Instant::now();
+        self.queue_expires.set(None);
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             self.note(event);
@@ -233,7 +241,12 @@ impl Reactor {
             .wheel
             .wait(now)
             .map(|wait| wait + Duration::from_millis(1));
-        [pause, wheel].into_iter().flatten().min()
+        let queue = self.queue_expires.get().filter(|_| {
+            let pool = self.shared.pool();
+            pool.is_some_and(|pool| pool.queue_len() > 0)
+        });
+        let queue = queue.map(|at| at.saturating_duration_since(now));
+        [pause, wheel, queue].into_iter().flatten().min()
     }
 
     fn note(&mut self, event: &mio::event::Event) {
@@ -253,7 +266,6 @@ impl Reactor {
         }
         let news = Readiness {
             readable: event.is_readable(),
-            writable: event.is_writable(),
             read_closed: event.is_read_closed(),
             failed: event.is_error() || (event.is_write_closed() && event.is_read_closed()),
         };
@@ -291,7 +303,8 @@ impl Reactor {
             spares: &mut self.spares,
         };
         let next = catch_unwind(AssertUnwindSafe(|| {
-            if timed_out {
+            // What happened since the wheel said so may have moved the deadline.
+            if timed_out && connection.deadline.is_some_and(|at| at <= lent.now) {
                 connection.time_out(&mut lent)
             } else {
                 connection.advance(&mut lent)
@@ -302,8 +315,17 @@ impl Reactor {
             Counters::count(&shared.counters.panics);
             Next::Close
         });
+        if !matches!(next, Next::Wait) {
+            connection.deadline = None;
+        }
         match next {
-            Next::Wait => self.bring_back(key, connection, stamp, false),
+            Next::Wait => {
+                let evictable = evictable_since(&connection).is_some();
+                self.bring_back(key, connection, stamp, false);
+                if evictable && std::mem::take(&mut self.full) {
+                    self.resume_listeners();
+                }
+            }
             Next::Yield => self.bring_back(key, connection, stamp, true),
             Next::Hold(request) => return Some(self.request_job(request, Wire::Held(connection))),
             Next::Serve(request, outlet) => {
@@ -401,7 +423,7 @@ impl Reactor {
             };
             match deadline {
                 Some(deadline) if here && deadline <= now => {
-                    self.ready.push_back(Ready::TimedOut(key))
+                    self.ready.push_back(Ready::TimedOut(key));
                 }
                 Some(deadline) => {
                     let stamp = self.schedule(key, Some(deadline), UNSCHEDULED);
@@ -516,14 +538,10 @@ impl Reactor {
     /// Closes the longest idle connection, or else the one with the oldest unfinished head.
     fn make_room(&mut self) -> bool {
         for _ in 0..2 {
-            while let Some(key) = self.victims.pop() {
-                let closable = match self.place(key) {
-                    Some(Place::Here { connection, .. }) => {
-                        connection.idle_since().is_some() || connection.head_since().is_some()
-                    }
-                    _ => false,
-                };
-                if closable && let Some((connection, _)) = self.take_away(key) {
+            while let Some((key, since)) = self.victims.pop() {
+                let unchanged =
+                    self.place(key).and_then(|place| place.evictable_since()) == Some(since);
+                if unchanged && let Some((connection, _)) = self.take_away(key) {
                     Counters::count(&self.shared.counters.evicted);
                     // Not through `remove`, which would resume the accepting that is under way.
                     let full = std::mem::take(&mut self.full);
@@ -544,14 +562,9 @@ impl Reactor {
             .connections
             .iter()
             .filter_map(|(_, place)| match place {
-                Place::Here { connection, .. } => connection
-                    .idle_since()
-                    .map(|since| (false, since, connection.key))
-                    .or_else(|| {
-                        connection
-                            .head_since()
-                            .map(|since| (true, since, connection.key))
-                    }),
+                Place::Here { connection, .. } => place
+                    .evictable_since()
+                    .map(|since| (connection.head_since().is_some(), since, connection.key)),
                 Place::Away { .. } => None,
             })
             .collect();
@@ -560,7 +573,10 @@ impl Reactor {
             candidates.truncate(SOME);
         }
         candidates.sort_unstable_by(|one, other| other.cmp(one));
-        self.victims = candidates.into_iter().map(|(.., key)| key).collect();
+        self.victims = candidates
+            .into_iter()
+            .map(|(_, since, key)| (key, since))
+            .collect();
     }
 
     fn returned(&mut self, mut connection: Box<Connection>) {
@@ -589,7 +605,7 @@ impl Reactor {
     }
 
     fn drain(&mut self) {
-        self.listeners.clear();
+        self.accept_the_last();
         let all: Vec<Key> = self.here();
         for key in all {
             // A request may have arrived that we have not seen: look before closing.
@@ -600,6 +616,19 @@ impl Reactor {
         }
         if self.connections.is_empty() {
             self.shared.drained.set();
+        }
+    }
+
+    /// Takes in those who wait in the kernel's queue, which would be reset otherwise, and stops listening.
+    fn accept_the_last(&mut self) {
+        for mut listener in std::mem::take(&mut self.listeners) {
+            while self.connections.len() < self.shared.config.limits.connections {
+                match listener.accept() {
+                    Ok(Accepted::Connection(stream, origin)) => self.admit(stream, origin),
+                    Ok(Accepted::Gone) => {}
+                    Ok(Accepted::None) | Err(_) => break,
+                }
+            }
         }
     }
 
@@ -627,10 +656,7 @@ impl Reactor {
         let Some(pool) = self.shared.pool() else {
             return;
         };
-        if pool.queue_len() > 0
-            && self.shared.holds.count() >= self.shared.config.threads
-            && let Some(slowest) = self.shared.holds.slowest()
-        {
+        if let Some(slowest) = self.shared.holds.to_relieve(pool) {
             warn!("every thread waits for a slow client; the slowest response is aborted");
             slowest.abandon();
         }
@@ -667,12 +693,12 @@ impl Poller for Reactor {
                 return Turn::Idle;
             }
             polled = true;
+            self.relieve();
             self.poll(if self.ready.is_empty() {
                 patience
             } else {
                 Patience::Look
             });
-            self.relieve();
         }
     }
 
@@ -682,8 +708,9 @@ impl Poller for Reactor {
                 Mail::Return(connection) => self.returned(connection),
                 Mail::Output(key) | Mail::Room(key) => self.queue(key),
                 Mail::Continue(key) => {
+                    let now = self.now;
                     if let Some(Place::Here { connection, .. }) = self.place(key) {
-                        connection.ask_for_body();
+                        connection.ask_for_body(now);
                     }
                     self.queue(key);
                 }
@@ -717,17 +744,21 @@ impl Poller for Reactor {
                 } else {
                     Then::Linger
                 };
-                connection.state = State::Flush { out, sent: 0, then };
+                connection.start_flush(out, then, self.now, &self.shared);
                 self.returned(connection);
             }
             Wire::Remote(outlet, key) => {
+                if outlet.is_gone() {
+                    // The client has left, or has been told that the application is late.
+                    return;
+                }
                 outlet.abandon();
                 let Some((mut connection, stamp)) = self.take_away(key) else {
                     return;
                 };
                 let shared = Arc::clone(&self.shared);
                 connection.answer(
-                    &answer,
+                    &answer.to(&job.request.head.facts()),
                     &Lent {
                         shared: &shared,
                         now: self.now,
@@ -742,10 +773,32 @@ impl Poller for Reactor {
 
     fn has_expired(&self, job: &Job) -> bool {
         match job {
-            Job::Request(job) => job.ready + self.shared.config.timeouts.queue <= self.now,
+            Job::Request(job) => {
+                let at = job.ready + self.shared.config.timeouts.queue;
+                self.queue_expires.set(Some(at));
+                at <= self.now
+            }
             Job::Spool(_) | Job::SendFile(_) => false,
         }
     }
+}
+
+impl Place {
+    /// Since when it may be closed to make room; `None` if it may not, or news of it have not been looked at.
+    fn evictable_since(&self) -> Option<Instant> {
+        match self {
+            Place::Here {
+                connection,
+                queued: false,
+                ..
+            } => evictable_since(connection),
+            Place::Here { queued: true, .. } | Place::Away { .. } => None,
+        }
+    }
+}
+
+fn evictable_since(connection: &Connection) -> Option<Instant> {
+    connection.idle_since().or_else(|| connection.head_since())
 }
 
 /// No entry of the wheel is on its way.

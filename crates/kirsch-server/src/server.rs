@@ -162,7 +162,7 @@ impl Server {
         CURRENT.set(Some(thread));
         let shared = &self.inner.shared;
         work(&self.inner.pool, thread, interpreter, &|job| {
-            run(shared, job)
+            run(shared, job);
         });
         CURRENT.set(None);
     }
@@ -275,6 +275,10 @@ fn run(shared: &Arc<Shared>, job: Job) {
         Job::Request(job) => {
             let measurement = shared.forecaster.measure(job.key);
             let exchange = Exchange::new(job.request, job.wire, Arc::clone(shared));
+            if exchange.is_gone() {
+                // While it waited for a thread, the client left or was told that it takes too long.
+                return;
+            }
             if catch_unwind(AssertUnwindSafe(|| shared.gateway.handle(exchange))).is_err() {
                 Counters::count(&shared.counters.panics);
                 error!("a gateway panicked; its request was answered with 500 or aborted");

@@ -78,7 +78,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             counters: Counters::default(),
-            holds: Holds::default(),
+            holds: Holds::new(config.threads.max(1)),
             drained: Drained::default(),
             pool: OnceLock::new(),
             gateway,
