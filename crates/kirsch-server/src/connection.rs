@@ -72,10 +72,11 @@ pub(crate) struct Connection {
 }
 
 /// What the kernel said of the socket and we have not used up. Edge-triggered: it says so once.
-/// That it is writable is not kept: whoever has something to write tries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Readiness {
     pub(crate) readable: bool,
+    /// Asked only where trying costs a thread; whoever else has something to write tries.
+    pub(crate) writable: bool,
     /// The peer has ended its side: sticky, and a short read is not the last one.
     pub(crate) read_closed: bool,
     /// The connection is broken.
@@ -85,6 +86,7 @@ pub(crate) struct Readiness {
 impl Readiness {
     pub(crate) fn merge(&mut self, other: Readiness) {
         self.readable |= other.readable;
+        self.writable |= other.writable;
         self.read_closed |= other.read_closed;
         self.failed |= other.failed;
     }
@@ -113,6 +115,15 @@ pub(crate) enum State {
     Linger { left: u64 },
     /// There is nothing more to do.
     Closed,
+}
+
+/// The order in which connections make room: the longest idle one, then the oldest unfinished head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Eviction {
+    /// Idle between two requests, since then.
+    Idle(Instant),
+    /// In a head, or before the first one, since then.
+    Head(Instant),
 }
 
 /// What follows a flush.
@@ -169,6 +180,7 @@ impl Connection {
             // Data has often come with the connection; if not, the first read says so.
             readiness: Readiness {
                 readable: true,
+                writable: true,
                 ..Readiness::default()
             },
             deadline: Some(now + shared.config.timeouts.head),
@@ -242,22 +254,27 @@ impl Connection {
                 .is_none_or(|most| self.requests < most)
     }
 
-    /// When it became idle; `None` unless it waits between two requests.
-    pub(crate) fn idle_since(&self) -> Option<Instant> {
+    /// Whether it may be closed to make room for others, and how soon.
+    pub(crate) fn eviction(&self) -> Option<Eviction> {
         match self.state {
+            // A connection that has just come is about to send its first head.
             State::Head {
                 since: None,
                 idle_since,
-            } => Some(idle_since),
-            _ => None,
-        }
-    }
-
-    /// When the head it is in the middle of began.
-    pub(crate) fn head_since(&self) -> Option<Instant> {
-        match self.state {
-            State::Head { since, .. } => since,
-            _ => None,
+            } if self.requests == 0 => Some(Eviction::Head(idle_since)),
+            State::Head {
+                since: None,
+                idle_since,
+            } => Some(Eviction::Idle(idle_since)),
+            State::Head {
+                since: Some(since), ..
+            } => Some(Eviction::Head(since)),
+            State::Body(_)
+            | State::Remote(_)
+            | State::Flush { .. }
+            | State::Discard { .. }
+            | State::Linger { .. }
+            | State::Closed => None,
         }
     }
 

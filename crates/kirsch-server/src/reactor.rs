@@ -26,7 +26,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tracing::{error, warn};
 
-use crate::connection::{Connection, Key, Next, Readiness, State, Then, Turn as Lent};
+use crate::connection::{Connection, Eviction, Key, Next, Readiness, State, Then, Turn as Lent};
 use crate::exchange::{Wire, own_response};
 use crate::listener::{Accepted, Listener};
 use crate::pool::forecast::{Forecast, ForecastKey};
@@ -126,9 +126,6 @@ pub(crate) struct Reactor {
     /// Accepting pauses until a connection has closed.
     full: bool,
     last_trouble: Option<Instant>,
-    /// Those to close first when room is needed, the last one first, and since when each was idle or in
-    /// its head when they were chosen.
-    victims: Vec<(Key, Instant)>,
     /// When the queue's first job will have waited too long; the pool asks in `has_expired`.
     queue_expires: Cell<Option<Instant>>,
 }
@@ -192,7 +189,6 @@ impl Reactor {
             accept_again: None,
             full: false,
             last_trouble: None,
-            victims: Vec::new(),
             queue_expires: Cell::new(None),
             shared,
         };
@@ -266,6 +262,7 @@ impl Reactor {
         }
         let news = Readiness {
             readable: event.is_readable(),
+            writable: event.is_writable(),
             read_closed: event.is_read_closed(),
             failed: event.is_error() || (event.is_write_closed() && event.is_read_closed()),
         };
@@ -320,7 +317,7 @@ impl Reactor {
         }
         match next {
             Next::Wait => {
-                let evictable = evictable_since(&connection).is_some();
+                let evictable = connection.eviction().is_some();
                 self.bring_back(key, connection, stamp, false);
                 if evictable && std::mem::take(&mut self.full) {
                     self.resume_listeners();
@@ -461,20 +458,33 @@ impl Reactor {
     }
 
     fn accept(&mut self, idx: usize) {
+        let mut victims = None;
         for _ in 0..ACCEPT_TURN {
             if self.accept_again.is_some() || self.full {
                 return;
             }
-            if self.connections.len() >= self.shared.config.limits.connections && !self.make_room()
-            {
-                self.full = true;
-                return;
-            }
+            let limit = self.shared.config.limits.connections;
+            let victim = if self.connections.len() < limit {
+                None
+            } else {
+                let victims = victims.get_or_insert_with(|| self.victims());
+                let Some(key) = victims.pop() else {
+                    self.full = true;
+                    return;
+                };
+                Some(key)
+            };
             let Some(listener) = self.listeners.get_mut(idx) else {
                 return;
             };
             match listener.accept() {
-                Ok(Accepted::Connection(stream, origin)) => self.admit(stream, origin),
+                Ok(Accepted::Connection(stream, origin)) => {
+                    // Only now that somebody is there to take the place.
+                    if let Some(key) = victim {
+                        self.evict(key);
+                    }
+                    self.admit(stream, origin);
+                }
                 Ok(Accepted::Gone) => {}
                 Ok(Accepted::None) => {
                     listener.ready = false;
@@ -523,7 +533,9 @@ impl Reactor {
             self.last_trouble = Some(self.now);
             warn!(%err, connections = self.connections.len(), "cannot accept connections for now");
         }
-        self.make_room();
+        if let Some(key) = self.victims().pop() {
+            self.evict(key);
+        }
         self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
     }
 
@@ -535,48 +547,30 @@ impl Reactor {
         }
     }
 
-    /// Closes the longest idle connection, or else the one with the oldest unfinished head.
-    fn make_room(&mut self) -> bool {
-        for _ in 0..2 {
-            while let Some((key, since)) = self.victims.pop() {
-                let unchanged =
-                    self.place(key).and_then(|place| place.evictable_since()) == Some(since);
-                if unchanged && let Some((connection, _)) = self.take_away(key) {
-                    Counters::count(&self.shared.counters.evicted);
-                    // Not through `remove`, which would resume the accepting that is under way.
-                    let full = std::mem::take(&mut self.full);
-                    self.remove(key, connection);
-                    self.full = full;
-                    return true;
-                }
-            }
-            self.choose_victims();
+    fn evict(&mut self, key: Key) {
+        if let Some((connection, _)) = self.take_away(key) {
+            Counters::count(&self.shared.counters.evicted);
+            self.remove(key, connection);
         }
-        false
     }
 
-    /// Sorts out in one go whom to close for the next some times, since looking at all is slow.
-    fn choose_victims(&mut self) {
-        const SOME: usize = 64;
-        let mut candidates: Vec<(bool, Instant, Key)> = self
+    /// Whom to close if room is needed, the first one last: the longest idle connection, or else the
+    /// oldest unfinished head. Good for one turn of accepting; looking at all for each would be slow.
+    fn victims(&self) -> Vec<Key> {
+        let mut victims: Vec<(Eviction, Key)> = self
             .connections
             .iter()
             .filter_map(|(_, place)| match place {
-                Place::Here { connection, .. } => place
-                    .evictable_since()
-                    .map(|since| (connection.head_since().is_some(), since, connection.key)),
+                Place::Here { connection, .. } => place.eviction().map(|why| (why, connection.key)),
                 Place::Away { .. } => None,
             })
             .collect();
-        if candidates.len() > SOME {
-            candidates.select_nth_unstable(SOME);
-            candidates.truncate(SOME);
+        if victims.len() > ACCEPT_TURN {
+            victims.select_nth_unstable(ACCEPT_TURN);
+            victims.truncate(ACCEPT_TURN);
         }
-        candidates.sort_unstable_by(|one, other| other.cmp(one));
-        self.victims = candidates
-            .into_iter()
-            .map(|(_, since, key)| (key, since))
-            .collect();
+        victims.sort_unstable_by(|one, other| other.cmp(one));
+        victims.into_iter().map(|(_, key)| key).collect()
     }
 
     fn returned(&mut self, mut connection: Box<Connection>) {
@@ -784,21 +778,17 @@ impl Poller for Reactor {
 }
 
 impl Place {
-    /// Since when it may be closed to make room; `None` if it may not, or news of it have not been looked at.
-    fn evictable_since(&self) -> Option<Instant> {
+    /// Whether it may be closed to make room; not while there is news of it that was not looked at.
+    fn eviction(&self) -> Option<Eviction> {
         match self {
             Place::Here {
                 connection,
                 queued: false,
                 ..
-            } => evictable_since(connection),
+            } => connection.eviction(),
             Place::Here { queued: true, .. } | Place::Away { .. } => None,
         }
     }
-}
-
-fn evictable_since(connection: &Connection) -> Option<Instant> {
-    connection.idle_since().or_else(|| connection.head_since())
 }
 
 /// No entry of the wheel is on its way.

@@ -304,14 +304,18 @@ impl Connection {
                     let bytes = (**bytes).as_ref();
                     self.stream.send(&[&bytes[*start + *done as usize..*end]])
                 }
-                Piece::File { .. } if !files => return Sent::FileNext,
+                Piece::File { .. } if !files && self.readiness.writable => return Sent::FileNext,
+                Piece::File { .. } if !files => return Sent::Blocked,
                 Piece::File { file, offset, len } => {
                     let mut at = *offset + *done;
                     self.stream.send_file(file.file(), &mut at, *len - *done)
                 }
             };
             match result {
-                Ok(0) => return Sent::Blocked,
+                Ok(0) => {
+                    self.readiness.writable = false;
+                    return Sent::Blocked;
+                }
                 Ok(count) => {
                     *done += count as u64;
                     work.write_progress = now;

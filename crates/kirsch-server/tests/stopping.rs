@@ -1,0 +1,183 @@
+//! How a server stops: what has begun is finished, nothing new begins, and time runs out.
+
+mod support;
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use kirsch_server::{Doing, Exchange};
+use support::{Bodies, Gate, PATIENCE, TestServer, echo, get, ok, pattern, post};
+
+/// Stops the server while `during` goes on; answers whether all was finished.
+fn stop_while(server: &TestServer, patience: Duration, during: impl FnOnce()) -> bool {
+    thread::scope(|scope| {
+        let stopped = scope.spawn(|| server.server.stop_within(patience));
+        during();
+        stopped.join().expect("no panic")
+    })
+}
+
+#[test]
+fn idle_connections_close_at_once_and_nobody_is_accepted() {
+    let server = TestServer::start(|_| {}, Bodies::Buffered, echo);
+    let mut used = server.connect();
+    assert_eq!(used.get("/").status, 200);
+    let mut fresh = server.connect();
+    server.until("accepted", |now| now.accepted == 2);
+    assert!(server.server.stop_within(PATIENCE));
+    used.assert_closed();
+    fresh.assert_closed();
+    assert!(std::net::TcpStream::connect(server.address()).is_err());
+}
+
+#[test]
+fn what_has_begun_is_finished() {
+    for bodies in [Bodies::Buffered, Bodies::Streamed] {
+        for timeout in [None, Some(PATIENCE)] {
+            let gate = Gate::default();
+            let door = gate.clone();
+            let server = TestServer::start(
+                |config| config.timeouts.request = timeout,
+                bodies,
+                move |mut exchange: Exchange| {
+                    match exchange.request().target() {
+                        b"/app" => door.pass(),
+                        b"/large" => {
+                            exchange.begin(ok(), None);
+                            assert_eq!(exchange.put(&pattern(9_000_000)), Ok(()));
+                            exchange.finish();
+                            return;
+                        }
+                        _ => {}
+                    }
+                    echo(exchange);
+                },
+            );
+            let mut head = server.connect();
+            head.send("GET /head HTTP/1.1\r\nHo");
+            let mut body = server.connect();
+            body.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nbo");
+            let mut app = server.connect();
+            app.send(post("/app", b"")).send(get("/behind"));
+            let mut large = server.connect();
+            large.send(get("/large"));
+            gate.await_arrivals(1);
+            server.until("all there", |now| now.requests >= 3 && now.accepted == 4);
+            server.until("the large one was given", |now| {
+                let busy = [Bodies::Streamed, Bodies::Buffered].len();
+                now.threads
+                    .iter()
+                    .filter(|doing| **doing == Doing::Running)
+                    .count()
+                    <= busy
+            });
+            let finished = stop_while(&server, PATIENCE, || {
+                // It does not listen any more: the drain has begun.
+                while std::net::TcpStream::connect(server.address()).is_ok() {}
+                let response = head.send("st: t\r\n\r\n").response();
+                assert_eq!((response.text(), response.closes()), ("/head", true));
+                let response = body.send("dy").response();
+                assert_eq!((response.text(), response.closes()), ("/body", true));
+                gate.open();
+                let response = app.response();
+                assert_eq!((response.text(), response.closes()), ("/app", true));
+                assert!(large.response().body == pattern(9_000_000));
+                for client in [&mut head, &mut body, &mut app, &mut large] {
+                    client.assert_closed();
+                }
+                drop((head, body, app, large));
+            });
+            assert!(finished, "{bodies:?} {timeout:?}");
+        }
+    }
+}
+
+#[test]
+fn when_time_runs_out_everything_ends() {
+    let gate = Gate::default();
+    let door = gate.clone();
+    let (ended, application) = mpsc::channel();
+    let server = TestServer::start(
+        |_| {},
+        Bodies::Streamed,
+        move |mut exchange: Exchange| {
+            if exchange.request().target() == b"/app" {
+                door.pass();
+            } else {
+                let read = exchange.request_mut().take_body().read(&mut [0; 10]);
+                ended.send(read.is_err()).expect("the test waits");
+            }
+            exchange.respond(ok(), b"late");
+        },
+    );
+    let mut app = server.connect();
+    app.send(get("/app"));
+    gate.await_arrivals(1);
+    let mut head = server.connect();
+    head.send("GET /head HTTP/1.1\r\nHo");
+    let mut body = server.connect();
+    body.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\n");
+    server.until("all there", |now| now.accepted == 3 && now.requests == 2);
+    assert!(!server.server.stop_within(Duration::from_millis(100)));
+    assert!(
+        application
+            .recv_timeout(PATIENCE)
+            .expect("the application goes on")
+    );
+    gate.open();
+    server.server.join();
+    for client in [&mut head, &mut body, &mut app] {
+        client.rest_or_reset();
+    }
+}
+
+#[test]
+fn a_drain_that_is_under_way_can_be_cut_short() {
+    let gate = Gate::default();
+    let door = gate.clone();
+    let server = TestServer::start(
+        |_| {},
+        Bodies::Buffered,
+        move |exchange| {
+            door.pass();
+            echo(exchange);
+        },
+    );
+    let mut client = server.connect();
+    client.send(get("/"));
+    gate.await_arrivals(1);
+    let finished = stop_while(&server, Duration::from_secs(3600), || {
+        while std::net::TcpStream::connect(server.address()).is_ok() {}
+        server.server.stop_now();
+    });
+    assert!(!finished);
+    gate.open();
+}
+
+#[test]
+fn a_request_that_waits_to_be_accepted_is_answered() {
+    let gate = Gate::default();
+    let door = gate.clone();
+    let server = TestServer::start(
+        |config| config.limits.connections = 1,
+        Bodies::Buffered,
+        move |exchange| {
+            door.pass();
+            echo(exchange);
+        },
+    );
+    let mut first = server.connect();
+    first.send(get("/first"));
+    gate.await_arrivals(1);
+    // The server is full: this one waits in the kernel's queue.
+    let mut second = server.connect();
+    second.send(get("/second"));
+    let finished = stop_while(&server, PATIENCE, || {
+        gate.open();
+        assert_eq!(first.response().text(), "/first");
+        drop(first);
+    });
+    assert!(finished);
+    let _ = second;
+}
