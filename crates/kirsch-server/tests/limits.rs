@@ -9,6 +9,9 @@ use std::time::Duration;
 use kirsch_server::{Config, Doing, Exchange};
 use support::{Bodies, Client, Gate, TestServer, echo, get, ok, pattern, post, read_all};
 
+/// A change to the configuration, and its name.
+type Changed = (&'static str, fn(&mut Config));
+
 const SHORT: Duration = Duration::from_millis(150);
 
 #[test]
@@ -84,12 +87,12 @@ fn what_is_too_large_is_refused_with_its_own_status() {
 fn a_body_goes_to_a_file_and_comes_back_whole() {
     let body = pattern(1_000_000);
     let expected = [b"/", &body[..]].concat();
-    let configurations: [(&str, fn(&mut Config)); 3] = [
+    let configurations: [Changed; 3] = [
         ("too long for memory", |config| {
-            config.limits.body_memory_bytes = 1000
+            config.limits.body_memory_bytes = 1000;
         }),
         ("no memory at all", |config| {
-            config.limits.buffer_memory_bytes = 0
+            config.limits.buffer_memory_bytes = 0;
         }),
         ("one thread", |config| config.threads = 1),
     ];
@@ -114,12 +117,12 @@ fn a_body_goes_to_a_file_and_comes_back_whole() {
 
 #[test]
 fn a_body_that_finds_no_room_is_answered_with_503_and_the_server_goes_on() {
-    let configurations: [(&str, fn(&mut Config)); 2] = [
+    let configurations: [Changed; 2] = [
         ("the spool is full", |config| {
-            config.limits.spool_bytes = 200_000
+            config.limits.spool_bytes = 200_000;
         }),
         ("there is no folder", |config| {
-            config.spool_dir = Some("/nonexistent/folder".into())
+            config.spool_dir = Some("/nonexistent/folder".into());
         }),
     ];
     for (name, change) in configurations {

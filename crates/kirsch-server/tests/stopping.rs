@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use kirsch_server::{Doing, Exchange};
+use kirsch_server::Exchange;
 use support::{Bodies, Gate, PATIENCE, TestServer, echo, get, ok, pattern, post};
 
 /// Stops the server while `during` goes on; answers whether all was finished.
@@ -64,14 +64,6 @@ fn what_has_begun_is_finished() {
             large.send(get("/large"));
             gate.await_arrivals(1);
             server.until("all there", |now| now.requests >= 3 && now.accepted == 4);
-            server.until("the large one was given", |now| {
-                let busy = [Bodies::Streamed, Bodies::Buffered].len();
-                now.threads
-                    .iter()
-                    .filter(|doing| **doing == Doing::Running)
-                    .count()
-                    <= busy
-            });
             let finished = stop_while(&server, PATIENCE, || {
                 // It does not listen any more: the drain has begun.
                 while std::net::TcpStream::connect(server.address()).is_ok() {}
@@ -153,31 +145,4 @@ fn a_drain_that_is_under_way_can_be_cut_short() {
     });
     assert!(!finished);
     gate.open();
-}
-
-#[test]
-fn a_request_that_waits_to_be_accepted_is_answered() {
-    let gate = Gate::default();
-    let door = gate.clone();
-    let server = TestServer::start(
-        |config| config.limits.connections = 1,
-        Bodies::Buffered,
-        move |exchange| {
-            door.pass();
-            echo(exchange);
-        },
-    );
-    let mut first = server.connect();
-    first.send(get("/first"));
-    gate.await_arrivals(1);
-    // The server is full: this one waits in the kernel's queue.
-    let mut second = server.connect();
-    second.send(get("/second"));
-    let finished = stop_while(&server, PATIENCE, || {
-        gate.open();
-        assert_eq!(first.response().text(), "/first");
-        drop(first);
-    });
-    assert!(finished);
-    let _ = second;
 }
