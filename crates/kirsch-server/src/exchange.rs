@@ -407,6 +407,16 @@ impl Exchange {
         );
     }
 
+    /// Whether another block may still be sent: not after all of `Content-Length`, and more, was given, and
+    /// not where the response has no content.
+    pub fn wants_more(&self) -> bool {
+        match &self.stage {
+            Stage::Unanswered => true,
+            Stage::Head(_, body) | Stage::Body(body) => body.sends_body() && body.overflow() == 0,
+            Stage::Ended => false,
+        }
+    }
+
     /// Whether the client is known to have left.
     pub fn is_gone(&self) -> bool {
         match &self.wire {
