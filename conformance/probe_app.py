@@ -19,7 +19,8 @@ from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     Header = tuple[str, str]
     Handler = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
