@@ -4,6 +4,8 @@
 mod connection;
 mod probe;
 
+mod properties;
+
 use kirsch_http::Limits;
 use kirsch_testing::{Case, Connection as Fate, WireResponse, cuts, load_cases, read_responses};
 
