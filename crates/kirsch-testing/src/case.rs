@@ -185,3 +185,47 @@ fn latin1(text: &str) -> Vec<u8> {
         .map(|char| u8::try_from(u32::from(char)).expect("the cases are Latin-1"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_cases_are_well_formed() {
+        let mut ids = BTreeSet::new();
+        for case in load_cases() {
+            assert!(ids.insert(case.id.clone()), "{} is there twice", case.id);
+            assert_eq!(case.id.get(..2), Some(case.group.as_str()), "{}", case.id);
+            assert!(
+                ["MUST", "SHOULD", "MAY", "SEC"].contains(&case.level.as_str()),
+                "{}",
+                case.id
+            );
+            assert!(
+                !case.rfc_also_allows.contains(&case.expect.status),
+                "{}",
+                case.id
+            );
+            let known = ["time", "socket", "streaming", "setting"];
+            assert!(
+                case.needs.iter().all(|need| known.contains(&need.as_str())),
+                "{}",
+                case.id
+            );
+            assert_eq!(
+                case.expect.responses == 0,
+                case.expect.status == 0,
+                "{}",
+                case.id
+            );
+            assert_eq!(
+                case.expect.body_reaches_app == Some(true),
+                case.expect.app_body.is_some(),
+                "{}",
+                case.id
+            );
+        }
+    }
+}

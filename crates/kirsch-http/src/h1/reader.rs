@@ -99,6 +99,10 @@ impl RequestReader {
     /// # Errors
     ///
     /// The rule that was broken; the same one on every further call.
+    ///
+    /// # Panics
+    ///
+    /// If bytes were taken away from the start of `buf` since the last call.
     pub fn next_head(
         &mut self,
         buf: &[u8],
@@ -196,6 +200,13 @@ impl RequestReader {
             State::Body(Body::Chunked(_), _) => BodyLength::Chunked,
             State::Head(_) | State::Done | State::Failed(_) => BodyLength::None,
         }
+    }
+
+    /// Whether nothing of a next request has come, with `buffered` as the bytes not yet consumed.
+    ///
+    /// Then a connection can be closed in silence; a 408 could be taken for the next answer.
+    pub fn is_idle(&self, buffered: &[u8]) -> bool {
+        matches!(self.state, State::Head(_)) && Scan::nothing_begun(buffered)
     }
 
     /// Judges the end of the peer's stream, with `buffered` as the bytes not yet consumed.
@@ -364,12 +375,16 @@ mod tests {
     fn a_peer_may_leave_between_requests_only() {
         let fresh = RequestReader::new();
         for fine in [&b""[..], b"\r", b"\r\n", b"\r\n\r\n"] {
-            assert_eq!(fresh.end_of_stream(fine), Ok(()));
+            assert_eq!(
+                (fresh.end_of_stream(fine), fresh.is_idle(fine)),
+                (Ok(()), true)
+            );
         }
         let cut = |reader: &RequestReader, bytes: &[u8]| {
             reader.end_of_stream(bytes).err().map(|error| error.kind)
         };
         assert_eq!(cut(&fresh, b"G"), Some(ProtocolErrorKind::HeadCutShort));
+        assert!(!fresh.is_idle(b"G"));
 
         let limits = Limits::default();
         let (reader, _) = after_head(b"GET / HTTP/1.0\r\n\r\n", &limits);

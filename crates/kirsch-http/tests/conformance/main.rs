@@ -196,6 +196,15 @@ fn judge(case: &Case) -> Vec<String> {
             format!("not one Date: {}", response.head),
         );
     }
+    if refused(&responses) {
+        let answer = &responses[responses.len() - 1];
+        let text = format!("{} ", answer.status);
+        let is_ours = connection.was_head(0) || answer.body.starts_with(text.as_bytes());
+        check(
+            is_ours && answer.complete,
+            format!("not our text: {answer:?}"),
+        );
+    }
     if closed && status != 0 && !case.half_close {
         let last = responses.last().expect("there is one");
         check(
