@@ -83,7 +83,7 @@ impl Scan {
             }
             match self.line {
                 None => {
-                    self.line = Some(request_line::parse(&window[..lf - 1], self.start, secured)?)
+                    self.line = Some(request_line::parse(&window[..lf - 1], self.start, secured)?);
                 }
                 Some(line) if lf - 1 == self.line_start => {
                     return Ok(Some(Found { line, end: lf + 1 }));
