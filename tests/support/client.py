@@ -172,6 +172,10 @@ class Client:
         """Read to the end of the stream; a reset is an error."""
         return self._to_end(b"", time.monotonic() + self.deadline_seconds)
 
+    def rest_of_chunks(self) -> bytes:
+        """Read a chunked body whose head, and perhaps first chunks, were read already."""
+        return self._chunks(b"", time.monotonic() + self.deadline_seconds)[0]
+
     def expect_close(self) -> None:
         """The server must close in order, and send nothing more."""
         rest = self.rest()

@@ -63,8 +63,8 @@ class ServerProcess:
         threads: Threads that run the application.
         environment: Environment variables on top of this process's own.
         folder: Where it starts, and so where the module is looked for.
-        bind: Where it listens. `address` is then what its first line of log says, and means nothing for a
-            unix socket.
+        bind: Where it listens.
+        address: Where it will be reached, if its log cannot be asked.
         options: More for `subprocess.Popen`.
     """
 
@@ -76,6 +76,7 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
         folder: Path = APPS,
         bind: str = "127.0.0.1:0",
+        address: tuple[str, int] | None = None,
         **options: Any,
     ) -> None:
         self.words = command(app, flags, threads, bind)
@@ -93,7 +94,7 @@ class ServerProcess:
         self._ended = False
         self._reader = threading.Thread(target=self._read, name="server log", daemon=True)
         self._reader.start()
-        self.address = ("", 0) if bind.startswith("unix:") else self._wait_for_address()
+        self.address = address or self._wait_for_address()
 
     def __enter__(self) -> ServerProcess:
         return self
@@ -163,8 +164,7 @@ class ServerProcess:
         return code
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self.process.stdout or ():
             with self._changed:
                 self._lines.append(line.decode("utf-8", "backslashreplace"))
                 self._changed.notify_all()
