@@ -20,7 +20,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -63,7 +63,7 @@ def environ_of(server: ServerProcess, request: bytes) -> dict[str, Any]:
         return json.loads(client.response().body)
 
 
-def operations(*steps: list[Any]) -> str:
+def operations(*steps: Sequence[Any]) -> str:
     return "/input?" + urlencode({"ops": json.dumps(steps)})
 
 
@@ -83,8 +83,7 @@ def server() -> Iterator[ServerProcess]:
     """The server of most tests; at the end, the validator must have found nothing."""
     with ServerProcess("pep3333:app", threads=4) as server:
         yield server
-        assert "AssertionError" not in server.log
-        assert "garbage collected without being closed" not in server.log
+        server.expect_valid()
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +290,7 @@ def test_i03_read_of_nothing_uses_nothing_up(either: ServerProcess) -> None:
 
 
 def test_i05_after_the_end_there_is_nothing_five_times(either: ServerProcess) -> None:
-    steps = [["read"], *[["read", 4]] * 5, ["read"], ["readline"], ["readlines"], ["next"]]
+    steps: list[Any] = [["read"], *[["read", 4]] * 5, ["read"], ["readline"], ["readlines"], ["next"]]
     with either.client() as client:
         answer = client.request(operations(*steps), "POST", body=b"body")
         assert json.loads(answer.body) == ["body", *[""] * 5, "", "", [], "stop"]
@@ -300,7 +299,7 @@ def test_i05_after_the_end_there_is_nothing_five_times(either: ServerProcess) ->
 
 def test_i08_readline_honours_its_size(either: ServerProcess) -> None:
     long_line = "x" * MIB + "\n"
-    steps = [["readline", 2], ["readline", 0], ["readline", -1], ["readline"], ["readline", 5]]
+    steps: list[Any] = [["readline", 2], ["readline", 0], ["readline", -1], ["readline"], ["readline", 5]]
     body = f"first\n{long_line}last".encode()
     answer = get(either.address, operations(*steps), method="POST", body=body)
     assert json.loads(answer.body) == ["fi", "", "rst\n", long_line, "last"]
@@ -342,7 +341,7 @@ def test_i11_and_i12_the_input_answers_as_a_binary_file_does(
 ) -> None:
     file = io.BytesIO(body)
     expected = [operate(file, name, *arguments) for name, *arguments in steps]
-    head = f"POST {operations(*map(list, steps))} HTTP/1.1\r\nHost: a.test\r\n"
+    head = f"POST {operations(*steps)} HTTP/1.1\r\nHost: a.test\r\n"
     if framing == "length":
         message = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     else:
@@ -663,7 +662,7 @@ def test_b21_an_exception_in_the_body_aborts_the_response_visibly(
         client.send(f"GET /b21?length={length} HTTP/{version}\r\nHost: a.test\r\n\r\n".encode())
         if version == "1.0" and not length:
             # A close is how such a body ends in any case: only a reset could tell. Either is allowed.
-            assert client.until(b"first").startswith(b"HTTP/1.1 200 OK\r\n")
+            assert b" 200 OK\r\n" in client.until(b"first")
         else:
             with pytest.raises(BrokenResponse) as broken:
                 client.response()
@@ -807,7 +806,8 @@ def test_f02_and_f03_sending_begins_where_the_file_stands(
 ) -> None:
     content = os.urandom(100_000)
     (tmp_path / "file").write_bytes(content)
-    assert ask(server, "/file", path=str(tmp_path / "file"), **{how: "100"}).body == content[100:]
+    target = "/file?" + urlencode({"path": tmp_path / "file", how: "100"})
+    assert get(server.address, target).body == content[100:]
 
 
 def test_f03_a_files_length_beyond_what_was_announced_is_not_sent(

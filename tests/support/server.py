@@ -30,6 +30,8 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 APPS = Path(__file__).resolve().parent.parent / "apps"
 ADDRESS_IN_LOG = re.compile(r"https?://(\[[0-9a-f:]+\]|[^\s:/\[\]]+):(\d+)")
+# A line of the traceback that `wsgiref.validate` raises with, and of no other; and what it says of a forgotten close.
+VALIDATOR_COMPLAINTS = ("raise AssertionError(*args)", "garbage collected without being closed")
 REPLACEMENT = os.environ.get("KIRSCH_TEST_COMMAND")
 
 
@@ -55,7 +57,8 @@ def clean_environment() -> dict[str, str]:
 class ServerProcess:
     """A server as a process of its own. Use it as a context manager.
 
-    Leaving the block sends SIGTERM, and the exit code must be 0.
+    Leaving the block sends SIGTERM, and the exit code must be 0. A test that stops it by itself asks for the
+    code by `wait()`.
 
     Args:
         app: The application as on the command line, `module:attribute`.
@@ -102,7 +105,8 @@ class ServerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.process.poll() is None:
+        stopped_by_test = self.process.poll() is not None
+        if not stopped_by_test:
             self.process.terminate()
         try:
             code = self.wait()
@@ -111,7 +115,7 @@ class ServerProcess:
             self.process.wait()
             raise
         if kind is None and not REPLACEMENT:
-            assert code == 0, f"exit code {code} after SIGTERM\n{self.log}"
+            assert stopped_by_test or code == 0, f"exit code {code} after SIGTERM\n{self.log}"
             assert "panicked" not in self.log, self.log
 
     @property
@@ -124,6 +128,10 @@ class ServerProcess:
         """Everything the server has written so far."""
         with self._changed:
             return "".join(self._lines)
+
+    def expect_valid(self) -> None:
+        """The validator must have found nothing."""
+        assert [complaint for complaint in VALIDATOR_COMPLAINTS if complaint in self.log] == [], self.log
 
     def client(self, **options: Any) -> Client:
         """A new connection to the server."""
@@ -164,10 +172,12 @@ class ServerProcess:
         return code
 
     def _read(self) -> None:
-        for line in self.process.stdout or ():
-            with self._changed:
-                self._lines.append(line.decode("utf-8", "backslashreplace"))
-                self._changed.notify_all()
+        if self.process.stdout is not None:
+            with self.process.stdout as stream:
+                for line in stream:
+                    with self._changed:
+                        self._lines.append(line.decode("utf-8", "backslashreplace"))
+                        self._changed.notify_all()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
