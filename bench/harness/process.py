@@ -115,7 +115,7 @@ def running(command: list[str], port: int, *, cpu: int | None, environ: dict[str
             _wait_for_port(process, port, log)
             yield process.pid
         finally:
-            _end(process)
+            end(process)
 
 
 def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -134,7 +134,7 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> No
     raise ServerFailed(f"exit status {process.poll()}, port {port} not open; its output ends with:\n{tail}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """End the tree: ask the root, wait, then kill by pid whatever is left."""
     members = {pid: start for pid in tree(process.pid) if (start := _start_time(pid))}
     if process.poll() is None:
