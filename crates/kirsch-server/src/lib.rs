@@ -9,7 +9,7 @@
 //! 5. or a broken rule, which decides status and fate.
 //! 6. [`gather`] buffers the body: memory, then a file within the [`budget`].
 //! 7. The connection answers "dispatch", and leaves the reactor by value.
-//! 8. [`pool`] says which thread runs it: usually the one that just drove the reactor.
+//! 8. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
 //! 9. That thread makes an [`exchange`] and calls the [`gateway`],
 //! 10. which answers; bytes go to the socket, or through the [`outlet`] if the client is slow ([`transmit`]).
 //! 11. [`access_log`] hears how it ended.
@@ -23,13 +23,13 @@ mod connection;
 mod date;
 mod drained;
 mod exchange;
+mod forecast;
 mod gateway;
 mod gather;
 mod holds;
 mod intake;
 mod listener;
 mod outlet;
-mod pool;
 mod reactor;
 mod request;
 mod server;
@@ -46,9 +46,8 @@ pub use gateway::{Answer, Gateway};
 pub use kirsch_http::{
     ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
 };
+pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use listener::{BindError, BoundAddress};
 pub use outlet::Gone;
-pub use pool::work::{Interpreter, NoInterpreter};
-pub use pool::{Doing, Lane, PoolCounters, ThreadId};
 pub use request::{LocalName, Origin, Request, RequestId};
 pub use server::{Server, StartError, Statistics};

@@ -1,7 +1,7 @@
 //! The reactor: whose turn is it? It polls the sockets, keeps the waiting connections and their
 //! deadlines, and moves each as far as it goes without waiting.
 //!
-//! A value with one owner, which the pool's threads pass on (see `pool/mod.rs`). It writes no file
+//! A value with one owner, which the pool's threads pass on (see `kirsch-pool`). It writes no file
 //! and no log line that may block, and runs no application.
 //!
 //! # The edge-triggered contract
@@ -21,15 +21,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kirsch_http::{ErrorAnswer, ProtocolErrorKind};
+use kirsch_pool::{Forecast, Lane, Patience, Poller, Refusal, Task, Turn, Wake};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tracing::{error, warn};
 
 use crate::connection::{Connection, Key, Next, Readiness, State, Then, Turn as Lent};
 use crate::exchange::{Wire, own_response};
+use crate::forecast::ForecastKey;
 use crate::listener::{Accepted, Listener};
-use crate::pool::forecast::{Forecast, ForecastKey};
-use crate::pool::{Lane, Patience, Poller, Refusal, Task, Turn, Wake};
 use crate::request::Request;
 use crate::shared::{Counters, Shared};
 use crate::wheel::{Entry, Wheel};

@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use kirsch_pool::{
+    Doing, Interpreter, NoInterpreter, Pool, PoolCounters, TICK, ThreadId, watch, work,
+};
 use tracing::{debug, error};
 
 use crate::access_log::AccessLogWriter;
@@ -20,9 +23,6 @@ use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::gateway::Gateway;
 use crate::listener::{BindError, BoundAddress, listen};
-use crate::pool::watcher::{TICK, watch};
-use crate::pool::work::{Interpreter, NoInterpreter, work};
-use crate::pool::{Doing, Pool, PoolCounters, ThreadId};
 use crate::reactor::{Job, Mail, Reactor};
 use crate::shared::{Counters, Shared};
 

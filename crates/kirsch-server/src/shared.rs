@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use kirsch_pool::Pool;
+
 use crate::access_log::AccessLogWriter;
 use crate::budget::{Budget, SpoolSpace};
 use crate::config::Config;
 use crate::drained::Drained;
+use crate::forecast::Forecaster;
 use crate::gateway::Gateway;
 use crate::holds::Holds;
-use crate::pool::Pool;
-use crate::pool::forecast::Forecaster;
 use crate::reactor::{Mail, Reactor};
 use crate::request::RequestIds;
 

@@ -26,22 +26,23 @@
 //!    while all who are awake run jobs is found by the watcher, who gives it to a parked thread or drives.
 //! 6. *One wake in flight* for the reactor: a second thread is not woken for it while the first is on its way.
 
-pub(crate) mod forecast;
-pub(crate) mod sync;
-pub(crate) mod watcher;
-pub(crate) mod work;
+mod sync;
+mod watcher;
+mod work;
 
 use std::collections::VecDeque;
 use std::mem;
 
-use self::forecast::Forecast;
 use self::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, Token, lock};
+
+pub use self::watcher::{TICK, watch};
+pub use self::work::{Interpreter, NoInterpreter, work};
 
 /// Index of a pool thread.
 pub type ThreadId = usize;
 
 /// What the pool drives. The reactor implements it; so does the model that loom explores.
-pub(crate) trait Poller: Send {
+pub trait Poller: Send {
     /// What a turn may yield for a thread to run.
     type Job: Task;
     /// What other threads post to whoever drives.
@@ -62,11 +63,20 @@ pub(crate) trait Poller: Send {
 }
 
 /// What the pool must know of a job.
-pub(crate) trait Task: Send {
+pub trait Task: Send {
     /// Where it may run.
     fn lane(&self) -> Lane;
     /// Whether it is expected to block.
     fn forecast(&self) -> Forecast;
+}
+
+/// What a job is expected to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forecast {
+    /// Returns soon: nobody needs to take the reactor.
+    Quick,
+    /// Waits for something: a parked thread should take the reactor at once.
+    Blocks,
 }
 
 /// Where a job may run.
@@ -83,14 +93,14 @@ pub enum Lane {
 }
 
 /// Ends a sleeping turn of the driver.
-pub(crate) trait Wake: Send + Sync {
+pub trait Wake: Send + Sync {
     /// Makes the current or next sleeping turn return.
     fn wake(&self);
 }
 
 /// Whether a turn may sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub enum Patience {
     /// Until something happens.
     Sleep,
     /// Only look.
@@ -98,7 +108,7 @@ pub(crate) enum Patience {
 }
 
 /// What a turn at the reactor yielded.
-pub(crate) enum Turn<J> {
+pub enum Turn<J> {
     /// A request is complete, or long work is due.
     Job(J),
     /// Nothing is ready.
@@ -107,7 +117,7 @@ pub(crate) enum Turn<J> {
 
 /// Why a job is answered without being run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// The queue is full.
     QueueFull,
     /// It waited longer than the queue timeout.
@@ -161,7 +171,7 @@ pub struct PoolCounters {
 }
 
 /// Everything the threads share.
-pub(crate) struct Pool<P: Poller> {
+pub struct Pool<P: Poller> {
     state: Mutex<State<P>>,
     tokens: Vec<Token>,
     watcher: Token,
@@ -230,12 +240,7 @@ pub(crate) enum Inside {
 
 impl<P: Poller> Pool<P> {
     /// A pool of `threads` threads around a reactor. Nothing runs until the threads call [`work::work`].
-    pub(crate) fn new(
-        reactor: Box<P>,
-        waker: P::Waker,
-        threads: usize,
-        queue_limit: usize,
-    ) -> Self {
+    pub fn new(reactor: Box<P>, waker: P::Waker, threads: usize, queue_limit: usize) -> Self {
         Pool {
             state: Mutex::new(State {
                 slot: Slot::Resting(reactor),
@@ -265,7 +270,7 @@ impl<P: Poller> Pool<P> {
     }
 
     /// Posts to whoever drives, now or next. From any thread.
-    pub(crate) fn post(&self, mail: P::Mail) {
+    pub fn post(&self, mail: P::Mail) {
         let mut state = lock(&self.state);
         state.mail.push(mail);
         self.has_mail.store(true, Ordering::Release);
@@ -419,7 +424,7 @@ impl<P: Poller> Pool<P> {
     }
 
     /// The thread starts (`true`) or ends to wait for a slow client. Answers how many threads are not held.
-    pub(crate) fn hold(&self, me: ThreadId, held: bool) -> usize {
+    pub fn hold(&self, me: ThreadId, held: bool) -> usize {
         let mut state = lock(&self.state);
         state.threads[me] = if held { Doing::Held } else { Doing::Running };
         state
@@ -430,12 +435,12 @@ impl<P: Poller> Pool<P> {
     }
 
     /// Jobs that wait for a thread.
-    pub(crate) fn queue_len(&self) -> usize {
+    pub fn queue_len(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
     }
 
     /// Ends the pool: threads that find nothing to do return, the reactor goes to the caller of [`Pool::take_over`].
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         let mut state = lock(&self.state);
         state.stopping = true;
         state.sleeping = false;
@@ -453,7 +458,7 @@ impl<P: Poller> Pool<P> {
     }
 
     /// Takes the reactor out for good, and the jobs that nobody ran, once every thread has returned.
-    pub(crate) fn take_over(&self) -> (Option<Box<P>>, Vec<P::Job>) {
+    pub fn take_over(&self) -> (Option<Box<P>>, Vec<P::Job>) {
         let mut state = lock(&self.state);
         let mut jobs: Vec<P::Job> = state.queue.drain(..).collect();
         jobs.extend(state.long_queue.drain(..));
@@ -466,12 +471,12 @@ impl<P: Poller> Pool<P> {
     }
 
     /// What each thread is doing.
-    pub(crate) fn doing(&self) -> Vec<Doing> {
+    pub fn doing(&self) -> Vec<Doing> {
         lock(&self.state).threads.clone()
     }
 
     /// The counters so far.
-    pub(crate) fn counters(&self) -> PoolCounters {
+    pub fn counters(&self) -> PoolCounters {
         lock(&self.state).counters
     }
 

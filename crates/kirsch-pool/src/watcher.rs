@@ -8,13 +8,13 @@
 use std::mem;
 use std::time::Duration;
 
-use super::sync::lock;
-use super::{
+use crate::sync::lock;
+use crate::{
     Between, Dispatched, Driver, Patience, Poller, Pool, Refusal, Slot, Turn, Wake, Wakes,
 };
 
 /// A tick: a stuck reactor is found after one to two of them.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
+pub const TICK: Duration = Duration::from_millis(1);
 /// Ticks without anything to watch after which the watcher parks.
 const QUIET_TICKS: u32 = 20;
 
@@ -39,7 +39,7 @@ pub(crate) struct Watch {
 }
 
 /// The watcher's life. `tick` sleeps for a [`TICK`]; `run` runs a job that never blocks.
-pub(crate) fn watch<P: Poller>(pool: &Pool<P>, tick: impl Fn(), run: impl Fn(P::Job)) {
+pub fn watch<P: Poller>(pool: &Pool<P>, tick: impl Fn(), run: impl Fn(P::Job)) {
     let mut watch = Watch::default();
     loop {
         match pool.tick(&mut watch) {
@@ -57,7 +57,7 @@ fn drive<P: Poller>(pool: &Pool<P>, mut reactor: Box<P>, run: &impl Fn(P::Job)) 
         match pool.between_turns(
             Driver::Watcher,
             reactor,
-            super::Inside::Detached,
+            crate::Inside::Detached,
             patience == Patience::Sleep,
         ) {
             Between::GoOn(again, allowed) => {

@@ -4,7 +4,7 @@
 //! A thread is either *inside* (holds the interpreter) or not. It drives and sleeps outside; it goes
 //! in with a job, and as long as it is in and finds more to do without sleeping, it stays in.
 
-use super::{Dispatched, Driver, Inside, Lane, Next, Patience, Poller, Pool, Task, ThreadId, Turn};
+use crate::{Dispatched, Driver, Inside, Lane, Next, Patience, Poller, Pool, Task, ThreadId, Turn};
 
 /// What the threads hold while they run interpreter jobs. Without an interpreter, [`NoInterpreter`].
 pub trait Interpreter {
@@ -23,7 +23,7 @@ impl Interpreter for NoInterpreter {
 }
 
 /// One pool thread's life, from start to the pool's end. Called inside; returns inside.
-pub(crate) fn work<P, I, F>(pool: &Pool<P>, me: ThreadId, interpreter: &I, run: &F)
+pub fn work<P, I, F>(pool: &Pool<P>, me: ThreadId, interpreter: &I, run: &F)
 where
     P: Poller,
     I: Interpreter,
@@ -131,12 +131,12 @@ impl<P: Poller, F: Fn(P::Job) + Sync> Thread<'_, P, F> {
                     .pool
                     .between_turns(Driver::Thread(self.me), reactor, inside, may_sleep)
                 {
-                    super::Between::GoOn(again, allowed) => {
+                    crate::Between::GoOn(again, allowed) => {
                         reactor = again;
                         patience = allowed;
                     }
-                    super::Between::Run(job) => return Drove::Job(job),
-                    super::Between::Stop => return Drove::Nothing,
+                    crate::Between::Run(job) => return Drove::Job(job),
+                    crate::Between::Stop => return Drove::Nothing,
                 }
             }
             match reactor.turn(patience) {
@@ -144,7 +144,7 @@ impl<P: Poller, F: Fn(P::Job) + Sync> Thread<'_, P, F> {
                     Dispatched::Run(job) => return Drove::Job(job),
                     Dispatched::Queued(again) => reactor = again,
                     Dispatched::Refused(mut again, job) => {
-                        again.refuse(job, super::Refusal::QueueFull);
+                        again.refuse(job, crate::Refusal::QueueFull);
                         reactor = again;
                     }
                 },
