@@ -83,6 +83,11 @@ def as_wsgi(found: Any, spec: str) -> Callable[..., Any]:
             f"{spec} is an ASGI application; Kirsch serves WSGI; "
             f"wrap it with a2wsgi (pip install a2wsgi; application = a2wsgi.ASGIMiddleware({spec.split(':')[-1]}))"
         )
+    if _takes_nothing(found):
+        raise LoadError(
+            f"{spec} takes no arguments, so it is no WSGI application; "
+            f"if it makes one, write {spec}() with the brackets"
+        )
     return found  # type: ignore[no-any-return]
 
 
@@ -171,9 +176,9 @@ def _failed(name: str, error: BaseException) -> LoadError:
             f"{name} is a Django application and the variable DJANGO_SETTINGS_MODULE is not set; "
             "set it to the settings module, as in DJANGO_SETTINGS_MODULE=mysite.settings"
         )
-    shown = "".join(traceback.format_exception(type(error), error, _without_ours(error.__traceback__)))
     if isinstance(error, SystemExit):
-        return LoadError(f"{name} ended the program while it was imported (SystemExit: {error.code})\n{shown.rstrip()}")
+        return LoadError(f"{name} ended the program while it was imported (SystemExit: {error.code})")
+    shown = "".join(traceback.format_exception(type(error), error, _without_ours(error.__traceback__)))
     return LoadError(f"{name} failed to load; its own traceback is\n{shown.rstrip()}")
 
 
@@ -248,6 +253,22 @@ def _is_asgi(found: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return names[:3] == ["scope", "receive", "send"] or names == ["scope"]
+
+
+def _takes_nothing(found: Any) -> bool:
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):
+        return False
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        try:
+            signature.bind()
+        except TypeError:
+            return False
+        return True
+    return False
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:

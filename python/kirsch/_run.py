@@ -100,6 +100,8 @@ def _serve_until_signal(server: Server, name: str) -> bool:
             f"with {threads} {'thread' if threads == 1 else 'threads'}; Ctrl-C stops it\n"
         )
         stopping.wait()
+        patience = server._settings.drain_timeout
+        to_stderr(f"kirsch: stopping; requests that have begun may take {patience:g} s more\n")
         # In a thread of its own, so that the main thread stays free for the second signal.
         answers: list[bool] = []
         drain = threading.Thread(target=lambda: answers.append(server.stop()), name="kirsch-drain")
