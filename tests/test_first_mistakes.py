@@ -1,6 +1,6 @@
 """The first mistakes at the command line: each ends with one clear message, and none of ours shows through.
 
-`kirsch check` finds all that `kirsch serve` would fail at, without serving; so every mistake is made with both.
+`kirsch check` finds all that `kirsch serve` would fail at, without serving: every mistake is made with both.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def run(
 
 
 def refused(ended: Ended, *texts: str, traceback: bool = False) -> None:
-    """The command must have ended with code 1 or 2 and a message with all the texts, short and without a panic.
+    """The command must have ended with code 1 or 2, and a short message with all the texts.
 
     Args:
         ended: How it ended.

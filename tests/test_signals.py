@@ -1,4 +1,4 @@
-"""What signals do: the first asks for a drain, the second ends at once, the application's own stay its own."""
+"""What signals do: the first asks for a drain, the second ends at once, the application keeps its own."""
 
 from __future__ import annotations
 
