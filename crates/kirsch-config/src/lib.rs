@@ -1,1 +1,38 @@
 //! Every setting once: options as typed become the configuration as used.
+//!
+//! The journey of a setting:
+//! 1. `flags` reads the flags, `environment` the variables, `file` the TOML file.
+//! 2. Each finds the option by its name in `options`, the one list there is, and brings the value into one form
+//!    (`value`), with its origin.
+//! 3. `command_line`: flags win over variables, variables over the file, the file over the default.
+//! 4. `settings` puts each value into its field, read by `field` with `units`, `bind`, `app_spec` and `access_log`.
+//! 5. What is wrong is said with its place and what to write instead (`error`).
+//!
+//! Python's keyword arguments enter at step 2, through [`Settings::from_keywords`].
+//! Nothing in here prints, exits, or imports an application.
+
+mod access_log;
+mod app_spec;
+mod bind;
+mod command_line;
+mod environment;
+mod error;
+mod field;
+mod file;
+mod flags;
+mod option;
+mod options;
+mod python;
+mod reference;
+mod settings;
+mod units;
+mod value;
+
+pub use app_spec::{AppSource, AppSpec, AppTarget, DEFAULT_NAMES};
+pub use command_line::{Command, Exit, from_command_line};
+pub use error::{Complaint, ConfigError, Origin};
+pub use option::{Group, OptionSpec, Reach};
+pub use options::options;
+pub use reference::settings_page;
+pub use settings::{LogLevel, Settings};
+pub use value::{KeywordValue, Kind};

@@ -4,6 +4,7 @@
 //! It does not know flags, environment variables or files: `kirsch-config` makes a `Config` of those.
 //! Read next: `server.rs`, which takes a `Config` and serves.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -53,6 +54,17 @@ pub enum Bind {
     Abstract(Vec<u8>),
     /// A listening socket inherited as this descriptor.
     Descriptor(RawFd),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bind::Tcp(addr) => addr.fmt(f),
+            Bind::Unix(path) => write!(f, "unix:{}", path.display()),
+            Bind::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
+            Bind::Descriptor(number) => write!(f, "fd://{number}"),
+        }
+    }
 }
 
 /// Sizes and counts. Precedents stand beside each default.

@@ -1,5 +1,53 @@
 //! The web server: sockets, reactor, thread pool, connections, gateways. It knows no Python.
+//!
+//! # The journey of a request
+//!
+//! 1. [`listener`] accepts a socket.
+//! 2. [`reactor`] owns the waiting [`connection`] and its deadline ([`wheel`]).
+//! 3. Bytes arrive; [`connection`] reads them through its [`stream`]
+//! 4. and gives them to `kirsch-http`, which finds requests in them
+//! 5. or a broken rule, which decides status and fate.
+//! 6. [`gather`] buffers the body: memory, then a file within the [`budget`].
+//! 7. The connection answers "dispatch", and leaves the reactor by value.
+//! 8. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
+//! 9. That thread makes an [`exchange`] and calls the [`gateway`],
+//! 10. which answers; bytes go to the socket, or through the [`outlet`] if the client is slow ([`transmit`]).
+//! 11. [`access_log`] hears how it ended.
+//! 12. The connection returns to the reactor and waits for the next request, or closes.
 
+mod access_log;
+mod body;
+mod budget;
 pub mod config;
+mod connection;
+mod date;
+mod drained;
+mod exchange;
+mod forecast;
+mod gateway;
+mod gather;
+mod holds;
+mod intake;
+mod listener;
+mod outlet;
+mod reactor;
+mod request;
+mod server;
+mod shared;
+mod stream;
+mod transmit;
+mod wheel;
 
+pub use access_log::{FormatError, LineFormat};
+pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
+pub use exchange::{Block, Exchange, Finished};
+pub use gateway::{Answer, Gateway};
+pub use kirsch_http::{
+    ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
+};
+pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
+pub use listener::{BindError, BoundAddress};
+pub use outlet::Gone;
+pub use request::{LocalName, Origin, Request, RequestId};
+pub use server::{Server, StartError, Statistics};

@@ -1,0 +1,130 @@
+"""The scenarios: an application, the load on it, and the answer that is right.
+
+A new scenario is one entry in `SCENARIOS`. Their order is the order of the run: what is compared is
+measured one after the other.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from harness.load import Load
+
+THREADS = 10
+IDLE_CONNECTIONS = 10_000
+
+HELLO = b"Hello, world!\n"
+DONE = b"done\n"
+FLASK = b'{"active":true,"id":7,"name":"Kim","roles":["reader","writer"]}\n'
+PAGE = b"<!doctype html>\n<title>Kim</title>\n<ul>\n<li>one</li>\n<li>two</li>\n<li>three</li>\n</ul>\n"
+LARGE = bytes(range(256)) * 4096
+CHUNKED = b"0123456789abcdef" * 64 * 100
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One request and the body that answers it, tried on every server before it is timed."""
+
+    body: bytes
+    path: str = "/"
+    send: bytes = b""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One measurement."""
+
+    name: str
+    title: str
+    app: str
+    probe: Probe
+    load: Load
+    # Other clients at the same time, whose figures nobody reads.
+    company: Load | None = None
+    threads: int = THREADS
+    # Requests wait: servers of one thread sit out, and threads without a server are measured too.
+    waits: bool = False
+    bare: bool = False
+    # nginx and the floor can answer it.
+    yardsticks: bool = False
+    # Connections that only lie there; memory is measured instead of speed.
+    idle: int = 0
+
+    @property
+    def saturates(self) -> bool:
+        """Whether every server keeps its core busy, so that the core's pace is the same question for all."""
+        return not self.bare and self.load.connections > 1
+
+    @property
+    def connections(self) -> int:
+        """All connections open at once."""
+        return max(self.load.connections + (self.company.connections if self.company else 0), self.idle)
+
+
+def _hello(connections: int, fields: str) -> Scenario:
+    name = f"hello-c{connections}" + ("-browser" if fields == "browser" else "")
+    title = f"Hello world, {connections} connections, " + (
+        "twelve fields" if fields == "browser" else "one field"
+    )
+    load = Load(connections, fields=fields)
+    return Scenario(name, title, "plain:hello", Probe(HELLO), load, yardsticks=True)
+
+
+def _sleep(threads: int) -> Scenario:
+    title = f"One wait of 10 ms, {threads} threads, {threads} connections"
+    load = Load(threads)
+    return Scenario(
+        f"sleep-t{threads}", title, "waits:sleep", Probe(DONE), load, threads=threads, waits=True, bare=True
+    )
+
+
+def _short(connections: int) -> Scenario:
+    title = f"Three waits of 0.2 ms, {THREADS} threads, {connections} connections"
+    return Scenario(
+        f"short-c{connections}", title, "waits:short", Probe(DONE), Load(connections), waits=True, bare=True
+    )
+
+
+def _beside(name: str, title: str, company: Load | None) -> Scenario:
+    # Some of the company ask even where it is only waiting, hence no server of one thread.
+    probe = Probe(DONE, company.path if company else "/quick")
+    return Scenario(name, title, "waits:mixed", probe, Load(58, "/quick"), company=company, waits=True)
+
+
+def _post(name: str, size: int, connections: int) -> Scenario:
+    sent = bytes(number % 251 for number in range(size))
+    probe = Probe(b"%d\n" % zlib.crc32(sent), "/?crc", sent)
+    return Scenario(name, f"POST of {name[5:]}", "bodies:upload", probe, Load(connections, "/", "POST", size))
+
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        *(_hello(connections, fields) for connections in (1, 64, 1000) for fields in ("one", "browser")),
+        Scenario(
+            "flask", "JSON with Flask", "flask_json:app", Probe(FLASK, "/users/7"), Load(64, "/users/7")
+        ),
+        Scenario(
+            "webpy", "A page with web.py", "webpy_page:app", Probe(PAGE, "/page/Kim"), Load(64, "/page/Kim")
+        ),
+        *(_sleep(threads) for threads in (10, 40, 100)),
+        *(_short(connections) for connections in (2, 8, 10, 64)),
+        _beside("quick-alone", "58 quick clients alone", None),
+        _beside("quick-beside-sleep", "58 quick clients beside 6 that wait 10 ms", Load(6, "/sleep")),
+        _beside("quick-beside-compute", "58 quick clients beside 2 that compute 10 ms", Load(2, "/compute")),
+        _post("post-1KiB", 1024, 64),
+        _post("post-1MiB", 1 << 20, 16),
+        Scenario("large", "A response of 1 MiB", "bodies:large", Probe(LARGE), Load(16)),
+        Scenario("chunks", "A generator of 100 blocks of 1 KiB", "bodies:chunks", Probe(CHUNKED), Load(16)),
+        Scenario(
+            "idle",
+            f"{IDLE_CONNECTIONS} idle connections",
+            "plain:hello",
+            Probe(HELLO),
+            Load(1),
+            yardsticks=True,
+            idle=IDLE_CONNECTIONS,
+        ),
+    )
+}

@@ -1,0 +1,176 @@
+"""The servers: Kirsch, its peers and the yardsticks, each with the best settings we know.
+
+One worker process, N threads for those that have threads. Access logs are off everywhere.
+A new peer is one function and one line in `SERVERS`.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import paths
+
+# nginx wants its configuration in a file, and folders for bodies; removed when the benchmark ends.
+_scratch = tempfile.TemporaryDirectory(prefix="kirsch-bench-nginx-")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a scenario asks of every server alike."""
+
+    app: str
+    port: int
+    threads: int
+    # The most connections that will be open at once.
+    connections: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """How one server is started."""
+
+    name: str
+    command: Callable[[Setting], list[str]]
+    # Takes the number of threads; the others serve one request at a time and sit out when requests wait.
+    threaded: bool = True
+    # Answers by itself, without the application: only for the hello scenarios.
+    yardstick: bool = False
+    # Has one thread for each connection: only where connections are no more than threads.
+    thread_each: bool = False
+    # A second setting of another server, for the scenarios where that one is better.
+    variant_of: str = ""
+
+
+def environ() -> dict[str, str]:
+    """Return the environment of all servers: same applications, same frameworks, for all."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = paths.PEERS / "lib" / version / "site-packages"
+    return {
+        "PYTHONPATH": f"{paths.APPS}:{packages}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # fastwsgi imports pkg_resources, which warns.
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def _kirsch(ask: Setting) -> list[str]:
+    program = paths.file(paths.KIRSCH, "install Kirsch into .venv first, or leave it out with --servers")
+    return [program, "--bind", f"127.0.0.1:{ask.port}", "--threads", str(ask.threads), ask.app]
+
+
+def _floor(ask: Setting) -> list[str]:
+    how = "run `cargo build --release -p kirsch-server --example floor`, or leave it out with --servers"
+    return [paths.file(paths.FLOOR, how), str(ask.port)]
+
+
+def _nginx(ask: Setting) -> list[str]:
+    folder = Path(_scratch.name)
+    config = folder / f"nginx-{ask.port}.conf"
+    config.write_text(NGINX.format(port=ask.port, folder=folder))
+    return [paths.tool("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(config)]
+
+
+NGINX = """\
+daemon off; master_process off; worker_processes 1; pid {folder}/nginx-{port}.pid;
+error_log stderr crit;
+events {{ worker_connections 20000; }}
+http {{
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 75s; tcp_nodelay on;
+  client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{ default_type text/plain; return 200 "Hello, world!\\n"; }}
+  }}
+}}
+"""
+
+
+def _granian(threads: int, ask: Setting) -> list[str]:
+    return [
+        paths.peer("granian"),
+        *("--interface", "wsgi", "--no-ws", "--http", "1", "--host", "127.0.0.1", "--port", str(ask.port)),
+        *("--workers", "1", "--runtime-threads", "1", "--blocking-threads", str(threads)),
+        # Idle connections count against it, so it has to exceed them.
+        *("--backlog", "4096", "--backpressure", str(max(ask.connections + 100, 4096))),
+        *("--log-level", "error", "--no-access-log"),
+        ask.app,
+    ]
+
+
+def _gunicorn(ask: Setting) -> list[str]:
+    return [
+        paths.peer("gunicorn"),
+        *("--bind", f"127.0.0.1:{ask.port}", "--workers", "1", "--worker-class", "gthread"),
+        *("--threads", str(ask.threads), "--keep-alive", "75", "--backlog", "4096"),
+        *("--worker-connections", str(ask.connections + 100), "--no-control-socket", "--log-level", "error"),
+        ask.app,
+    ]
+
+
+def _uwsgi(ask: Setting, socket: list[str], threads: int) -> list[str]:
+    return [
+        paths.peer("uwsgi"),
+        *socket,
+        *("--master", "--processes", "1", "--threads", str(threads), "--enable-threads"),
+        *("--listen", "1024", "--buffer-size", "16384", "--disable-logging", "--need-app", "--die-on-term"),
+        *("--so-keepalive", "--virtualenv", str(paths.PEERS), "--module", ask.app),
+    ]
+
+
+def _uwsgi_router(ask: Setting) -> list[str]:
+    """A router process in front, which keeps connections alive: for more connections than threads."""
+    socket = ["--http", f"127.0.0.1:{ask.port}", "--http-keepalive", "--http-auto-chunked"]
+    return _uwsgi(ask, socket, ask.threads)
+
+
+def _uwsgi_direct(ask: Setting) -> list[str]:
+    """The worker speaks HTTP/1.1 itself: a connection holds a thread while it lives, so each gets one."""
+    return _uwsgi(ask, ["--http11-socket", f"127.0.0.1:{ask.port}"], max(ask.threads, ask.connections))
+
+
+def _launched(name: str, ask: Setting) -> list[str]:
+    python = paths.peer("python")
+    return [
+        python,
+        str(paths.LAUNCH / "serve.py"),
+        name,
+        str(ask.port),
+        str(ask.threads),
+        str(ask.connections),
+        ask.app,
+    ]
+
+
+def _launcher(name: str) -> Callable[[Setting], list[str]]:
+    return lambda ask: _launched(name, ask)
+
+
+def _sockets(ask: Setting) -> list[str]:
+    return [paths.peer("python"), str(paths.LAUNCH / "sockets.py"), str(ask.port), ask.app]
+
+
+SERVERS: dict[str, Server] = {
+    server.name: server
+    for server in (
+        Server("kirsch", _kirsch),
+        Server("granian", lambda ask: _granian(ask.threads, ask)),
+        # The setting of Granian's own published figures, for applications that do not wait.
+        Server("granian-1", lambda ask: _granian(1, ask), threaded=False, variant_of="granian"),
+        Server("fastwsgi", _launcher("fastwsgi"), threaded=False),
+        Server("bjoern", _launcher("bjoern"), threaded=False),
+        Server("uwsgi", _uwsgi_router),
+        Server("uwsgi-direct", _uwsgi_direct, thread_each=True, variant_of="uwsgi"),
+        Server("gunicorn", _gunicorn),
+        Server("waitress", _launcher("waitress")),
+        Server("cheroot", _launcher("cheroot")),
+        Server("floor", _floor, yardstick=True),
+        Server("nginx", _nginx, yardstick=True),
+        # No server: the ceiling for waiting requests.
+        Server("bare sockets", _sockets, thread_each=True, variant_of="bare threads"),
+    )
+}

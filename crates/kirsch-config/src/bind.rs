@@ -1,0 +1,268 @@
+//! Addresses to listen on, as typed.
+//!
+//! One text may mean several addresses: a name stands for every address it resolves to.
+//! Nothing is opened here; the name is looked up, so that a wrong one is known before anything starts.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::Path;
+
+use kirsch_server::Bind;
+
+use crate::error::Complaint;
+
+/// What the kernel's `sockaddr_un` holds, less one byte for the end or the leading NUL.
+const UNIX_NAME_BYTES: usize = 107;
+
+const FORMS: &str = "write HOST:PORT, [IPV6]:PORT, PORT, unix:PATH, @NAME or fd://NUMBER";
+
+/// Reads one address; relative paths are taken from `base`.
+pub(crate) fn parse_bind(text: &str, base: &Path) -> Result<Vec<Bind>, Complaint> {
+    let text = text.trim();
+    if let Some(path) = text.strip_prefix("unix:") {
+        return unix(text, path, base).map(|bind| vec![bind]);
+    }
+    if let Some(name) = text.strip_prefix('@') {
+        return abstract_name(text, name).map(|bind| vec![bind]);
+    }
+    if let Some(number) = text.strip_prefix("fd://") {
+        return descriptor(text, number).map(|bind| vec![bind]);
+    }
+    if text.contains("://") {
+        let rest = text
+            .split("://")
+            .nth(1)
+            .unwrap_or_default()
+            .trim_end_matches('/');
+        return Err(Complaint::new(
+            format!("{text:?} is a URL, not an address"),
+            format!("write {rest}"),
+        ));
+    }
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(vec![tcp(Ipv4Addr::LOCALHOST, port(text, text)?)]);
+    }
+    host_and_port(text)
+}
+
+/// The address as it would be typed.
+pub(crate) fn bind_text(bind: &Bind) -> String {
+    match bind {
+        Bind::Tcp(addr) => addr.to_string(),
+        Bind::Unix(path) => format!("unix:{}", path.display()),
+        Bind::Abstract(name) => format!("@{}", String::from_utf8_lossy(name)),
+        Bind::Descriptor(number) => format!("fd://{number}"),
+    }
+}
+
+/// What `PORT` alone in the environment means: the platform sends its traffic to every address of the machine.
+pub(crate) fn every_address(text: &str) -> Result<Bind, Complaint> {
+    Ok(tcp(Ipv4Addr::UNSPECIFIED, port(text, text)?))
+}
+
+fn tcp(host: Ipv4Addr, port: u16) -> Bind {
+    Bind::Tcp(SocketAddr::from((host, port)))
+}
+
+fn unix(text: &str, path: &str, base: &Path) -> Result<Bind, Complaint> {
+    if path.is_empty() {
+        return Err(Complaint::new(
+            format!("{text:?} has no path"),
+            "write a path, for instance unix:/run/kirsch.sock",
+        ));
+    }
+    let path = base.join(path);
+    if path.as_os_str().len() > UNIX_NAME_BYTES {
+        let message = format!(
+            "the path {} is longer than {UNIX_NAME_BYTES} bytes",
+            path.display()
+        );
+        return Err(Complaint::new(
+            message,
+            "choose a shorter path, for instance unix:/run/kirsch.sock",
+        ));
+    }
+    Ok(Bind::Unix(path))
+}
+
+fn abstract_name(text: &str, name: &str) -> Result<Bind, Complaint> {
+    if name.is_empty() || name.len() > UNIX_NAME_BYTES {
+        let message =
+            format!("{text:?} has a name that is empty or longer than {UNIX_NAME_BYTES} bytes");
+        return Err(Complaint::new(
+            message,
+            "write a name, for instance @kirsch",
+        ));
+    }
+    Ok(Bind::Abstract(name.as_bytes().to_vec()))
+}
+
+fn descriptor(text: &str, number: &str) -> Result<Bind, Complaint> {
+    let wrong = || {
+        Complaint::new(
+            format!("{text:?} does not name a descriptor"),
+            "write a number, for instance fd://3",
+        )
+    };
+    // `parse` would take a sign.
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    number.parse().map(Bind::Descriptor).map_err(|_| wrong())
+}
+
+fn host_and_port(text: &str) -> Result<Vec<Bind>, Complaint> {
+    if text.parse::<Ipv6Addr>().is_ok() || text.matches(':').count() > 1 && !text.starts_with('[') {
+        let hint = "write an IPv6 address in brackets, for instance [::1]:8000";
+        return Err(Complaint::new(
+            format!("{text:?} does not say where the address ends and the port begins"),
+            hint,
+        ));
+    }
+    let Some((host, port_text)) = text.rsplit_once(':').filter(|_| !text.ends_with(']')) else {
+        let hint = if text.is_empty() || text.contains('/') {
+            FORMS.to_owned()
+        } else {
+            format!("write {text}:8000")
+        };
+        return Err(Complaint::new(format!("{text:?} has no port"), hint));
+    };
+    let port = port(text, port_text)?;
+    if host.is_empty() {
+        // As gunicorn reads it.
+        return Ok(vec![tcp(Ipv4Addr::UNSPECIFIED, port)]);
+    }
+    if host == "*" {
+        let hint = format!(
+            "write 0.0.0.0:{port} for every IPv4 address, or [::]:{port} for every address"
+        );
+        return Err(Complaint::new("\"*\" is not an address", hint));
+    }
+    if host.starts_with('[') {
+        let wrong = |_| {
+            Complaint::new(
+                format!("{host:?} is not an IPv6 address"),
+                "write for instance [::1]:8000",
+            )
+        };
+        return text
+            .parse()
+            .map(|addr| vec![Bind::Tcp(addr)])
+            .map_err(wrong);
+    }
+    resolve(host, port)
+}
+
+fn resolve(host: &str, port: u16) -> Result<Vec<Bind>, Complaint> {
+    let unknown = |why: String| {
+        let hint = "write a name or an address of this machine, for instance 127.0.0.1:8000";
+        Complaint::new(
+            format!("{host:?} does not resolve to an address ({why})"),
+            hint,
+        )
+    };
+    let mut binds = Vec::new();
+    for addr in (host, port)
+        .to_socket_addrs()
+        .map_err(|err| unknown(err.to_string()))?
+    {
+        let bind = Bind::Tcp(addr);
+        if !binds.contains(&bind) {
+            binds.push(bind);
+        }
+    }
+    if binds.is_empty() {
+        Err(unknown("no address".to_owned()))
+    } else {
+        Ok(binds)
+    }
+}
+
+fn port(text: &str, port: &str) -> Result<u16, Complaint> {
+    let wrong = || {
+        let message = if port == text {
+            String::new()
+        } else {
+            format!(" in {text:?}")
+        };
+        let message = format!("{port:?}{message} is not a port");
+        Complaint::new(
+            message,
+            "write a number from 1 to 65535, or 0 for a free port",
+        )
+    };
+    // `parse` would take a sign.
+    if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    port.parse().map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<Bind>, Complaint> {
+        parse_bind(text, Path::new("/srv"))
+    }
+
+    #[test]
+    fn every_form_of_address_is_understood() {
+        let tcp = |text: &str| Bind::Tcp(text.parse().expect("a literal address"));
+        let cases = [
+            ("127.0.0.1:8000", tcp("127.0.0.1:8000")),
+            ("8000", tcp("127.0.0.1:8000")),
+            (":8000", tcp("0.0.0.0:8000")),
+            ("[::]:80", tcp("[::]:80")),
+            ("[::1]:0", tcp("[::1]:0")),
+            ("unix:run/k.sock", Bind::Unix("/srv/run/k.sock".into())),
+            ("unix:/run/k.sock", Bind::Unix("/run/k.sock".into())),
+            ("@kirsch", Bind::Abstract(b"kirsch".to_vec())),
+            ("fd://3", Bind::Descriptor(3)),
+        ];
+        for (text, bind) in cases {
+            assert_eq!(parse(text), Ok(vec![bind]), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_stands_for_each_of_its_addresses_once() {
+        let binds = parse("localhost:8000").expect("every machine knows localhost");
+        assert!(
+            binds
+                .iter()
+                .all(|bind| matches!(bind, Bind::Tcp(addr) if addr.ip().is_loopback()))
+        );
+        let mut unique = binds.clone();
+        unique.dedup();
+        assert_eq!(unique, binds);
+    }
+
+    #[test]
+    fn a_malformed_address_is_refused_in_words() {
+        let long = format!("unix:/{}", "x".repeat(120));
+        let cases = [
+            ("", "no port"),
+            ("127.0.0.1", "no port"),
+            ("[::1]", "no port"),
+            ("::1:8000", "where the address ends"),
+            ("::1", "where the address ends"),
+            ("127.0.0.1:port", "not a port"),
+            ("127.0.0.1:+80", "not a port"),
+            ("70000", "not a port"),
+            ("http://localhost:80/", "is a URL"),
+            ("*:80", "not an address"),
+            ("[x]:80", "not an IPv6 address"),
+            ("unix:", "no path"),
+            ("@", "empty"),
+            ("fd://", "descriptor"),
+            ("fd://+3", "descriptor"),
+            ("no.such.host.invalid:80", "does not resolve"),
+            (&long, "longer than 107 bytes"),
+        ];
+        for (text, part) in cases {
+            let complaint = parse(text).expect_err(text);
+            assert!(complaint.message.contains(part), "{text}: {complaint:?}");
+            assert!(complaint.hint.is_some(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Environment variables: `KIRSCH_*`, and `PORT` and `WEB_CONCURRENCY` as platforms set them.
+//!
+//! An empty variable is as good as none: that is what `docker compose` makes of an unset one.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use crate::bind::{bind_text, every_address};
+use crate::error::{ConfigError, Origin, nearest};
+use crate::option::OptionSpec;
+use crate::options::options;
+use crate::settings::Given;
+use crate::value::{KeywordValue, Kind};
+
+const PREFIX: &str = "KIRSCH_";
+
+/// What the environment gives.
+pub(crate) struct Environment {
+    /// `KIRSCH_*`, above the file.
+    pub(crate) own: Vec<Given>,
+    /// What platforms set for every server, below the file.
+    pub(crate) platform: Vec<Given>,
+}
+
+/// Reads the variables; relative paths begin at `cwd`.
+pub(crate) fn read_environment(
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+    cwd: &Path,
+) -> Result<Environment, ConfigError> {
+    let mut environment = Environment {
+        own: Vec::new(),
+        platform: Vec::new(),
+    };
+    for (name, value) in env {
+        let Some(name) = name.to_str() else { continue };
+        if value.is_empty() {
+            continue;
+        }
+        let given = |option, value| Given {
+            option,
+            value,
+            origin: Origin::Variable(name.to_owned()),
+            base: cwd.to_owned(),
+        };
+        match name {
+            "PORT" => environment
+                .platform
+                .push(given(option("bind"), platform_port(name, &value)?)),
+            "WEB_CONCURRENCY" => {
+                environment.platform.push(given(
+                    option("workers"),
+                    KeywordValue::Str(text(name, &value)?),
+                ));
+            }
+            _ if !name.starts_with(PREFIX) || of_an_orchestrator(name, &value) => {}
+            _ => {
+                let option = known(name)?;
+                environment
+                    .own
+                    .push(given(option, own_value(option, text(name, &value)?)));
+            }
+        }
+    }
+    Ok(environment)
+}
+
+/// Variables that Kubernetes and Docker's links set in every container near a service called `kirsch`.
+fn of_an_orchestrator(name: &str, value: &OsStr) -> bool {
+    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+    let is_url = value.to_str().is_some_and(|value| value.contains("://"));
+    rest.starts_with("SERVICE_HOST")
+        || rest.starts_with("SERVICE_PORT")
+        || rest == "PORT" && is_url
+        || rest
+            .strip_prefix("PORT_")
+            .is_some_and(|port| port.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn known(name: &str) -> Result<&'static OptionSpec, ConfigError> {
+    if let Some(option) = options().iter().find(|option| option.variable() == name) {
+        return Ok(option);
+    }
+    let variables: Vec<String> = options().iter().map(OptionSpec::variable).collect();
+    // Without the common prefix, which would make everything look alike.
+    let rest = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
+    let rests: Vec<String> = variables.iter().map(|name| rest(name)).collect();
+    let meant = nearest(&rest(name), rests.iter().map(String::as_str));
+    let hint = match meant {
+        _ if name == "KIRSCH_PORT" => {
+            Some("write KIRSCH_BIND, or PORT without a prefix".to_owned())
+        }
+        Some(meant) => Some(format!("did you mean {PREFIX}{meant}?")),
+        None => Some(
+            "kirsch --help lists the options; a variable is KIRSCH_ and the option's name"
+                .to_owned(),
+        ),
+    };
+    Err(ConfigError::new(
+        Origin::Variable(name.to_owned()),
+        "is not a known variable",
+        hint,
+    ))
+}
+
+/// Options that can be repeated take several values at once in a variable, with commas between them.
+fn own_value(option: &OptionSpec, text: String) -> KeywordValue {
+    if option.kind != Kind::Binds {
+        return KeywordValue::Str(text);
+    }
+    KeywordValue::List(
+        text.split(',')
+            .map(|part| KeywordValue::Str(part.to_owned()))
+            .collect(),
+    )
+}
+
+fn platform_port(name: &str, value: &OsStr) -> Result<KeywordValue, ConfigError> {
+    let bind = every_address(text(name, value)?.trim())
+        .map_err(|complaint| complaint.at(Origin::Variable(name.to_owned())))?;
+    Ok(KeywordValue::Str(bind_text(&bind)))
+}
+
+fn text(name: &str, value: &OsStr) -> Result<String, ConfigError> {
+    let wrong = || {
+        ConfigError::new(
+            Origin::Variable(name.to_owned()),
+            "is not valid UTF-8",
+            None,
+        )
+    };
+    value.to_str().map(str::to_owned).ok_or_else(wrong)
+}
+
+fn option(name: &str) -> &'static OptionSpec {
+    #[expect(
+        clippy::expect_used,
+        reason = "called with two literal names that stand in the list; a test calls both"
+    )]
+    options()
+        .iter()
+        .find(|option| option.name == name)
+        .expect("the name stands in the list")
+}

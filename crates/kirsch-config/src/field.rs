@@ -1,0 +1,304 @@
+//! How each type of the settings is read from a value as given, and written back as text.
+//!
+//! It knows types and kinds, not options: which field an option fills stands in `options.rs`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kirsch_server::Bind;
+
+use crate::app_spec::AppSpec;
+use crate::bind::{bind_text, parse_bind};
+use crate::error::Complaint;
+use crate::settings::LogLevel;
+use crate::units::{duration_text, parse_duration, parse_size, seconds, size_text};
+use crate::value::{KeywordValue, Kind};
+
+/// What a value is read with: what its option accepts, and where relative paths begin.
+pub(crate) struct Reading<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) base: &'a Path,
+}
+
+impl Reading<'_> {
+    /// The complaint about a value that is of no use to this option.
+    pub(crate) fn refuse(&self, given: &KeywordValue) -> Complaint {
+        Complaint {
+            message: format!("{given} is not {}", self.kind.accepted()),
+            hint: None,
+        }
+    }
+}
+
+/// A type that fields of the settings have.
+pub(crate) trait FieldValue: Sized {
+    /// Whether the value may be absent, which is written `off`.
+    const CAN_BE_OFF: bool = false;
+
+    /// Reads the value; a complaint without a hint gets one from its option.
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint>;
+
+    /// The value as it would be typed.
+    fn text(&self, kind: Kind) -> String;
+}
+
+impl FieldValue for bool {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let KeywordValue::Str(text) = given else {
+            let KeywordValue::Bool(value) = given else {
+                return Err(reading.refuse(given));
+            };
+            return Ok(*value);
+        };
+        match text.as_str() {
+            "true" | "yes" | "on" | "1" => Ok(true),
+            "false" | "no" | "off" | "0" => Ok(false),
+            _ => Err(reading.refuse(given)),
+        }
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        self.to_string()
+    }
+}
+
+impl FieldValue for u64 {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let (number, min, max) = match reading.kind {
+            Kind::Count { min, max } => (count(given), min, max),
+            Kind::Size { min, max } => (size(given)?, min, max),
+            Kind::Mode => (mode(given), 0, 0o777),
+            _ => return Err(reading.refuse(given)),
+        };
+        match number {
+            Some(number) if (min..=max).contains(&number) => Ok(number),
+            Some(_) if matches!(reading.kind, Kind::Size { .. }) => {
+                let (min, max) = (size_text(min), size_text(max));
+                let message = format!("{given} is outside {min} to {max}");
+                Err(Complaint {
+                    message,
+                    hint: None,
+                })
+            }
+            Some(_) | None => Err(reading.refuse(given)),
+        }
+    }
+
+    fn text(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Size { .. } => size_text(*self),
+            Kind::Mode => format!("0o{self:o}"),
+            _ => self.to_string(),
+        }
+    }
+}
+
+fn count(given: &KeywordValue) -> Option<u64> {
+    match given {
+        KeywordValue::Int(number) => u64::try_from(*number).ok(),
+        KeywordValue::Str(text) if !text.starts_with('+') => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn size(given: &KeywordValue) -> Result<Option<u64>, Complaint> {
+    match given {
+        KeywordValue::Int(number) => Ok(u64::try_from(*number).ok()),
+        KeywordValue::Str(text) => parse_size(text).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn mode(given: &KeywordValue) -> Option<u64> {
+    match given {
+        KeywordValue::Int(number) => u64::try_from(*number).ok(),
+        KeywordValue::Str(text) if !text.contains('+') => {
+            u64::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok()
+        }
+        _ => None,
+    }
+}
+
+/// Narrower numbers are read as `u64`; the kind's range keeps them within their type.
+macro_rules! narrow_number {
+    ($($number:ty),+) => {$(
+        impl FieldValue for $number {
+            fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+                <$number>::try_from(u64::read(given, reading)?).map_err(|_| reading.refuse(given))
+            }
+
+            fn text(&self, kind: Kind) -> String {
+                (*self as u64).text(kind)
+            }
+        }
+    )+};
+}
+
+narrow_number!(u32, usize);
+
+impl FieldValue for Duration {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let Kind::Duration { min } = reading.kind else {
+            return Err(reading.refuse(given));
+        };
+        let duration = match given {
+            KeywordValue::Int(number) => seconds(*number as f64)?,
+            KeywordValue::Float(number) => seconds(*number)?,
+            KeywordValue::Str(text) => parse_duration(text)?,
+            _ => return Err(reading.refuse(given)),
+        };
+        if duration < min {
+            return Err(Complaint {
+                message: format!("{given} is shorter than {}", duration_text(min)),
+                hint: None,
+            });
+        }
+        Ok(duration)
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        duration_text(*self)
+    }
+}
+
+impl FieldValue for String {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let KeywordValue::Str(text) = given else {
+            return Err(reading.refuse(given));
+        };
+        let fits = match reading.kind {
+            Kind::Prefix => {
+                let slashes = text.is_empty() || text.starts_with('/') && !text.ends_with('/');
+                slashes && !text.chars().any(char::is_control)
+            }
+            // What goes into a header field must not end its line.
+            _ => !text.trim().is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+        };
+        if fits {
+            Ok(text.clone())
+        } else {
+            Err(reading.refuse(given))
+        }
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        self.clone()
+    }
+}
+
+impl FieldValue for PathBuf {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        match given {
+            KeywordValue::Str(text) if !text.is_empty() && !text.contains('\0') => {
+                Ok(reading.base.join(text))
+            }
+            _ => Err(reading.refuse(given)),
+        }
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        self.display().to_string()
+    }
+}
+
+impl FieldValue for LogLevel {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let KeywordValue::Str(text) = given else {
+            return Err(reading.refuse(given));
+        };
+        let level = LogLevel::ALL
+            .into_iter()
+            .find(|level| level.name() == text.to_lowercase());
+        level.ok_or_else(|| reading.refuse(given))
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        self.name().to_owned()
+    }
+}
+
+impl FieldValue for AppSpec {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let KeywordValue::Str(text) = given else {
+            return Err(reading.refuse(given));
+        };
+        AppSpec::parse(text)
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        self.to_string()
+    }
+}
+
+impl FieldValue for Vec<Bind> {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let one = std::slice::from_ref(given);
+        let list = if let KeywordValue::List(list) = given {
+            list.as_slice()
+        } else {
+            one
+        };
+        let mut binds = Vec::new();
+        for item in list {
+            let text = match item {
+                KeywordValue::Str(text) => text.clone(),
+                KeywordValue::Int(port) => port.to_string(),
+                _ => return Err(reading.refuse(item)),
+            };
+            for bind in parse_bind(&text, reading.base)? {
+                if !binds.contains(&bind) {
+                    binds.push(bind);
+                }
+            }
+        }
+        if binds.is_empty() {
+            Err(reading.refuse(given))
+        } else {
+            Ok(binds)
+        }
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        self.iter().map(bind_text).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Options that can be off: `off` or false in texts and files, `None` in Python.
+macro_rules! can_be_off {
+    ($($value:ty),+) => {$(
+        impl FieldValue for Option<$value> {
+            const CAN_BE_OFF: bool = true;
+
+            fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+                match given {
+                    KeywordValue::None | KeywordValue::Bool(false) => Ok(None),
+                    KeywordValue::Str(text) if text == "off" => Ok(None),
+                    _ => <$value>::read(given, reading).map(Some),
+                }
+            }
+
+            fn text(&self, kind: Kind) -> String {
+                self.as_ref().map_or_else(|| "off".to_owned(), |value| value.text(kind))
+            }
+        }
+    )+};
+}
+
+can_be_off!(u64, Duration, String);
+
+/// Options that have no value until one is given, and cannot be taken back to none by a word.
+macro_rules! may_be_unset {
+    ($($value:ty),+) => {$(
+        impl FieldValue for Option<$value> {
+            fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+                <$value>::read(given, reading).map(Some)
+            }
+
+            fn text(&self, kind: Kind) -> String {
+                self.as_ref().map_or_else(|| "none".to_owned(), |value| value.text(kind))
+            }
+        }
+    )+};
+}
+
+may_be_unset!(PathBuf, AppSpec);

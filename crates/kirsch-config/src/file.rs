@@ -1,0 +1,257 @@
+//! The configuration file: finding it, reading it, and the line of every key.
+//!
+//! Relative paths in a file begin at the file's folder, so that a file means the same wherever Kirsch is started.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Complaint, ConfigError, Origin, nearest};
+use crate::option::{OptionSpec, Reach};
+use crate::options::options;
+use crate::settings::Given;
+use crate::value::KeywordValue;
+
+/// The file that is read where none is named.
+const OWN_NAME: &str = "kirsch.toml";
+/// The file that is read where that does not exist either, if it has the table.
+const PROJECT_NAME: &str = "pyproject.toml";
+/// The tables that keys stand in; [`OptionSpec::key`] makes the keys.
+const SECTIONS: [&str; 2] = ["limits", "timeouts"];
+
+/// A file that was read.
+pub(crate) struct ConfigFile {
+    pub(crate) path: PathBuf,
+    pub(crate) given: Vec<Given>,
+}
+
+/// Reads the file that was named, from the working directory; `origin` says by whom.
+pub(crate) fn read_named(
+    name: &str,
+    cwd: &Path,
+    origin: Origin,
+) -> Result<ConfigFile, ConfigError> {
+    let path = cwd.join(name);
+    let text = std::fs::read_to_string(&path).map_err(|err| {
+        let hint = "write the path of a TOML file".to_owned();
+        ConfigError::new(
+            origin,
+            format!("{name:?} cannot be read ({err})"),
+            Some(hint),
+        )
+    })?;
+    let source = Source {
+        name: Path::new(name),
+        path: &path,
+        text: &text,
+    };
+    let Some(given) = source.read()? else {
+        let hint = "add the table, or name another file".to_owned();
+        return Err(ConfigError::new(
+            source.whole(),
+            "has no table [tool.kirsch]",
+            Some(hint),
+        ));
+    };
+    Ok(ConfigFile { path, given })
+}
+
+/// Looks for a file in the working directory, where none was named.
+pub(crate) fn find(cwd: &Path) -> Result<Option<ConfigFile>, ConfigError> {
+    for name in [OWN_NAME, PROJECT_NAME] {
+        let path = cwd.join(name);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => continue,
+            // Another's file: that it cannot be read is not ours to complain about.
+            Err(_) if name == PROJECT_NAME => continue,
+            Err(err) => {
+                let source = Source {
+                    name: Path::new(name),
+                    path: &path,
+                    text: "",
+                };
+                let hint = "make it readable, or name another with --config".to_owned();
+                let message = format!("cannot be read ({err})");
+                return Err(ConfigError::new(source.whole(), message, Some(hint)));
+            }
+        };
+        // A project's file without the word is not worth a complaint about its syntax.
+        if name == PROJECT_NAME && !text.contains("kirsch") {
+            continue;
+        }
+        let source = Source {
+            name: Path::new(name),
+            path: &path,
+            text: &text,
+        };
+        if let Some(given) = source.read()? {
+            return Ok(Some(ConfigFile { path, given }));
+        }
+    }
+    Ok(None)
+}
+
+/// A file's text, for reading and for counting lines.
+struct Source<'a> {
+    /// As it was typed or looked for: what messages call it.
+    name: &'a Path,
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    /// Everything in the file; `None` where a project's file has no table for us.
+    fn read(&self) -> Result<Option<Vec<Given>>, ConfigError> {
+        let document = DeTable::parse(self.text).map_err(|err| {
+            let origin = self.origin(err.span().unwrap_or_default(), "");
+            ConfigError::new(origin, err.message().to_owned(), None)
+        })?;
+        let mut table = document.get_ref();
+        if self
+            .path
+            .file_name()
+            .is_some_and(|name| name == PROJECT_NAME)
+        {
+            for name in ["tool", "kirsch"] {
+                match table.get(name).map(Spanned::get_ref) {
+                    Some(DeValue::Table(inner)) => table = inner,
+                    _ => return Ok(None),
+                }
+            }
+        }
+        let mut given = Vec::new();
+        self.collect(table, "", &mut given)?;
+        Ok(Some(given))
+    }
+
+    fn collect(
+        &self,
+        table: &DeTable<'_>,
+        section: &str,
+        given: &mut Vec<Given>,
+    ) -> Result<(), ConfigError> {
+        for (name, value) in table {
+            let key = format!("{section}{}", name.get_ref());
+            let origin = self.origin(name.span(), &key);
+            if let Some(option) = options()
+                .iter()
+                .find(|option| option.key().as_ref() == Some(&key))
+            {
+                let value = self.value(value).map_err(|message| {
+                    option
+                        .with_hint(Complaint {
+                            message,
+                            hint: None,
+                        })
+                        .at(origin.clone())
+                })?;
+                let base = self.path.parent().unwrap_or(Path::new("")).to_owned();
+                given.push(Given {
+                    option,
+                    value,
+                    origin,
+                    base,
+                });
+                continue;
+            }
+            match value.get_ref() {
+                DeValue::Table(inner) if is_section(&key) => {
+                    self.collect(inner, &format!("{key}."), given)?;
+                }
+                DeValue::Table(_) => return Err(unknown_table(origin, &key)),
+                _ => return Err(unknown_key(origin, &key)),
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&self, value: &Spanned<DeValue<'_>>) -> Result<KeywordValue, String> {
+        match value.get_ref() {
+            DeValue::String(text) => Ok(KeywordValue::Str(text.to_string())),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map(KeywordValue::Int)
+                .map_err(|_| format!("{number} is too large")),
+            DeValue::Float(number) => {
+                let number = number.as_str();
+                number
+                    .parse()
+                    .map(KeywordValue::Float)
+                    .map_err(|_| format!("{number} is not a number"))
+            }
+            DeValue::Boolean(value) => Ok(KeywordValue::Bool(*value)),
+            DeValue::Array(items) => items
+                .iter()
+                .map(|item| self.value(item))
+                .collect::<Result<_, _>>()
+                .map(KeywordValue::List),
+            DeValue::Datetime(_) => Err("a date is of no use here".to_owned()),
+            DeValue::Table(_) => Err("a table is of no use here".to_owned()),
+        }
+    }
+
+    /// The place of a complaint about the file as a whole.
+    fn whole(&self) -> Origin {
+        Origin::File {
+            path: self.name.to_owned(),
+            line: 0,
+            key: String::new(),
+        }
+    }
+
+    fn origin(&self, span: Range<usize>, key: &str) -> Origin {
+        let before = self.text.get(..span.start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Origin::File {
+            path: self.name.to_owned(),
+            line,
+            key: key.to_owned(),
+        }
+    }
+}
+
+fn is_section(key: &str) -> bool {
+    SECTIONS.contains(&key)
+}
+
+fn unknown_table(origin: Origin, key: &str) -> ConfigError {
+    let hint = match nearest(key, SECTIONS) {
+        Some(meant) => format!("did you mean [{meant}]?"),
+        None => format!(
+            "the tables are {}",
+            SECTIONS.map(|name| format!("[{name}]")).join(" and ")
+        ),
+    };
+    ConfigError::new(origin, "is not a known table", Some(hint))
+}
+
+fn unknown_key(origin: Origin, key: &str) -> ConfigError {
+    if is_section(key) {
+        let hint = format!("write [{key}] with its keys below");
+        return ConfigError::new(origin, "is a table", Some(hint));
+    }
+    if options()
+        .iter()
+        .any(|option| option.reach == Reach::Start && option.name == key)
+    {
+        let hint = "write it as a flag or a variable".to_owned();
+        return ConfigError::new(origin, "cannot stand in a file", Some(hint));
+    }
+    let plain = |name: &str| name.replace('-', "_");
+    let last = key.rsplit('.').next().unwrap_or(key);
+    // Those who know the flag write its name, with dashes or in a table that already says half of it.
+    let by_flag = options()
+        .iter()
+        .find(|option| plain(option.name) == plain(last));
+    let known: Vec<String> = options().iter().filter_map(OptionSpec::key).collect();
+    let meant = by_flag
+        .and_then(OptionSpec::key)
+        .or_else(|| nearest(key, known.iter().map(String::as_str)).map(str::to_owned));
+    let hint = match meant {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => "the keys are listed in docs/reference/settings.md".to_owned(),
+    };
+    ConfigError::new(origin, "is not a known key", Some(hint))
+}

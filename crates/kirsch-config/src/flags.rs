@@ -1,0 +1,261 @@
+//! The arguments of the command line: the verb, and the flags made of the list in `options.rs`.
+//!
+//! It is the only file that knows clap, and clap knows only texts: values are read elsewhere, as those of all places.
+//! The verb is read before clap sees the rest, because it may be left out.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::builder::OsStringValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches};
+
+use crate::command_line::{Exit, USAGE};
+use crate::error::{ConfigError, Origin, nearest};
+use crate::option::OptionSpec;
+use crate::options::options;
+use crate::settings::Given;
+use crate::value::{KeywordValue, Kind};
+
+/// What the arguments ask for.
+pub(crate) struct Asked {
+    pub(crate) verb: Verb,
+    /// What the flags give, each option at most once.
+    pub(crate) flags: Vec<Given>,
+}
+
+/// What to do with the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Serve,
+    Check,
+}
+
+const VERBS: [&str; 2] = ["serve", "check"];
+
+/// Reads the arguments after the program's name; relative paths begin at `cwd`.
+pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
+    let (verb, usage) = match args.first().and_then(|first| first.to_str()) {
+        Some("serve") => (Some(Verb::Serve), "kirsch serve [OPTIONS] [APP]"),
+        Some("check") => (Some(Verb::Check), "kirsch check [OPTIONS] [APP]"),
+        Some("help") => {
+            args = vec!["--help".into()];
+            (None, USAGES)
+        }
+        Some(later @ ("run" | "migrate")) => return Err(Exit::from_error(&not_yet(later))),
+        Some(_) | None => (None, USAGES),
+    };
+    if verb.is_some() {
+        args.remove(0);
+    }
+    let command = command().override_usage(usage);
+    match command.try_get_matches_from(&args) {
+        Ok(matches) => match (verb, misplaced_verb(&matches)) {
+            (None, Some(word)) => Err(Exit::from_error(&verb_comes_first(&word))),
+            (verb, _) => {
+                let flags = read_flags(&matches, cwd).map_err(|error| Exit::from_error(&error))?;
+                Ok(Asked {
+                    verb: verb.unwrap_or(Verb::Serve),
+                    flags,
+                })
+            }
+        },
+        Err(error) if verb.is_none() && error.kind() == ErrorKind::UnknownArgument => {
+            let better = explain_surplus(&args);
+            Err(better.map_or_else(|| from_clap(&error), |better| Exit::from_error(&better)))
+        }
+        Err(error) => Err(from_clap(&error)),
+    }
+}
+
+fn read_flags(matches: &ArgMatches, cwd: &Path) -> Result<Vec<Given>, ConfigError> {
+    let mut flags = Vec::new();
+    for option in options() {
+        let Some((value, origin)) = read_flag(matches, option)? else {
+            continue;
+        };
+        flags.push(Given {
+            option,
+            value,
+            origin,
+            base: cwd.to_owned(),
+        });
+    }
+    Ok(flags)
+}
+
+fn read_flag(
+    matches: &ArgMatches,
+    option: &OptionSpec,
+) -> Result<Option<(KeywordValue, Origin)>, ConfigError> {
+    let origin = Origin::Flag(option.flag());
+    if option.kind == Kind::Switch {
+        let no = negation(option);
+        return Ok(
+            match (matches.get_flag(option.name), matches.get_flag(&no)) {
+                (true, _) => Some((KeywordValue::Bool(true), origin)),
+                (false, true) => Some((KeywordValue::Bool(false), Origin::Flag(format!("--{no}")))),
+                (false, false) => None,
+            },
+        );
+    }
+    let Some(values) = matches.get_many::<OsString>(option.name) else {
+        return Ok(None);
+    };
+    let mut texts = Vec::new();
+    for value in values {
+        let Some(text) = value.to_str() else {
+            return Err(ConfigError::new(origin, "is not valid UTF-8", None));
+        };
+        texts.push(KeywordValue::Str(text.to_owned()));
+    }
+    let value = if option.kind == Kind::Binds {
+        Some(KeywordValue::List(texts))
+    } else {
+        texts.pop()
+    };
+    Ok(value.map(|value| (value, origin)))
+}
+
+/// The name of the flag that says no to a switch.
+fn negation(option: &OptionSpec) -> String {
+    format!("no-{}", option.name)
+}
+
+const USAGES: &str = "kirsch [serve] [OPTIONS] [APP]\n       kirsch check [OPTIONS] [APP]";
+
+const BEFORE_HELP: &str = "\
+Commands:
+  serve  Serve the application; the word may be left out
+  check  Do everything short of serving";
+
+const AFTER_HELP: &str = "\
+Sizes are written 4096, 64KiB, 10MB; durations 500ms, 30s, 2m.
+Every option is also a variable, KIRSCH_ and its name (KIRSCH_LIMIT_HEAD), and a key in kirsch.toml
+or in [tool.kirsch] of pyproject.toml. Flags win over variables, variables over the file.";
+
+fn command() -> clap::Command {
+    let flags = options()
+        .iter()
+        .enumerate()
+        .flat_map(|(place, option)| arguments(place, option));
+    clap::Command::new("kirsch")
+        .no_binary_name(true)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A web server for Python applications")
+        .help_template(format!(
+            "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{BEFORE_HELP}\n\n{{all-args}}{{after-help}}"
+        ))
+        .after_help(AFTER_HELP)
+        .max_term_width(100)
+        .args(flags)
+}
+
+/// The arguments an option becomes: two for a switch, so that a file's yes can be taken back.
+fn arguments(place: usize, option: &'static OptionSpec) -> Vec<Arg> {
+    let arg = Arg::new(option.name)
+        .help(help(option))
+        .display_order(place);
+    let arg = arg.hide(!option.available());
+    let arg = match option.short {
+        Some(short) => arg.short(short),
+        None => arg,
+    };
+    let value = |arg: Arg| {
+        arg.value_name(option.kind.placeholder())
+            .value_parser(OsStringValueParser::new())
+    };
+    let flag = |arg: Arg| arg.long(option.name).help_heading(option.group.title());
+    match option.kind {
+        Kind::App => vec![value(arg)],
+        Kind::Switch => switch(option, flag(arg)),
+        Kind::Binds => vec![value(flag(arg)).action(ArgAction::Append)],
+        Kind::AccessLogFormat => {
+            let arg = value(flag(arg)).num_args(0..=1).require_equals(true);
+            vec![arg.default_missing_value("combined")]
+        }
+        _ => vec![value(flag(arg))],
+    }
+}
+
+/// The last of the two wins; help shows the one that changes something.
+fn switch(option: &'static OptionSpec, arg: Arg) -> Vec<Arg> {
+    let is_on = option.default_text() == "true";
+    let name = negation(option);
+    let arg = arg.action(ArgAction::SetTrue);
+    let hidden = |arg: Arg, hide| if hide { arg.hide(true) } else { arg };
+    let yes = hidden(arg.clone().overrides_with(&name), is_on);
+    let no = hidden(
+        arg.id(name.clone()).long(name).overrides_with(option.name),
+        !is_on,
+    );
+    vec![yes, no]
+}
+
+fn help(option: &OptionSpec) -> String {
+    let doc = option.doc.trim_end_matches('.').replace('`', "");
+    match option.default_text().as_str() {
+        "" | "none" => doc,
+        default => format!("{doc} [default: {default}]"),
+    }
+}
+
+/// A verb where the application should stand, without a verb before it.
+fn misplaced_verb(matches: &ArgMatches) -> Option<String> {
+    let app = matches.get_one::<OsString>("app")?.to_str()?;
+    VERBS.contains(&app).then(|| app.to_owned())
+}
+
+fn verb_comes_first(word: &str) -> ConfigError {
+    let hint = format!(
+        "write kirsch {word} before the flags; a module of that name is {word}:application"
+    );
+    ConfigError::new(
+        Origin::CommandLine,
+        format!("`{word}` comes first"),
+        Some(hint),
+    )
+}
+
+/// What was meant where more words were given than an application: a verb in the wrong place, or misspelt.
+fn explain_surplus(args: &[OsString]) -> Option<ConfigError> {
+    let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    if let Some(word) = words.iter().find(|word| VERBS.contains(word)) {
+        return Some(verb_comes_first(word));
+    }
+    let first = words.first().filter(|first| !first.starts_with('-'))?;
+    let second = words.get(1).filter(|second| !second.starts_with('-'))?;
+    let meant = nearest(first, VERBS)?;
+    let hint = format!("did you mean kirsch {meant} {second}?");
+    Some(ConfigError::new(
+        Origin::CommandLine,
+        format!("`{first}` is not a command"),
+        Some(hint),
+    ))
+}
+
+fn not_yet(verb: &str) -> ConfigError {
+    let what = match verb {
+        "run" => "running a script unchanged",
+        _ => "migrating from another server",
+    };
+    let hint = "write kirsch serve module:attribute".to_owned();
+    let message = format!("`kirsch {verb}`: {what} is not available in this version");
+    ConfigError::new(Origin::CommandLine, message, Some(hint))
+}
+
+fn from_clap(error: &clap::Error) -> Exit {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit {
+            code: 0,
+            stdout: text,
+            stderr: String::new(),
+        },
+        _ => Exit {
+            code: USAGE,
+            stdout: String::new(),
+            stderr: text,
+        },
+    }
+}

@@ -1,0 +1,148 @@
+//! The reference of all settings, made of the list of options: `docs/reference/settings.md`.
+
+use std::fmt::Write as _;
+
+use crate::option::{Group, OptionSpec};
+use crate::options::options;
+use crate::value::Kind;
+
+const INTRODUCTION: &str = "\
+# Settings
+
+<!-- Made by `cargo run -p xtask -- docs` from the list of options. Change it there. -->
+
+Every setting can be given in four places.
+The first of them that gives it wins.
+
+1. A flag: `kirsch --threads 20 hello:app`.
+2. A variable of the environment: `KIRSCH_THREADS=20`.
+   An empty variable is as good as none.
+3. A key in a TOML file: `threads = 20`.
+   The file is the one named with `--config` or `KIRSCH_CONFIG`.
+   Otherwise it is `kirsch.toml` in the working directory.
+   Otherwise it is the table `[tool.kirsch]` of `pyproject.toml` there.
+   Files are not merged.
+4. The default.
+
+In Python, a setting is a keyword argument: `kirsch.run(app, threads=20)`.
+No variable and no file is read then.
+
+Two variables that platforms set are honoured where neither flag, variable nor file says otherwise.
+`PORT=8080` listens on `0.0.0.0:8080`.
+`WEB_CONCURRENCY` is the number of workers.
+
+A name that is not known is an error, in every place.
+
+## How values are written
+
+| Value | Examples | |
+|---|---|---|
+| Size | `4096`, `64KiB`, `16MiB`, `1GiB`, `10MB` | Bytes; `KiB` is 1024 bytes, `kB` is 1000. |
+| Duration | `500ms`, `30s`, `1.5m`, `1h`, `75` | A number alone is seconds. |
+| Switch | `true`, `false` | Also `yes`, `no`, `on`, `off`, `1`, `0`; as a flag `--name` or `--no-name`. |
+| Address | `127.0.0.1:8000`, `localhost:8000` | A name listens on every address it resolves to. |
+| | `8000`, `:8000` | This machine only; every IPv4 address. |
+| | `[::]:8000` | Every address, IPv6 and IPv4. |
+| | `unix:/run/kirsch.sock`, `@kirsch` | A unix socket at a path; one in Linux's abstract namespace. |
+| | `fd://3` | A listening socket that was inherited. |
+| Off | `off` | Where a setting can be off; `None` in Python, `false` in TOML. |
+
+Several addresses are a repeated flag, a variable with commas, a list in TOML and Python.
+A relative path in a flag or variable begins at the working directory, in a file at the folder of the file.
+A relative path of the application itself begins at the folder of `chdir`, or at the working directory.
+";
+
+/// The text of `docs/reference/settings.md`.
+pub fn settings_page() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for group in Group::ALL {
+        // Writing to a string does not fail.
+        let _ = write!(page, "\n## {}\n", group.title());
+        if let Some(note) = note(group) {
+            let _ = write!(page, "\n{note}\n");
+        }
+        for option in options().iter().filter(|option| option.group == group) {
+            let _ = write!(page, "\n{}", section(option));
+        }
+    }
+    page
+}
+
+fn note(group: Group) -> Option<&'static str> {
+    match group {
+        Group::Limits => Some("In TOML these stand in the table `[limits]`."),
+        Group::Timeouts => Some("In TOML these stand in the table `[timeouts]`."),
+        Group::Later => Some("These names are known and refused in words, never ignored."),
+        Group::Application | Group::Listening | Group::Serving | Group::Logging => None,
+    }
+}
+
+fn section(option: &OptionSpec) -> String {
+    let mut text = format!(
+        "### `{}`\n\n{}\n\n| | |\n|---|---|\n",
+        option.name, option.doc
+    );
+    let mut row = |title: &str, value: String| {
+        let _ = writeln!(text, "| {title} | {value} |");
+    };
+    row("Flag", flags(option));
+    row("Variable", format!("`{}`", option.variable()));
+    row(
+        "TOML",
+        option
+            .key()
+            .map_or_else(|| "no".to_owned(), |key| format!("`{key}`")),
+    );
+    row(
+        "Python",
+        option
+            .keyword()
+            .map_or_else(|| "no".to_owned(), |keyword| argument(&keyword, option)),
+    );
+    row("Accepts", option.accepted());
+    row("Default", default(option));
+    if option.available() {
+        row("Example", format!("`{}`", example(option)));
+    }
+    let _ = write!(
+        text,
+        "\nWhy this default: {}\nWhen to change it: {}\n",
+        option.default_reason, option.change
+    );
+    text
+}
+
+fn flags(option: &OptionSpec) -> String {
+    let long = option.flag();
+    match (option.kind, option.short) {
+        (Kind::Switch, _) => format!("`{long}`, `--no-{}`", option.name),
+        (Kind::AccessLogFormat, _) => format!("`{long}[=FORMAT]`; alone it is `combined`"),
+        (_, Some(short)) => format!("`-{short}`, `{long}`"),
+        (_, None) => format!("`{long}`"),
+    }
+}
+
+fn argument(keyword: &str, option: &OptionSpec) -> String {
+    // A bar would end the cell of the table, even between backticks.
+    let annotation = option.python_type().replace('|', "\\|");
+    format!("`{keyword}: {annotation} = {}`", option.python_default())
+}
+
+fn default(option: &OptionSpec) -> String {
+    match option.default_text().as_str() {
+        "none" => "none".to_owned(),
+        "" => "empty".to_owned(),
+        default => format!("`{default}`"),
+    }
+}
+
+/// The example as it stands on a command line.
+fn example(option: &OptionSpec) -> String {
+    match (option.kind, option.example) {
+        (Kind::App, example) => example.to_owned(),
+        (Kind::Switch, "false") => format!("--no-{}", option.name),
+        (Kind::Switch, _) => option.flag(),
+        (Kind::AccessLogFormat, example) => format!("{}={example}", option.flag()),
+        (_, example) => format!("{} {example}", option.flag()),
+    }
+}

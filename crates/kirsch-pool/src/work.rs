@@ -1,0 +1,164 @@
+//! The loop that every pool thread runs: a job in the queue? run it. The reactor in its slot? drive it.
+//! Otherwise park.
+//!
+//! A thread is either *inside* (holds the interpreter) or not. It drives and sleeps outside; it goes
+//! in with a job, and as long as it is in and finds more to do without sleeping, it stays in.
+
+use crate::{Dispatched, Driver, Inside, Lane, Next, Patience, Poller, Pool, Task, ThreadId, Turn};
+
+/// What the threads hold while they run interpreter jobs. Without an interpreter, [`NoInterpreter`].
+pub trait Interpreter {
+    /// Runs `outside` with the interpreter released.
+    fn release<R: Send>(&self, outside: impl FnOnce() -> R + Send) -> R;
+}
+
+/// For servers whose gateways are all Rust.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoInterpreter;
+
+impl Interpreter for NoInterpreter {
+    fn release<R: Send>(&self, outside: impl FnOnce() -> R + Send) -> R {
+        outside()
+    }
+}
+
+/// One pool thread's life, from start to the pool's end. Called inside; returns inside.
+pub fn work<P, I, F>(pool: &Pool<P>, me: ThreadId, interpreter: &I, run: &F)
+where
+    P: Poller,
+    I: Interpreter,
+    F: Fn(P::Job) + Sync,
+{
+    let mut thread = Thread {
+        pool,
+        me,
+        run,
+        hand: None,
+    };
+    loop {
+        let Some(job) = interpreter.release(|| thread.find_outside()) else {
+            return;
+        };
+        pool.entered(me, job.forecast());
+        run(job);
+        while let Some(job) = thread.find_inside() {
+            match job.lane() {
+                Lane::Interpreter => run(job),
+                Lane::Thread | Lane::Inline => run(job),
+                Lane::Long => interpreter.release(|| thread.run_outside(job)),
+            }
+            if pool.somebody_enters() {
+                // Others wait for the interpreter: what comes next is theirs to fetch.
+                break;
+            }
+        }
+    }
+}
+
+struct Thread<'a, P: Poller, F> {
+    pool: &'a Pool<P>,
+    me: ThreadId,
+    run: &'a F,
+    /// The reactor, while this thread drives.
+    hand: Option<Box<P>>,
+}
+
+impl<P: Poller, F: Fn(P::Job) + Sync> Thread<'_, P, F> {
+    /// Drives, runs Rust jobs and parks until there is an interpreter job that this thread may enter with.
+    fn find_outside(&mut self) -> Option<P::Job> {
+        loop {
+            let job = match self.hand.take() {
+                Some(reactor) => match self.drive(reactor, Inside::Detached) {
+                    Drove::Job(job) => job,
+                    Drove::Nothing => continue,
+                },
+                None => match self.pool.next(self.me, Inside::Detached) {
+                    Next::Run(job) => job,
+                    Next::Drive(reactor) => {
+                        self.hand = Some(reactor);
+                        continue;
+                    }
+                    Next::Park => {
+                        self.pool.park(self.me);
+                        continue;
+                    }
+                    Next::Stop => return None,
+                },
+            };
+            match job.lane() {
+                Lane::Interpreter => return Some(job),
+                Lane::Thread | Lane::Inline | Lane::Long => self.run_outside(job),
+            }
+        }
+    }
+
+    /// The next job that can be had without sleeping; `None` when there is none.
+    fn find_inside(&mut self) -> Option<P::Job> {
+        let reactor = match self.hand.take() {
+            Some(reactor) => reactor,
+            None => match self.pool.next(self.me, Inside::Attached) {
+                Next::Run(job) => return Some(job),
+                Next::Drive(reactor) => reactor,
+                Next::Park | Next::Stop => return None,
+            },
+        };
+        match self.drive(reactor, Inside::Attached) {
+            Drove::Job(job) => Some(job),
+            Drove::Nothing => None,
+        }
+    }
+
+    fn run_outside(&mut self, job: P::Job) {
+        let long = job.lane() == Lane::Long;
+        (self.run)(job);
+        if long {
+            self.pool.long_done();
+        }
+    }
+
+    /// Drives until there is a job to run. Inside, only as long as no sleep is needed: then the reactor
+    /// stays in the hand.
+    fn drive(&mut self, mut reactor: Box<P>, inside: Inside) -> Drove<P::Job> {
+        // Inside, a sleep is out of the question, so the state is looked at only when there is news.
+        let mut patience = match inside {
+            Inside::Attached => Patience::Look,
+            Inside::Detached => Patience::Sleep,
+        };
+        loop {
+            if patience == Patience::Sleep || self.pool.has_news() {
+                let may_sleep = patience == Patience::Sleep;
+                match self
+                    .pool
+                    .between_turns(Driver::Thread(self.me), reactor, inside, may_sleep)
+                {
+                    crate::Between::GoOn(again, allowed) => {
+                        reactor = again;
+                        patience = allowed;
+                    }
+                    crate::Between::Run(job) => return Drove::Job(job),
+                    crate::Between::Stop => return Drove::Nothing,
+                }
+            }
+            match reactor.turn(patience) {
+                Turn::Job(job) => match self.pool.dispatch(self.me, reactor, job, inside) {
+                    Dispatched::Run(job) => return Drove::Job(job),
+                    Dispatched::Queued(again) => reactor = again,
+                    Dispatched::Refused(mut again, job) => {
+                        again.refuse(job, crate::Refusal::QueueFull);
+                        reactor = again;
+                    }
+                },
+                Turn::Idle if inside == Inside::Attached => {
+                    self.hand = Some(reactor);
+                    return Drove::Nothing;
+                }
+                Turn::Idle => patience = Patience::Sleep,
+            }
+        }
+    }
+}
+
+enum Drove<J> {
+    Job(J),
+    Nothing,
+}

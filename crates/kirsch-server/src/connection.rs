@@ -1,0 +1,660 @@
+//! An accepted connection: what it waits for, and what its next step is.
+//!
+//! A connection is a value with one owner: the reactor, or the exchange that holds it while the
+//! application works. [`Connection::advance`] does what can be done without waiting and answers what
+//! comes next. Bytes become requests in `kirsch-http`; this file moves them between the socket, the
+//! machine, the body's buffers and the response's pipe, and sets the deadlines.
+//!
+//! # States
+//!
+//! ```text
+//! Head ──head──▶ Body ──complete──▶ dispatched, held by an exchange ──▶ Head | Flush | Linger
+//!   │             │                   └─ would block ─▶ Remote ─┐
+//!   │             └──── streamed ─────────────────────▶ Remote ─┴▶ Head | Discard | Linger
+//!   └─ a rule is broken ─▶ Flush ─▶ Linger ─▶ closed
+//! ```
+//!
+//! Read next: `gather.rs` (bodies), `transmit.rs` (responses through the pipe), `exchange.rs`.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kirsch_http::{
+    BodyLength, BodyPart, CONTINUE, ErrorAnswer, ProtocolError, ProtocolErrorKind, RequestReader,
+};
+use tracing::debug;
+
+use crate::access_log::Record;
+use crate::body::Body;
+use crate::exchange::{Fate, own_response};
+use crate::gather::Gathering;
+use crate::outlet::Outlet;
+use crate::request::{Origin, Request};
+use crate::shared::{Counters, Shared};
+use crate::stream::{Received, Stream};
+use crate::transmit::Transmission;
+
+/// After our side is shut, the peer's remaining bytes are read for so long, and so many of them, so
+/// that our last bytes are not lost to a reset (RFC 9112, 9.6).
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: u64 = 2 * 1024 * 1024;
+/// So much of a body that nobody wanted is read to keep the connection.
+pub(crate) const DISCARD_BYTES: u64 = 64 * 1024;
+const DISCARD: Duration = Duration::from_secs(1);
+/// Bytes read at once while nothing is known of the request.
+const SCRATCH: usize = 16 * 1024;
+
+/// Names a connection: its place in the reactor's table and how often that was used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key(pub(crate) usize);
+
+/// A connection.
+#[doc(alias = "HTTPConnection")]
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    pub(crate) key: Key,
+    pub(crate) readiness: Readiness,
+    /// When what it waits for has to have happened.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) state: State,
+    pub(crate) reader: RequestReader,
+    /// The request being read, or the buffers of the last one; idle connections have none.
+    pub(crate) request: Option<Box<Request>>,
+    /// Bytes received behind the current request.
+    pub(crate) ahead: Vec<u8>,
+    origin: Arc<Origin>,
+    /// Requests begun.
+    requests: u64,
+}
+
+/// What the kernel said of the socket and we have not used up. Edge-triggered: it says so once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer has ended its side: sticky, and a short read is not the last one.
+    pub(crate) read_closed: bool,
+    /// The connection is broken.
+    pub(crate) failed: bool,
+}
+
+impl Readiness {
+    pub(crate) fn merge(&mut self, other: Readiness) {
+        self.readable |= other.readable;
+        self.writable |= other.writable;
+        self.read_closed |= other.read_closed;
+        self.failed |= other.failed;
+    }
+}
+
+/// What a connection is in the middle of.
+pub(crate) enum State {
+    /// Between requests, or in a head since its first byte arrived.
+    Head {
+        since: Option<Instant>,
+        idle_since: Instant,
+    },
+    /// A body is being buffered.
+    Body(Box<Gathering>),
+    /// An exchange gives the response through a pipe, and perhaps takes the body through another.
+    Remote(Box<Transmission>),
+    /// A response of our own is being sent.
+    Flush {
+        out: Vec<u8>,
+        sent: usize,
+        then: Then,
+    },
+    /// The rest of a body that nobody wanted is read and dropped.
+    Discard { left: u64 },
+    /// Our side is shut; the peer's is read to its end.
+    Linger { left: u64 },
+    /// There is nothing more to do.
+    Closed,
+}
+
+/// What follows a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    Next,
+    Linger,
+}
+
+/// What a connection needs next. The reactor does it.
+pub(crate) enum Next {
+    /// Something to happen at the socket, the deadline or the pipe.
+    Wait,
+    /// To go on, once others have had their turn.
+    Yield,
+    /// A thread for this request, and the connection goes along.
+    Hold(Box<Request>),
+    /// A thread for this request, while the connection stays.
+    Serve(Box<Request>, Arc<Outlet>),
+    /// A thread for its gathered bytes, which go to a file.
+    Spool,
+    /// A thread for the piece of a file that is to be sent next.
+    SendFile,
+    /// To be dropped.
+    Close,
+}
+
+/// A step within `advance`.
+pub(crate) enum Step {
+    Again,
+    Out(Next),
+}
+
+/// What the driver lends a connection for one step.
+pub(crate) struct Turn<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) now: Instant,
+    /// Buffers for the next request.
+    pub(crate) spares: &'a mut Vec<Box<Request>>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        stream: Stream,
+        key: Key,
+        origin: Arc<Origin>,
+        now: Instant,
+        shared: &Shared,
+    ) -> Connection {
+        Connection {
+            stream,
+            key,
+            // Data has often come with the connection; if not, the first read says so.
+            readiness: Readiness {
+                readable: true,
+                writable: true,
+                ..Readiness::default()
+            },
+            deadline: Some(now + shared.config.timeouts.head),
+            // A new connection that stays silent is held to the head's timeout.
+            state: State::Head {
+                since: None,
+                idle_since: now,
+            },
+            reader: RequestReader::new(),
+            request: None,
+            ahead: Vec::new(),
+            origin,
+            requests: 0,
+        }
+    }
+
+    /// Does all that can be done without waiting.
+    pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) -> Next {
+        if self.readiness.failed {
+            self.state.give_up();
+            return Next::Close;
+        }
+        loop {
+            let step = match &mut self.state {
+                State::Head { .. } => self.read_head(turn),
+                State::Body(_) => self.gather(turn),
+                State::Remote(_) => self.transmit(turn),
+                State::Flush { .. } => self.flush(turn),
+                State::Discard { .. } => self.discard(turn),
+                State::Linger { .. } => self.linger(turn),
+                State::Closed => return Next::Close,
+            };
+            match step {
+                Step::Again => {}
+                Step::Out(next) => return next,
+            }
+        }
+    }
+
+    /// The deadline has passed.
+    pub(crate) fn time_out(&mut self, turn: &mut Turn<'_>) -> Next {
+        match &self.state {
+            // A 408 to an idle connection could be taken for the answer to the next request.
+            State::Head { since: None, .. } => return Next::Close,
+            State::Head { .. } => self.refuse(ProtocolErrorKind::HeadTimeout.into(), turn),
+            State::Body(gathering) => {
+                let method = gathering.request.head.method;
+                self.refuse(
+                    ProtocolError::with_method(ProtocolErrorKind::BodyTimeout, method),
+                    turn,
+                );
+            }
+            State::Remote(_) => return self.transmission_timed_out(turn),
+            State::Discard { .. } => self.shut(turn.now),
+            State::Flush { .. } | State::Linger { .. } | State::Closed => return Next::Close,
+        }
+        self.advance(turn)
+    }
+
+    /// Whether a response may promise that the connection stays.
+    pub(crate) fn may_keep(&self, shared: &Shared) -> bool {
+        !shared.is_draining()
+            && !self.readiness.failed
+            && shared
+                .config
+                .keepalive_requests
+                .is_none_or(|most| self.requests < most)
+    }
+
+    /// When it became idle; `None` unless it waits between two requests.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        match self.state {
+            State::Head {
+                since: None,
+                idle_since,
+            } => Some(idle_since),
+            _ => None,
+        }
+    }
+
+    /// When the head it is in the middle of began.
+    pub(crate) fn head_since(&self) -> Option<Instant> {
+        match self.state {
+            State::Head { since, .. } => since,
+            _ => None,
+        }
+    }
+
+    /// An exchange that held the connection has sent its whole response.
+    pub(crate) fn finished(&mut self, fate: Fate, spare: Option<Box<Request>>) {
+        self.request = spare.map(|mut request| {
+            request.clear();
+            request
+        });
+        let now = Instant::now();
+        match fate {
+            Fate::Keep => self.next_request(now),
+            Fate::Close => self.shut(now),
+            Fate::Abort => self.shut(now),
+            Fate::Reset => self.break_off(),
+        }
+    }
+
+    /// Writes what was gathered of a body to its file. May block on the disk.
+    pub(crate) fn spill(&mut self, shared: &Shared) {
+        if let State::Body(gathering) = &mut self.state {
+            gathering.spill(shared);
+        }
+    }
+
+    /// An exchange that held the connection found it broken.
+    pub(crate) fn lost(&mut self, spare: Option<Box<Request>>) {
+        self.request = spare;
+        self.state = State::Closed;
+    }
+
+    /// The response goes on through a pipe.
+    pub(crate) fn go_remote(&mut self, outlet: Arc<Outlet>, timeout: Option<Instant>) {
+        // The socket has just refused bytes.
+        self.readiness.writable = false;
+        self.state = State::Remote(Box::new(Transmission::new(outlet, None, timeout)));
+    }
+
+    /// Refuses the request, or what should have been one.
+    pub(crate) fn refuse(&mut self, error: ProtocolError, turn: &Turn<'_>) {
+        debug!(peer = %self.origin.peer_address, rule = %error, "request refused");
+        Counters::count(&turn.shared.counters.refused);
+        self.answer(&ErrorAnswer::from(error), turn);
+    }
+
+    /// Sends an answer of the server's own and closes.
+    pub(crate) fn answer(&mut self, answer: &ErrorAnswer, turn: &Turn<'_>) {
+        self.state.give_up();
+        let mut out = Vec::with_capacity(512);
+        own_response(answer, turn.shared, None, &mut out);
+        self.state = State::Flush {
+            out,
+            sent: 0,
+            then: Then::Linger,
+        };
+        self.deadline = Some(turn.now + turn.shared.config.timeouts.write);
+    }
+
+    /// Makes ready for the next request, which may have arrived in part.
+    pub(crate) fn next_request(&mut self, now: Instant) {
+        self.reader.restart();
+        self.state = State::Head {
+            since: None,
+            idle_since: now,
+        };
+    }
+
+    /// Ends our side and waits for the peer to end its own.
+    pub(crate) fn shut(&mut self, now: Instant) {
+        self.stream.shut_write();
+        self.state = State::Linger { left: LINGER_BYTES };
+        self.deadline = Some(now + LINGER);
+    }
+
+    /// Ends so that the client notices: where only the end of the connection delimits the response, a
+    /// clean end would look like a whole one.
+    pub(crate) fn break_off(&mut self) {
+        self.stream.reset_on_close();
+        self.state = State::Closed;
+    }
+
+    fn read_head(&mut self, turn: &mut Turn<'_>) -> Step {
+        let mut request = match self.request.take().or_else(|| turn.spares.pop()) {
+            Some(request) => request,
+            None => Box::new(Request::new()),
+        };
+        if !self.ahead.is_empty() {
+            request.buf.append(&mut self.ahead);
+            self.ahead = Vec::new();
+        }
+        loop {
+            if !request.buf.is_empty() {
+                match self.reader.next_head(
+                    &request.buf,
+                    &turn.shared.http_limits,
+                    &mut request.fields,
+                ) {
+                    Ok(Some(head)) => {
+                        request.head = head;
+                        return self.begin(request, turn);
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        self.refuse(error, turn);
+                        return Step::Again;
+                    }
+                }
+            }
+            if !self.readiness.readable {
+                break;
+            }
+            if request.buf.capacity() - request.buf.len() < 1024 {
+                request.buf.reserve(SCRATCH);
+            }
+            match self.fill(&mut request.buf) {
+                Ok(Fill::Bytes) => {}
+                Ok(Fill::Blocked) => break,
+                Ok(Fill::End) => return self.head_ended(&request, turn),
+                Err(err) => {
+                    debug!(%err, "connection lost");
+                    return Step::Out(Next::Close);
+                }
+            }
+        }
+        Step::Out(self.wait_for_head(request, turn))
+    }
+
+    fn wait_for_head(&mut self, mut request: Box<Request>, turn: &mut Turn<'_>) -> Next {
+        let timeouts = &turn.shared.config.timeouts;
+        let State::Head { since, idle_since } = &mut self.state else {
+            return Next::Close;
+        };
+        if request.buf.is_empty() {
+            let patience = if self.requests == 0 {
+                timeouts.head
+            } else {
+                timeouts.keepalive
+            };
+            self.deadline = Some(*idle_since + patience);
+            // An idle connection owns no buffers.
+            request.clear();
+            turn.spare(request);
+            if turn.shared.is_draining() {
+                return Next::Close;
+            }
+        } else {
+            let began = *since.get_or_insert(turn.now);
+            self.deadline = Some(began + timeouts.head);
+            self.request = Some(request);
+        }
+        Next::Wait
+    }
+
+    fn head_ended(&mut self, request: &Request, turn: &Turn<'_>) -> Step {
+        match self.reader.end_of_stream(&request.buf) {
+            Ok(()) => Step::Out(Next::Close),
+            Err(error) => {
+                self.refuse(error, turn);
+                Step::Again
+            }
+        }
+    }
+
+    /// The head is complete.
+    fn begin(&mut self, mut request: Box<Request>, turn: &mut Turn<'_>) -> Step {
+        let shared = turn.shared;
+        self.requests += 1;
+        Counters::count(&shared.counters.requests);
+        request.id = shared.ids.next();
+        request.received = turn.now;
+        request.origin = Some(Arc::clone(&self.origin));
+        let head = request.head;
+        let len = head.len as usize;
+        let Some(rest) = request.buf.get(len..) else {
+            return Step::Out(Next::Close);
+        };
+        if head.body.is_empty() {
+            if !rest.is_empty() {
+                self.ahead = rest.to_vec();
+                request.buf.truncate(len);
+            }
+            return self.dispatch(request, turn);
+        }
+        if shared.gateway.streams_body(&request) {
+            self.ahead = rest.to_vec();
+            request.buf.truncate(len);
+            return self.serve_streaming(request, turn);
+        }
+        let input = rest.to_vec();
+        request.buf.truncate(len);
+        self.state = State::Body(Box::new(Gathering::new(request, input, turn)));
+        Step::Again
+    }
+
+    /// The request is complete: it goes to a thread.
+    pub(crate) fn dispatch(&mut self, request: Box<Request>, turn: &Turn<'_>) -> Step {
+        match turn.shared.config.timeouts.request {
+            None => Step::Out(Next::Hold(request)),
+            Some(timeout) => {
+                let outlet = Outlet::new(turn.shared);
+                let transmission =
+                    Transmission::new(Arc::clone(&outlet), None, Some(turn.now + timeout));
+                self.state = State::Remote(Box::new(transmission));
+                self.deadline = Some(turn.now + timeout);
+                Step::Out(Next::Serve(request, outlet))
+            }
+        }
+    }
+
+    fn flush(&mut self, turn: &Turn<'_>) -> Step {
+        let State::Flush { out, sent, then } = &mut self.state else {
+            return Step::Again;
+        };
+        match self.stream.send(&[&out[*sent..]]) {
+            Ok(0) => {
+                self.readiness.writable = false;
+                Step::Out(Next::Wait)
+            }
+            Ok(count) => {
+                *sent += count;
+                self.deadline = Some(turn.now + turn.shared.config.timeouts.write);
+                if *sent == out.len() {
+                    match then {
+                        Then::Next => self.next_request(turn.now),
+                        Then::Linger => self.shut(turn.now),
+                    }
+                }
+                Step::Again
+            }
+            Err(_) => Step::Out(Next::Close),
+        }
+    }
+
+    /// Reads and drops what is left of a body, if that is little.
+    pub(crate) fn start_discarding(&mut self, turn: &Turn<'_>) {
+        let little = match self.reader.body_remaining() {
+            BodyLength::None => return self.next_request(turn.now),
+            BodyLength::Known(left) => left <= DISCARD_BYTES,
+            BodyLength::Chunked => true,
+        };
+        if little {
+            self.state = State::Discard {
+                left: DISCARD_BYTES,
+            };
+            self.deadline = Some(turn.now + DISCARD);
+        } else {
+            self.shut(turn.now);
+        }
+    }
+
+    fn discard(&mut self, turn: &mut Turn<'_>) -> Step {
+        let State::Discard { mut left } = self.state else {
+            return Step::Again;
+        };
+        loop {
+            let consumed = match self.reader.next_body(&self.ahead) {
+                Ok(BodyPart::End { consume }) => {
+                    self.ahead.drain(..consume);
+                    self.next_request(turn.now);
+                    return Step::Again;
+                }
+                Ok(BodyPart::Data { skip, len }) => skip + len,
+                Ok(BodyPart::NeedMore { consume }) => consume,
+                Err(_) => {
+                    self.shut(turn.now);
+                    return Step::Again;
+                }
+            };
+            self.ahead.drain(..consumed);
+            left = left.saturating_sub(consumed as u64);
+            if left == 0 && !self.reader.is_body_done() {
+                self.shut(turn.now);
+                return Step::Again;
+            }
+            self.state = State::Discard { left };
+            if !self.ahead.is_empty() || self.reader.is_body_done() {
+                continue;
+            }
+            match self.fill_ahead() {
+                Ok(Fill::Bytes) => {}
+                Ok(Fill::Blocked) => return Step::Out(Next::Wait),
+                Ok(Fill::End) | Err(_) => return Step::Out(Next::Close),
+            }
+        }
+    }
+
+    fn linger(&mut self, turn: &mut Turn<'_>) -> Step {
+        let mut scratch = turn.scratch();
+        let next = loop {
+            let State::Linger { left } = &mut self.state else {
+                break Next::Close;
+            };
+            if *left == 0 {
+                break Next::Close;
+            }
+            scratch.buf.clear();
+            if !self.readiness.readable {
+                break Next::Wait;
+            }
+            let room = scratch.buf.capacity() as u64;
+            *left = left.saturating_sub(room);
+            match self.fill(&mut scratch.buf) {
+                Ok(Fill::Bytes) => {}
+                Ok(Fill::Blocked) => break Next::Wait,
+                Ok(Fill::End) | Err(_) => break Next::Close,
+            }
+        };
+        scratch.clear();
+        turn.spare(scratch);
+        Step::Out(next)
+    }
+
+    /// Reads once. After a short read the socket is known to be drained, so the read that would
+    /// say "nothing now" is saved.
+    pub(crate) fn fill(&mut self, buf: &mut Vec<u8>) -> io::Result<Fill> {
+        if !self.readiness.readable {
+            return Ok(Fill::Blocked);
+        }
+        match self.stream.receive(buf)? {
+            Received::Bytes { drained, .. } => {
+                self.readiness.readable = !drained || self.readiness.read_closed;
+                Ok(Fill::Bytes)
+            }
+            Received::Blocked => {
+                self.readiness.readable = false;
+                Ok(Fill::Blocked)
+            }
+            Received::End => {
+                self.readiness.read_closed = true;
+                Ok(Fill::End)
+            }
+        }
+    }
+
+    pub(crate) fn fill_ahead(&mut self) -> io::Result<Fill> {
+        let mut ahead = std::mem::take(&mut self.ahead);
+        ahead.reserve(SCRATCH);
+        let filled = self.fill(&mut ahead);
+        self.ahead = ahead;
+        filled
+    }
+
+    /// Asks the client for the body it announced.
+    pub(crate) fn send_continue(&mut self) -> io::Result<()> {
+        // The socket is empty but for pipelined answers, so these 25 bytes fit or the client is gone.
+        match self.stream.send(&[CONTINUE])? {
+            sent if sent == CONTINUE.len() => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
+}
+
+/// What a read of the socket gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fill {
+    Bytes,
+    Blocked,
+    End,
+}
+
+impl State {
+    /// Tells an exchange at the other end of a pipe that nobody listens any more. Answers the record of a
+    /// response that had ended.
+    pub(crate) fn give_up(&mut self) -> Option<Record> {
+        match self {
+            State::Remote(transmission) => transmission.give_up(),
+            State::Head { .. }
+            | State::Body(_)
+            | State::Flush { .. }
+            | State::Discard { .. }
+            | State::Linger { .. }
+            | State::Closed => None,
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Keeps buffers for the next request, unless there are plenty.
+    pub(crate) fn spare(&mut self, request: Box<Request>) {
+        const PLENTY: usize = 64;
+        const LARGE: usize = 64 * 1024;
+        if self.spares.len() < PLENTY && request.buf.capacity() <= LARGE {
+            self.spares.push(request);
+        }
+    }
+
+    fn scratch(&mut self) -> Box<Request> {
+        self.spares
+            .pop()
+            .unwrap_or_else(|| Box::new(Request::new()))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.state.give_up();
+        // A child that the application forked may still hold the descriptor: closing ours would not end it.
+        self.stream.shut_both();
+    }
+}
+
+impl Request {
+    pub(crate) fn set_body(&mut self, body: Body) {
+        self.body = body;
+    }
+}

@@ -1,0 +1,678 @@
+//! One request and its response, in the hands of a gateway.
+//!
+//! While the client keeps up, the exchange *holds* the connection and writes to the socket itself:
+//! no other thread is involved. At the first write that would block, the connection goes back to the
+//! reactor, which sends what waits in the [`Outlet`], and the exchange goes on putting in. Requests
+//! whose body is streamed, or that have a timeout, begin that way.
+//!
+//! **Invariant:** a connection is either held by one exchange or owned by the reactor.
+//! **Invariant:** an exchange ends exactly once, by `respond`, `finish`, `abort` or being dropped.
+//! Read next: `outlet.rs`, `connection.rs`.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kirsch_http::{
+    CommonFields, ErrorAnswer, Outcome, ResponseBody, ResponseHead, Status, error_response,
+};
+use tracing::{debug, warn};
+
+use crate::access_log::Record;
+use crate::connection::{Connection, Key};
+use crate::date;
+use crate::outlet::{Ended, FileSource, Gone, Hold, Outlet, Piece, Put};
+use crate::reactor::Mail;
+use crate::request::Request;
+use crate::server::current_thread;
+use crate::shared::{Counters, Shared};
+
+/// Bodies up to this size are copied behind the head and sent in one call without a vector.
+const JOINED: usize = 16 * 1024;
+
+/// One request and its response.
+#[doc(alias = "HTTPRequest")]
+pub struct Exchange {
+    /// `None` once the exchange has ended.
+    request: Option<Box<Request>>,
+    wire: Wire,
+    stage: Stage,
+    shared: Arc<Shared>,
+    status: u16,
+    /// Bytes of content given to the wire, for the access log.
+    sent: u64,
+}
+
+/// How the response reaches the client.
+pub(crate) enum Wire {
+    /// The exchange writes to the socket.
+    Held(Box<Connection>),
+    /// The reactor does, from the outlet.
+    Remote(Arc<Outlet>, Key),
+    /// The exchange has ended.
+    Ended,
+}
+
+/// How far the response is.
+enum Stage {
+    Unanswered,
+    /// The head is made but waits for the first block, with which it is sent.
+    Head(Vec<u8>, ResponseBody),
+    Body(ResponseBody),
+    Ended,
+}
+
+/// What becomes of the connection after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The next request may come.
+    Keep,
+    /// It closes, after what was sent has arrived.
+    Close,
+    /// It closes, and the client can tell that the response is not whole: it has less than was announced.
+    Abort,
+    /// It is reset: the end of the connection delimits the response, so that a clean end would look whole.
+    Reset,
+}
+
+impl Fate {
+    fn is_whole(self) -> bool {
+        matches!(self, Fate::Keep | Fate::Close)
+    }
+}
+
+/// Whether a block is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Block {
+    /// It is; the buffer it lay in is free again.
+    Taken,
+    /// The last `usize` bytes of it have to be given to [`Exchange::rest`], which may wait.
+    Rest(usize),
+}
+
+/// How a response ended, for whoever called the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Bytes that `Content-Length` announced and the application did not give.
+    pub missing: u64,
+    /// Bytes that the application gave beyond what could be sent.
+    pub overflow: u64,
+}
+
+impl Exchange {
+    pub(crate) fn new(request: Box<Request>, wire: Wire, shared: Arc<Shared>) -> Exchange {
+        Exchange {
+            request: Some(request),
+            wire,
+            stage: Stage::Unanswered,
+            shared,
+            status: 0,
+            sent: 0,
+        }
+    }
+
+    /// The request.
+    ///
+    /// # Panics
+    ///
+    /// After the exchange has ended.
+    pub fn request(&self) -> &Request {
+        self.request.as_ref().expect("the exchange has not ended")
+    }
+
+    /// The request, to take its body.
+    ///
+    /// # Panics
+    ///
+    /// After the exchange has ended.
+    pub fn request_mut(&mut self) -> &mut Request {
+        self.request.as_mut().expect("the exchange has not ended")
+    }
+
+    /// Whether any byte of the response may be on its way, so that its head cannot be changed any more.
+    pub fn is_begun(&self) -> bool {
+        !matches!(self.stage, Stage::Unanswered)
+    }
+
+    /// Sends a whole response and ends the exchange.
+    pub fn respond(mut self, head: ResponseHead, body: &[u8]) {
+        self.begin(head, Some(body.len() as u64));
+        if self.put(body).is_ok() {
+            self.finish();
+        }
+    }
+
+    /// Begins the response: fixes its head, which is sent with the first block or at the end.
+    ///
+    /// `length` is the length of the whole body if the caller knows it.
+    pub fn begin(&mut self, mut head: ResponseHead, length: Option<u64>) {
+        debug_assert!(!self.is_begun(), "a response begins once");
+        let Some(request) = &self.request else { return };
+        let mut id = Vec::new();
+        let shared = &*self.shared;
+        if shared.config.request_id && !head.has_request_id() {
+            id.reserve(16);
+            request.id().write(&mut id);
+        }
+        let date = date::now();
+        let common = CommonFields {
+            date: &date,
+            server: shared.config.server_name.as_deref().map(str::as_bytes),
+            request_id: (!id.is_empty()).then_some(&id),
+        };
+        let keep = match &self.wire {
+            Wire::Held(connection) => connection.may_keep(shared),
+            Wire::Remote(..) | Wire::Ended => !shared.is_draining(),
+        };
+        let body = head.finish(&request.head.facts(), length, &common, keep);
+        self.status = head.status_code();
+        self.stage = Stage::Head(head.into_bytes(), body);
+    }
+
+    /// Gives the next block of the body. Does not wait: what the client does not take now is kept, and
+    /// what cannot be kept in memory is left to [`Exchange::rest`].
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] if nobody will receive it.
+    pub fn block(&mut self, data: &[u8]) -> Result<Block, Gone> {
+        if data.is_empty() {
+            return Ok(Block::Taken);
+        }
+        let (front, mut body) = self.take_stage()?;
+        let framed = body.frame(data.len());
+        let data = &data[..framed.take];
+        self.stage = Stage::Body(body);
+        self.sent += data.len() as u64;
+        if front.is_empty() && data.is_empty() {
+            return Ok(Block::Taken);
+        }
+        let mut slices: [&[u8]; 4] = [&front, &framed.prefix, data, framed.suffix];
+        if let Wire::Held(connection) = &mut self.wire {
+            match send(connection, &front, &framed.prefix, data, framed.suffix) {
+                Ok(sent) => skip(&mut slices, sent),
+                Err(err) => return Err(self.lost(&err)),
+            }
+            if slices.iter().all(|slice| slice.is_empty()) {
+                return Ok(Block::Taken);
+            }
+            self.hand_over();
+        }
+        self.put_remote(slices)
+    }
+
+    /// Gives what [`Exchange::block`] left of a block. May write a file, and wait for the client.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] if nobody will receive it, or the client did not take anything for too long.
+    pub fn rest(&mut self, rest: &[u8]) -> Result<(), Gone> {
+        let Wire::Remote(outlet, key) = &self.wire else {
+            return Err(Gone);
+        };
+        let hold = ThreadHold {
+            shared: &self.shared,
+            outlet,
+            key: *key,
+        };
+        let suffix: &[u8] = match &self.stage {
+            Stage::Body(body) if body.is_chunked() => b"\r\n",
+            Stage::Unanswered | Stage::Head(..) | Stage::Body(_) | Stage::Ended => b"",
+        };
+        for bytes in [rest, suffix] {
+            if bytes.is_empty() {
+                continue;
+            }
+            if outlet.put_slowly(bytes, &self.shared, &hold)? {
+                self.shared.post(Mail::Output(*key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a block whose memory may be kept by reference while it waits for the client.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] if nobody will receive it.
+    pub fn shared_block(&mut self, data: Box<dyn AsRef<[u8]> + Send + Sync>) -> Result<(), Gone> {
+        let len = (*data).as_ref().len();
+        if len == 0 {
+            return Ok(());
+        }
+        let (front, mut body) = self.take_stage()?;
+        let framed = body.frame(len);
+        self.stage = Stage::Body(body);
+        self.sent += framed.take as u64;
+        let mut sent = 0;
+        if let Wire::Held(connection) = &mut self.wire {
+            let bytes = &(*data).as_ref()[..framed.take];
+            match connection
+                .stream
+                .send(&[&front, &framed.prefix, bytes, framed.suffix])
+            {
+                Ok(count) => sent = count,
+                Err(err) => return Err(self.lost(&err)),
+            }
+            if sent == front.len() + framed.prefix.len() + framed.take + framed.suffix.len() {
+                return Ok(());
+            }
+            self.hand_over();
+        }
+        let Wire::Remote(outlet, key) = &self.wire else {
+            return Err(Gone);
+        };
+        // What was sent ended somewhere in these four, in this order.
+        let mut unsent = |len: usize| {
+            let skip = sent.min(len);
+            sent -= skip;
+            skip
+        };
+        let mut notify = outlet.force(&front[unsent(front.len())..])?;
+        notify |= outlet.force(&framed.prefix[unsent(framed.prefix.len())..])?;
+        let start = unsent(framed.take);
+        if start < framed.take {
+            notify |= outlet.put_piece(Piece::Shared {
+                bytes: data,
+                start,
+                end: framed.take,
+            })?;
+        }
+        notify |= outlet.force(&framed.suffix[unsent(framed.suffix.len())..])?;
+        if notify {
+            self.shared.post(Mail::Output(*key));
+        }
+        Ok(())
+    }
+
+    /// Gives `count` bytes of a file from `offset` as a block. May wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] if nobody will receive it, or the file is shorter than that: the response is aborted.
+    pub fn file(&mut self, file: &Arc<File>, mut offset: u64, count: u64) -> Result<(), Gone> {
+        if count == 0 {
+            return Ok(());
+        }
+        let (front, mut body) = self.take_stage()?;
+        let framed = body.frame(usize::try_from(count).unwrap_or(usize::MAX));
+        self.stage = Stage::Body(body);
+        self.sent += framed.take as u64;
+        let mut left = framed.take as u64;
+        let mut slices: [&[u8]; 4] = [&front, &framed.prefix, b"", framed.suffix];
+        if let Wire::Held(connection) = &mut self.wire {
+            match connection.stream.send(&slices[..2]) {
+                Ok(sent) => skip(&mut slices, sent),
+                Err(err) => return Err(self.lost(&err)),
+            }
+            while left > 0 && slices[0].is_empty() && slices[1].is_empty() {
+                match connection.stream.send_file(file, &mut offset, left) {
+                    Ok(0) => break,
+                    Ok(sent) => left -= sent as u64,
+                    Err(err) => return Err(self.lost(&err)),
+                }
+            }
+            if left == 0 && framed.suffix.is_empty() {
+                return Ok(());
+            }
+            self.hand_over();
+        }
+        let Wire::Remote(outlet, key) = &self.wire else {
+            return Err(Gone);
+        };
+        let mut notify = outlet.force(slices[0])? | outlet.force(slices[1])?;
+        if left > 0 {
+            notify |= outlet.put_piece(Piece::File {
+                file: FileSource::Given(Arc::clone(file)),
+                offset,
+                len: left,
+            })?;
+        }
+        notify |= outlet.force(framed.suffix)?;
+        if notify {
+            self.shared.post(Mail::Output(*key));
+        }
+        Ok(())
+    }
+
+    /// Ends the response: the body is whole. The connection is given back, whatever the caller still does.
+    pub fn finish(&mut self) -> Finished {
+        let Ok((mut front, mut body)) = self.take_stage() else {
+            return Finished {
+                missing: 0,
+                overflow: 0,
+            };
+        };
+        let overflow = body.overflow();
+        let ended = body.end();
+        let (fate, missing) = match ended.outcome {
+            Outcome::Complete if body.keep_alive() => (Fate::Keep, 0),
+            Outcome::Complete => (Fate::Close, 0),
+            Outcome::Short { missing } => (Fate::Abort, missing),
+        };
+        front.extend_from_slice(ended.tail);
+        self.end(&front, fate);
+        Finished { missing, overflow }
+    }
+
+    /// Ends the response without completing it: what was sent stays sent, and the client can tell that
+    /// it is not whole. Unanswered, the client gets a 500.
+    pub fn abort(&mut self) {
+        match self.stage {
+            Stage::Unanswered => self.answer(&ErrorAnswer::new(Status(500), FAILED)),
+            Stage::Head(..) => {
+                self.stage = Stage::Unanswered;
+                self.answer(&ErrorAnswer::new(Status(500), FAILED));
+            }
+            Stage::Body(body) => self.end(
+                &[],
+                if body.is_until_close() {
+                    Fate::Reset
+                } else {
+                    Fate::Abort
+                },
+            ),
+            Stage::Ended => {}
+        }
+    }
+
+    /// Answers in the server's own name, if nothing was sent yet, and ends the exchange.
+    pub fn answer(&mut self, answer: &ErrorAnswer) {
+        if !matches!(self.stage, Stage::Unanswered) {
+            return;
+        }
+        let Some(request) = &self.request else { return };
+        let facts = request.head.facts();
+        let keep = match &self.wire {
+            Wire::Held(connection) => connection.may_keep(&self.shared),
+            Wire::Remote(..) | Wire::Ended => false,
+        };
+        let answer = if keep {
+            answer.keeping(&facts)
+        } else {
+            answer.to(&facts)
+        };
+        let mut out = Vec::with_capacity(512);
+        own_response(&answer, &self.shared, Some(request), &mut out);
+        self.status = answer.status_code();
+        self.end(
+            &out,
+            if answer.keep_alive() {
+                Fate::Keep
+            } else {
+                Fate::Close
+            },
+        );
+    }
+
+    /// Whether another block may still be sent: not after all of `Content-Length`, and more, was given, and
+    /// not where the response has no content.
+    pub fn wants_more(&self) -> bool {
+        match &self.stage {
+            Stage::Unanswered => true,
+            Stage::Head(_, body) | Stage::Body(body) => body.sends_body() && body.overflow() == 0,
+            Stage::Ended => false,
+        }
+    }
+
+    /// Whether the client is known to have left.
+    pub fn is_gone(&self) -> bool {
+        match &self.wire {
+            Wire::Held(_) => false,
+            Wire::Remote(outlet, _) => outlet.is_gone(),
+            Wire::Ended => true,
+        }
+    }
+
+    /// Gives a block and whatever it takes to get rid of it.
+    pub fn put(&mut self, data: &[u8]) -> Result<(), Gone> {
+        match self.block(data)? {
+            Block::Taken => Ok(()),
+            Block::Rest(count) => self.rest(&data[data.len() - count..]),
+        }
+    }
+
+    /// Sends the last bytes and parts with the connection.
+    fn end(&mut self, tail: &[u8], fate: Fate) {
+        self.stage = Stage::Ended;
+        let Some(request) = self.request.take() else {
+            return;
+        };
+        match std::mem::replace(&mut self.wire, Wire::Ended) {
+            Wire::Held(mut connection) => {
+                let sent = if tail.is_empty() {
+                    Ok(0)
+                } else {
+                    connection.stream.send(&[tail])
+                };
+                match sent {
+                    Ok(sent) if sent == tail.len() => {
+                        let spare = self.record_or_spare(request, fate.is_whole());
+                        connection.finished(fate, spare);
+                    }
+                    Ok(sent) => {
+                        let outlet = Outlet::new(&self.shared);
+                        let _ = outlet.force(&tail[sent..]);
+                        outlet.end(Ended {
+                            fate,
+                            record: self.record(request, fate.is_whole()),
+                        });
+                        connection.go_remote(outlet, None);
+                    }
+                    Err(err) => {
+                        debug!(%err, "the client left before its response was sent");
+                        let spare = self.record_or_spare(request, false);
+                        connection.lost(spare);
+                    }
+                }
+                self.shared.post(Mail::Return(connection));
+            }
+            Wire::Remote(outlet, key) => {
+                let forced = outlet.force(tail).unwrap_or(false);
+                let ended = Ended {
+                    fate,
+                    record: self.record(request, fate.is_whole()),
+                };
+                if outlet.end(ended) || forced {
+                    self.shared.post(Mail::Output(key));
+                }
+            }
+            Wire::Ended => {}
+        }
+    }
+
+    fn take_stage(&mut self) -> Result<(Vec<u8>, ResponseBody), Gone> {
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Head(front, body) => Ok((front, body)),
+            Stage::Body(body) => Ok((Vec::new(), body)),
+            Stage::Unanswered => {
+                debug_assert!(false, "a block before begin()");
+                self.stage = Stage::Unanswered;
+                Err(Gone)
+            }
+            Stage::Ended => Err(Gone),
+        }
+    }
+
+    /// The socket would block: the connection goes back to the reactor.
+    fn hand_over(&mut self) {
+        let Wire::Held(_) = &self.wire else { return };
+        let outlet = Outlet::new(&self.shared);
+        if let Wire::Held(mut connection) = std::mem::replace(&mut self.wire, Wire::Ended) {
+            Counters::count(&self.shared.counters.remote);
+            let key = connection.key;
+            connection.go_remote(Arc::clone(&outlet), None);
+            self.wire = Wire::Remote(outlet, key);
+            self.shared.post(Mail::Return(connection));
+        }
+    }
+
+    fn put_remote(&mut self, slices: [&[u8]; 4]) -> Result<Block, Gone> {
+        let [front, prefix, data, suffix] = slices;
+        let Wire::Remote(outlet, key) = &self.wire else {
+            return Err(Gone);
+        };
+        let mut notify = outlet.force(front)? | outlet.force(prefix)?;
+        let answer = match outlet.put(data, self.shared.config.limits.response_memory_bytes)? {
+            Put::Taken { notify: starved } => {
+                notify |= starved;
+                notify |= outlet.force(suffix)?;
+                Block::Taken
+            }
+            Put::Full => Block::Rest(data.len()),
+        };
+        if notify {
+            self.shared.post(Mail::Output(*key));
+        }
+        Ok(answer)
+    }
+
+    /// The held connection failed: it goes back to be closed.
+    fn lost(&mut self, err: &io::Error) -> Gone {
+        debug!(%err, "the client left while its response was sent");
+        self.stage = Stage::Ended;
+        if let Some(request) = self.request.take() {
+            let spare = self.record_or_spare(request, false);
+            if let Wire::Held(mut connection) = std::mem::replace(&mut self.wire, Wire::Ended) {
+                connection.lost(spare);
+                self.shared.post(Mail::Return(connection));
+            }
+        }
+        Gone
+    }
+
+    /// Logs the exchange, or gives the request's buffers back for the next one.
+    fn record_or_spare(&self, request: Box<Request>, complete: bool) -> Option<Box<Request>> {
+        match &self.shared.access_log {
+            None => Some(request),
+            Some(log) => {
+                log.write(self.make_record(request, complete));
+                None
+            }
+        }
+    }
+
+    fn record(&self, request: Box<Request>, complete: bool) -> Option<Record> {
+        self.shared
+            .access_log
+            .as_ref()
+            .map(|_| self.make_record(request, complete))
+    }
+
+    fn make_record(&self, request: Box<Request>, complete: bool) -> Record {
+        Record {
+            request,
+            status: self.status,
+            sent: self.sent,
+            ended: Instant::now(),
+            complete,
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // A gateway that panicked, or returned without an answer.
+        self.abort();
+    }
+}
+
+const FAILED: &str = "the application failed; the server's log says why";
+
+/// Writes a response of the server's own.
+pub(crate) fn own_response(
+    answer: &ErrorAnswer,
+    shared: &Shared,
+    request: Option<&Request>,
+    out: &mut Vec<u8>,
+) {
+    let mut id = Vec::new();
+    if let Some(request) = request.filter(|_| shared.config.request_id) {
+        request.id().write(&mut id);
+    }
+    let date = date::now();
+    let common = CommonFields {
+        date: &date,
+        server: shared.config.server_name.as_deref().map(str::as_bytes),
+        request_id: (!id.is_empty()).then_some(&id),
+    };
+    error_response(answer, &common, out);
+}
+
+/// Sends in the cheapest way: small blocks are copied behind the head, since a vector of slices costs
+/// the kernel more than the copy.
+fn send(
+    connection: &Connection,
+    front: &[u8],
+    prefix: &[u8],
+    data: &[u8],
+    suffix: &[u8],
+) -> io::Result<usize> {
+    let total = front.len() + prefix.len() + data.len() + suffix.len();
+    if total == data.len() {
+        return connection.stream.send(&[data]);
+    }
+    if total > JOINED {
+        return connection.stream.send(&[front, prefix, data, suffix]);
+    }
+    JOIN.with_borrow_mut(|joined| {
+        joined.clear();
+        for slice in [front, prefix, data, suffix] {
+            joined.extend_from_slice(slice);
+        }
+        connection.stream.send(&[joined])
+    })
+}
+
+thread_local! {
+    static JOIN: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(Vec::with_capacity(JOINED));
+}
+
+/// Moves `slices` on by `count` bytes.
+fn skip(slices: &mut [&[u8]; 4], mut count: usize) {
+    for slice in slices {
+        let step = count.min(slice.len());
+        *slice = &slice[step..];
+        count -= step;
+    }
+}
+
+struct ThreadHold<'a> {
+    shared: &'a Shared,
+    outlet: &'a Arc<Outlet>,
+    key: Key,
+}
+
+impl Hold for ThreadHold<'_> {
+    fn begin(&self) {
+        let Some(pool) = self.shared.pool() else {
+            return;
+        };
+        if let Some(slowest) = self.shared.holds.begin(self.outlet, pool, current_thread()) {
+            warn!("every thread waits for a slow client; the slowest response is aborted");
+            slowest.abandon();
+        }
+    }
+
+    fn end(&self) {
+        let Some(pool) = self.shared.pool() else {
+            return;
+        };
+        self.shared.holds.end(self.outlet, pool, current_thread());
+    }
+
+    fn notify(&self) {
+        self.shared.post(Mail::Output(self.key));
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange")
+            .field("request", &self.request)
+            .field("status", &self.status)
+            .finish()
+    }
+}

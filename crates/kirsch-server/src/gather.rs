@@ -1,0 +1,244 @@
+//! Buffering a request body before the application is called: memory first, then a file.
+//!
+//! No thread waits for a client that sends slowly. Writing the file may take long, so it is a job:
+//! the connection asks for a thread, which calls [`Gathering::spill`].
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use kirsch_http::{BodyLength, BodyPart, ErrorAnswer, Status};
+use tracing::{error, warn};
+
+use crate::body::{Body, FileBody};
+use crate::budget::{Charge, SpoolFile};
+use crate::connection::{Connection, Fill, Next, State, Step, Turn};
+use crate::request::Request;
+use crate::shared::Shared;
+
+/// What is kept in memory per body when all buffers together are full.
+const LEAST_MEMORY: u64 = 16 * 1024;
+/// Read at once from the socket.
+const READ: usize = 64 * 1024;
+
+/// A body that is being buffered.
+pub(crate) struct Gathering {
+    pub(crate) request: Box<Request>,
+    /// Bytes from the socket that the machine has not seen.
+    input: Vec<u8>,
+    body: Vec<u8>,
+    charge: Charge,
+    spool: Option<SpoolFile>,
+    began: Instant,
+    progress: Instant,
+    /// Bytes of body so far.
+    received: u64,
+    /// The client waits for "100 Continue".
+    awaits_continue: bool,
+    /// `body` has to go to the file before more is read.
+    full: bool,
+    /// The file could not take it.
+    failed: bool,
+}
+
+impl Gathering {
+    pub(crate) fn new(request: Box<Request>, input: Vec<u8>, turn: &Turn<'_>) -> Gathering {
+        let awaits_continue = request.head.expect_continue && input.is_empty();
+        Gathering {
+            request,
+            input,
+            body: Vec::new(),
+            charge: Charge::new(&turn.shared.memory),
+            spool: None,
+            began: turn.now,
+            progress: turn.now,
+            received: 0,
+            awaits_continue,
+            full: false,
+            failed: false,
+        }
+    }
+
+    /// Writes what was gathered in memory to the file. May block on the disk.
+    pub(crate) fn spill(&mut self, shared: &Shared) {
+        if let Err(err) = self.try_spill(shared) {
+            self.failed = true;
+            match err.kind() {
+                io::ErrorKind::StorageFull => {
+                    warn!("no room to buffer a request body: the spool is full")
+                }
+                _ => error!(%err, "cannot buffer a request body"),
+            }
+        }
+        self.full = false;
+        self.body = Vec::new();
+        self.charge.shrink_to(0);
+    }
+
+    fn try_spill(&mut self, shared: &Shared) -> io::Result<()> {
+        let spool = match &mut self.spool {
+            Some(spool) => spool,
+            None => self.spool.insert(shared.spool.file()?),
+        };
+        spool.append(&self.body)
+    }
+
+    /// When the client has sent too little for too long.
+    fn deadline(&self, shared: &Shared) -> Instant {
+        let timeouts = &shared.config.timeouts;
+        let idle = self.progress + timeouts.body;
+        match self.received.checked_div(timeouts.body_min_rate) {
+            Some(seconds) => {
+                idle.min(self.began + timeouts.body_grace + Duration::from_secs(seconds))
+            }
+            None => idle,
+        }
+    }
+
+    fn memory_limit(&self, shared: &Shared) -> u64 {
+        shared.config.limits.body_memory_bytes
+    }
+
+    /// Takes in bytes of body; true if they have to go to the file now.
+    fn take(&mut self, skip: usize, len: usize, shared: &Shared) -> bool {
+        self.body.extend_from_slice(&self.input[skip..skip + len]);
+        self.received += len as u64;
+        let held = self.body.len() as u64;
+        let limit = if self.charge.grow_to(held) {
+            self.memory_limit(shared)
+        } else {
+            LEAST_MEMORY
+        };
+        held > limit
+    }
+
+    fn finish(self) -> (Box<Request>, Vec<u8>) {
+        let Gathering {
+            mut request,
+            input,
+            body,
+            charge,
+            spool,
+            received,
+            ..
+        } = self;
+        let body = match spool {
+            None => Body::in_memory(body, Some(charge)),
+            Some(spool) => Body::File(FileBody {
+                content: spool.content,
+                len: received,
+                position: 0,
+            }),
+        };
+        request.set_body(body);
+        (request, input)
+    }
+}
+
+impl Connection {
+    /// Reads and buffers as long as there is something to read.
+    pub(crate) fn gather(&mut self, turn: &mut Turn<'_>) -> Step {
+        let State::Body(gathering) = &mut self.state else {
+            return Step::Again;
+        };
+        if gathering.failed {
+            let answer =
+                ErrorAnswer::new(Status(503), "the server has no room for the request body")
+                    .retry_after(10);
+            self.answer(&answer, turn);
+            return Step::Again;
+        }
+        loop {
+            let State::Body(gathering) = &mut self.state else {
+                return Step::Again;
+            };
+            if gathering.full {
+                return Step::Out(Next::Spool);
+            }
+            match self.reader.next_body(&gathering.input) {
+                Ok(BodyPart::Data { skip, len }) => {
+                    gathering.full = gathering.take(skip, len, turn.shared);
+                    gathering.progress = turn.now;
+                    gathering.input.drain(..skip + len);
+                }
+                Ok(BodyPart::End { consume }) => {
+                    gathering.input.drain(..consume);
+                    if gathering.spool.is_some() && !gathering.body.is_empty() {
+                        gathering.full = true;
+                        continue;
+                    }
+                    return self.gathered(turn);
+                }
+                Ok(BodyPart::NeedMore { consume }) => {
+                    gathering.input.drain(..consume);
+                    if let Some(step) = self.read_body(turn) {
+                        return step;
+                    }
+                }
+                Err(error) => {
+                    self.refuse(error, turn);
+                    return Step::Again;
+                }
+            }
+        }
+    }
+
+    fn gathered(&mut self, turn: &Turn<'_>) -> Step {
+        let state = std::mem::replace(
+            &mut self.state,
+            State::Head {
+                since: None,
+                idle_since: turn.now,
+            },
+        );
+        let State::Body(gathering) = state else {
+            return Step::Again;
+        };
+        let (request, input) = gathering.finish();
+        self.ahead = input;
+        self.dispatch(request, turn)
+    }
+
+    /// Reads once; `None` to go on.
+    fn read_body(&mut self, turn: &Turn<'_>) -> Option<Step> {
+        let State::Body(gathering) = &mut self.state else {
+            return Some(Step::Again);
+        };
+        if std::mem::take(&mut gathering.awaits_continue) && self.send_continue().is_err() {
+            return Some(Step::Out(Next::Close));
+        }
+        let State::Body(gathering) = &mut self.state else {
+            return Some(Step::Again);
+        };
+        let mut input = std::mem::take(&mut gathering.input);
+        let want = match self.reader.body_remaining() {
+            BodyLength::Known(left) => usize::try_from(left).unwrap_or(READ).clamp(1, READ),
+            BodyLength::None | BodyLength::Chunked => READ / 4,
+        };
+        input.reserve(want);
+        let filled = self.fill(&mut input);
+        let ended = matches!(filled, Ok(Fill::End)).then(|| self.reader.end_of_stream(&input));
+        let State::Body(gathering) = &mut self.state else {
+            return Some(Step::Again);
+        };
+        gathering.input = input;
+        match filled {
+            Ok(Fill::Bytes) => None,
+            Ok(Fill::Blocked) => {
+                if gathering.input.is_empty() {
+                    // A client that trickles must not hold a read buffer meanwhile.
+                    gathering.input = Vec::new();
+                }
+                self.deadline = Some(gathering.deadline(turn.shared));
+                Some(Step::Out(Next::Wait))
+            }
+            Ok(Fill::End) => match ended {
+                Some(Err(error)) => {
+                    self.refuse(error, turn);
+                    Some(Step::Again)
+                }
+                _ => Some(Step::Out(Next::Close)),
+            },
+            Err(_) => Some(Step::Out(Next::Close)),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The pipe of a streamed request body: the reactor puts in, the application's thread takes out.
+//!
+//! Bounded: while it is full the reactor stops to read, and the client's TCP window closes.
+
+use std::io;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::connection::Key;
+use crate::reactor::Mail;
+use crate::shared::Shared;
+
+/// Bytes that may wait for the application.
+const ROOM: usize = 256 * 1024;
+
+/// The pipe.
+pub(crate) struct Intake {
+    state: Mutex<State>,
+    arrived: Condvar,
+    key: Key,
+    shared: Arc<Shared>,
+}
+
+struct State {
+    bytes: Vec<u8>,
+    taken: usize,
+    end: Option<End>,
+    /// The client waits for "100 Continue" before it sends.
+    awaits_continue: bool,
+    /// The reactor stopped to read because there was no room.
+    paused: bool,
+}
+
+/// How a body ended.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    Complete,
+    /// It will never be complete, and why.
+    Broken(String),
+}
+
+impl Intake {
+    pub(crate) fn new(key: Key, shared: &Arc<Shared>, awaits_continue: bool) -> Arc<Intake> {
+        Arc::new(Intake {
+            state: Mutex::new(State {
+                bytes: Vec::new(),
+                taken: 0,
+                end: None,
+                awaits_continue,
+                paused: false,
+            }),
+            arrived: Condvar::new(),
+            key,
+            shared: Arc::clone(shared),
+        })
+    }
+
+    /// Waits for bytes and takes some; 0 at the end.
+    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let mut state = self.lock();
+        if state.awaits_continue && state.bytes.is_empty() && state.end.is_none() {
+            state.awaits_continue = false;
+            drop(state);
+            self.shared.post(Mail::Continue(self.key));
+            state = self.lock();
+        }
+        loop {
+            let rest = &state.bytes[state.taken..];
+            if !rest.is_empty() {
+                let count = rest.len().min(buf.len());
+                buf[..count].copy_from_slice(&rest[..count]);
+                state.taken += count;
+                if state.taken == state.bytes.len() {
+                    state.bytes.clear();
+                    state.taken = 0;
+                }
+                let room = state.bytes.len() - state.taken <= ROOM / 2;
+                let resume = room && mem::take(&mut state.paused);
+                drop(state);
+                if resume {
+                    self.shared.post(Mail::Room(self.key));
+                }
+                return Ok(count);
+            }
+            match &state.end {
+                Some(End::Complete) => return Ok(0),
+                Some(End::Broken(why)) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::ConnectionAborted,
+                        why.clone(),
+                    ));
+                }
+                None => {}
+            }
+            state = self
+                .arrived
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether there is room; if not, [`Mail::Room`] tells when there is.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut state = self.lock();
+        state.paused = state.bytes.len() - state.taken >= ROOM;
+        !state.paused
+    }
+
+    /// Puts in what arrived.
+    pub(crate) fn put(&self, bytes: &[u8]) {
+        let mut state = self.lock();
+        state.awaits_continue = false;
+        if state.taken > 0 {
+            let taken = mem::take(&mut state.taken);
+            state.bytes.drain(..taken);
+        }
+        state.bytes.extend_from_slice(bytes);
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// Says that nothing more will come. The first end counts.
+    pub(crate) fn end(&self, end: End) {
+        let mut state = self.lock();
+        if state.end.is_none() {
+            state.end = Some(end);
+        }
+        drop(state);
+        self.arrived.notify_all();
+    }
+
+    /// Whether the client was never told to send its body.
+    pub(crate) fn awaits_continue(&self) -> bool {
+        self.lock().awaits_continue
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,447 @@
+//! Listening sockets: how an address becomes one, and how connections come out of it.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::config::{Bind, Config};
+use crate::request::{LocalName, Origin};
+use crate::stream::Stream;
+
+/// A listening socket.
+pub(crate) struct Listener {
+    pub(crate) socket: ListeningSocket,
+    pub(crate) local: Arc<LocalName>,
+    /// The kernel has said that there is something to accept, and we have not seen the end of it.
+    pub(crate) ready: bool,
+    /// The file of a unix socket of ours, removed in the end.
+    _file: Option<SocketFile>,
+}
+
+pub(crate) enum ListeningSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// What accepting gave.
+pub(crate) enum Accepted {
+    Connection(Stream, Arc<Origin>),
+    /// A client that left before it was accepted.
+    Gone,
+    /// Nobody waits.
+    None,
+}
+
+/// An address that is listened on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BoundAddress {
+    /// TCP, with the port that was taken.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+    /// A name in the abstract namespace.
+    Abstract(Vec<u8>),
+}
+
+impl fmt::Display for BoundAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BoundAddress::Tcp(addr) => write!(f, "http://{addr}"),
+            BoundAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            BoundAddress::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
+        }
+    }
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// Which one.
+    pub bind: Bind,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}: {}", self.bind, self.source)
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Opens every listening socket of a configuration.
+///
+/// # Errors
+///
+/// The first address that cannot be listened on; those opened before it are closed again.
+pub(crate) fn listen(
+    config: &Config,
+    mut inherited: Vec<(RawFd, OwnedFd)>,
+) -> Result<(Vec<Listener>, Vec<BoundAddress>), BindError> {
+    let mut listeners = Vec::new();
+    let mut addresses = Vec::new();
+    for (idx, bind) in config.binds.iter().enumerate() {
+        let opened =
+            open(bind, config, &mut inherited).and_then(|(socket, file)| adopt(socket, file, idx));
+        let (listener, address) = opened.map_err(|source| BindError {
+            bind: bind.clone(),
+            source,
+        })?;
+        listeners.push(listener);
+        addresses.push(address);
+    }
+    Ok((listeners, addresses))
+}
+
+fn open(
+    bind: &Bind,
+    config: &Config,
+    inherited: &mut Vec<(RawFd, OwnedFd)>,
+) -> io::Result<(Socket, Option<SocketFile>)> {
+    let backlog = i32::try_from(config.backlog).unwrap_or(i32::MAX);
+    match bind {
+        Bind::Tcp(addr) => {
+            let socket = Socket::new(Domain::for_address(*addr), Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            if addr.is_ipv6() {
+                socket.set_only_v6(!addr.ip().is_unspecified())?;
+            }
+            socket.bind(&SockAddr::from(*addr))?;
+            socket.listen(backlog)?;
+            Ok((socket, None))
+        }
+        Bind::Unix(path) => {
+            remove_stale(path)?;
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            socket.bind(&SockAddr::unix(path)?)?;
+            let file = SocketFile::new(path);
+            fs::set_permissions(path, fs::Permissions::from_mode(config.unix_socket_mode))?;
+            socket.listen(backlog)?;
+            Ok((socket, Some(file)))
+        }
+        Bind::Abstract(name) => {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            socket.bind(&SockAddr::unix(abstract_path(name))?)?;
+            socket.listen(backlog)?;
+            Ok((socket, None))
+        }
+        Bind::Descriptor(number) => {
+            let place = inherited.iter().position(|(given, _)| given == number);
+            let Some(place) = place else {
+                let text = format!("descriptor {number} was not passed on to this process");
+                return Err(io::Error::new(io::ErrorKind::NotFound, text));
+            };
+            let socket = Socket::from(inherited.swap_remove(place).1);
+            if !socket.is_listener()? {
+                let text = format!("descriptor {number} is not a listening socket");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+            Ok((socket, None))
+        }
+    }
+}
+
+fn adopt(
+    socket: Socket,
+    file: Option<SocketFile>,
+    listener: usize,
+) -> io::Result<(Listener, BoundAddress)> {
+    socket.set_nonblocking(true)?;
+    socket.set_cloexec(true)?;
+    let addr = socket.local_addr()?;
+    let (socket, address) = if let Some(addr) = addr.as_socket() {
+        (
+            ListeningSocket::Tcp(TcpListener::from_std(socket.into())),
+            BoundAddress::Tcp(addr),
+        )
+    } else {
+        let address = match addr.as_pathname() {
+            Some(path) => BoundAddress::Unix(path.to_owned()),
+            None => {
+                BoundAddress::Abstract(addr.as_abstract_namespace().unwrap_or_default().to_vec())
+            }
+        };
+        (
+            ListeningSocket::Unix(UnixListener::from_std(socket.into())),
+            address,
+        )
+    };
+    let local = Arc::new(local_name(&address, listener));
+    Ok((
+        Listener {
+            socket,
+            local,
+            ready: false,
+            _file: file,
+        },
+        address,
+    ))
+}
+
+/// SERVER_NAME and SERVER_PORT must never be empty (PEP 3333).
+fn local_name(address: &BoundAddress, listener: usize) -> LocalName {
+    match address {
+        BoundAddress::Tcp(addr) if addr.ip().is_unspecified() => {
+            let host = rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned();
+            let name = if host.is_empty() {
+                addr.ip().to_string()
+            } else {
+                host
+            };
+            LocalName {
+                listener,
+                name,
+                port: addr.port().to_string(),
+            }
+        }
+        BoundAddress::Tcp(addr) => LocalName {
+            listener,
+            name: addr.ip().to_string(),
+            port: addr.port().to_string(),
+        },
+        // A port number is what applications expect; 80 makes the URLs they build carry none.
+        BoundAddress::Unix(_) | BoundAddress::Abstract(_) => LocalName {
+            listener,
+            name: "localhost".to_owned(),
+            port: "80".to_owned(),
+        },
+    }
+}
+
+fn abstract_path(name: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let mut bytes = vec![0];
+    bytes.extend_from_slice(name);
+    PathBuf::from(std::ffi::OsString::from_vec(bytes))
+}
+
+/// Removes a socket that nobody listens on any more; any other file is never touched.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let kind = match fs::symlink_metadata(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?.file_type(),
+    };
+    if !kind.is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "the path exists and is not a socket; it is left alone",
+        ));
+    }
+    match StdUnixStream::connect(path) {
+        Err(err) if err.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(err) => Err(err),
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// The file of a unix socket; removed on drop by the process that made it, if it is still the same.
+struct SocketFile {
+    path: PathBuf,
+    made: Option<(u64, u64)>,
+    process: u32,
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> SocketFile {
+        SocketFile {
+            path: path.to_owned(),
+            made: identity(path),
+            process: std::process::id(),
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.process == std::process::id()
+            && self.made.is_some()
+            && identity(&self.path) == self.made
+        {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    fs::symlink_metadata(path)
+        .ok()
+        .map(|meta| (meta.dev(), meta.ino()))
+}
+
+impl Listener {
+    /// Accepts one connection.
+    ///
+    /// # Errors
+    ///
+    /// What accepting a moment later may not meet again: descriptors or memory have run out.
+    pub(crate) fn accept(&mut self) -> io::Result<Accepted> {
+        let accepted = match &self.socket {
+            ListeningSocket::Tcp(socket) => socket
+                .accept()
+                .map(|(stream, peer)| (Stream::Tcp(stream), Some(peer))),
+            ListeningSocket::Unix(socket) => socket
+                .accept()
+                .map(|(stream, _)| (Stream::Unix(stream), None)),
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let peer = peer.map(unmapped);
+                let peer_address = peer.map(|peer| peer.ip().to_string()).unwrap_or_default();
+                let origin = Origin {
+                    peer,
+                    peer_address,
+                    local: Arc::clone(&self.local),
+                };
+                Ok(Accepted::Connection(stream, Arc::new(origin)))
+            }
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => Ok(Accepted::None),
+            Err(err) => match rustix::io::Errno::from_io_error(&err) {
+                // The connection is at fault, not the listener (accept(2)).
+                Some(
+                    rustix::io::Errno::CONNABORTED
+                    | rustix::io::Errno::INTR
+                    | rustix::io::Errno::PROTO
+                    | rustix::io::Errno::NETDOWN
+                    | rustix::io::Errno::NOPROTOOPT
+                    | rustix::io::Errno::HOSTDOWN
+                    | rustix::io::Errno::HOSTUNREACH
+                    | rustix::io::Errno::OPNOTSUPP
+                    | rustix::io::Errno::NETUNREACH,
+                ) => Ok(Accepted::Gone),
+                _ => Err(err),
+            },
+        }
+    }
+}
+
+/// A peer that came over IPv4 to a dual-stack socket is known by its IPv4 address.
+fn unmapped(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
+impl AsRawFd for ListeningSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            ListeningSocket::Tcp(socket) => socket.as_raw_fd(),
+            ListeningSocket::Unix(socket) => socket.as_raw_fd(),
+        }
+    }
+}
+
+impl Source for ListeningSocket {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        match self {
+            ListeningSocket::Tcp(socket) => socket.register(registry, token, interests),
+            ListeningSocket::Unix(socket) => socket.register(registry, token, interests),
+        }
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        match self {
+            ListeningSocket::Tcp(socket) => socket.reregister(registry, token, interests),
+            ListeningSocket::Unix(socket) => socket.reregister(registry, token, interests),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            ListeningSocket::Tcp(socket) => socket.deregister(registry),
+            ListeningSocket::Unix(socket) => socket.deregister(registry),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(bind: Bind) -> Config {
+        Config {
+            binds: vec![bind],
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_any_other_file_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stale = folder.path().join("stale");
+        drop(std::os::unix::net::UnixListener::bind(&stale).expect("a socket"));
+        assert!(listen(&config(Bind::Unix(stale.clone())), Vec::new()).is_ok());
+        assert!(!stale.exists(), "removed when the listener ended");
+
+        let precious = folder.path().join("precious");
+        fs::write(&precious, "data").expect("a file");
+        assert!(listen(&config(Bind::Unix(precious.clone())), Vec::new()).is_err());
+        assert_eq!(fs::read(&precious).expect("still there"), b"data");
+    }
+
+    #[test]
+    fn a_socket_in_use_is_not_taken_away() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("used");
+        let _other = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+        let Err(error) = listen(&config(Bind::Unix(path)), Vec::new()) else {
+            panic!("bound twice")
+        };
+        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_socket_file_has_the_mode_that_was_asked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("mode");
+        let config = Config {
+            unix_socket_mode: 0o600,
+            ..config(Bind::Unix(path.clone()))
+        };
+        let _listeners = listen(&config, Vec::new()).unwrap_or_else(|error| panic!("{error}"));
+        let mode = fs::metadata(&path).expect("bound").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn dual_stack_accepts_ipv4_under_its_own_address() {
+        let any = Bind::Tcp("[::]:0".parse().expect("an address"));
+        let (mut listeners, addresses) =
+            listen(&config(any), Vec::new()).unwrap_or_else(|error| panic!("{error}"));
+        let BoundAddress::Tcp(addr) = addresses[0] else {
+            panic!("not tcp")
+        };
+        let _client = std::net::TcpStream::connect(("127.0.0.1", addr.port())).expect("connects");
+        let Ok(Accepted::Connection(_, origin)) = listeners[0].accept() else {
+            panic!("nothing accepted")
+        };
+        assert_eq!(origin.peer_address, "127.0.0.1");
+    }
+}

@@ -1,0 +1,762 @@
+//! The reactor: whose turn is it? It polls the sockets, keeps the waiting connections and their
+//! deadlines, and moves each as far as it goes without waiting.
+//!
+//! A value with one owner, which the pool's threads pass on (see `kirsch-pool`). It writes no file
+//! and no log line that may block, and runs no application.
+//!
+//! # The edge-triggered contract
+//!
+//! A socket is registered once, for both directions; the kernel says "readable" once per edge. A
+//! connection's place in the table is `Here`, or `Away` with what was said meanwhile: that is looked
+//! at when it returns, so no edge is lost. Keys carry a generation, so that an event for a closed
+//! connection is not taken for its successor's.
+//! Read next: `connection.rs`.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use kirsch_http::{ErrorAnswer, ProtocolErrorKind};
+use kirsch_pool::{Forecast, Lane, Patience, Poller, Refusal, Task, Turn, Wake};
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+use tracing::{error, warn};
+
+use crate::connection::{Connection, Key, Next, Readiness, State, Then, Turn as Lent};
+use crate::exchange::{Wire, own_response};
+use crate::forecast::ForecastKey;
+use crate::listener::{Accepted, Listener};
+use crate::request::Request;
+use crate::shared::{Counters, Shared};
+use crate::wheel::{Entry, Wheel};
+
+/// Connections accepted before others have their turn.
+const ACCEPT_TURN: usize = 64;
+/// Events taken from the kernel at once.
+const EVENTS: usize = 256;
+/// Steps after which the kernel is asked again even if some connections still have something to do.
+const STEPS: usize = 512;
+/// How long accepting pauses when descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Such trouble is logged at most this often.
+const TROUBLE_LOG: Duration = Duration::from_secs(10);
+/// After running out of queue room or patience, clients are asked to wait so long.
+const RETRY_AFTER: u32 = 5;
+
+const WAKER: Token = Token(usize::MAX);
+const LISTENERS: usize = usize::MAX - 1024;
+const INDEX_BITS: u32 = 32;
+
+/// What a thread is given to run.
+pub(crate) enum Job {
+    /// A request for the gateway.
+    Request(RequestJob),
+    /// Gathered bytes that go to a file.
+    Spool(Box<Connection>),
+    /// A piece of a file that is to be sent.
+    SendFile(Box<Connection>),
+}
+
+/// A request for the gateway.
+pub(crate) struct RequestJob {
+    pub(crate) request: Box<Request>,
+    pub(crate) wire: Wire,
+    pub(crate) key: ForecastKey,
+    pub(crate) lane: Lane,
+    pub(crate) forecast: Forecast,
+    /// When it was ready for a thread.
+    pub(crate) ready: Instant,
+}
+
+impl Task for Job {
+    fn lane(&self) -> Lane {
+        match self {
+            Job::Request(job) => job.lane,
+            Job::Spool(_) | Job::SendFile(_) => Lane::Long,
+        }
+    }
+
+    fn forecast(&self) -> Forecast {
+        match self {
+            Job::Request(job) => job.forecast,
+            Job::Spool(_) | Job::SendFile(_) => Forecast::Quick,
+        }
+    }
+}
+
+/// What other threads post to the driver.
+pub(crate) enum Mail {
+    /// A connection comes back.
+    Return(Box<Connection>),
+    /// A pipe has output for a connection that had nothing to send.
+    Output(Key),
+    /// A pipe has room for more of a request's body.
+    Room(Key),
+    /// An application asks for the body its client announced.
+    Continue(Key),
+    /// Accept no more; close what is idle.
+    Drain,
+    /// Close everything.
+    Abort,
+}
+
+/// The reactor.
+#[doc(alias = "HTTPServer")]
+pub(crate) struct Reactor {
+    poll: Poll,
+    events: Events,
+    shared: Arc<Shared>,
+    listeners: Vec<Listener>,
+    connections: Slab<Place>,
+    generations: Vec<u32>,
+    ready: VecDeque<Ready>,
+    wheel: Wheel,
+    due: Vec<Entry>,
+    spares: Vec<Box<Request>>,
+    now: Instant,
+    /// Accepting pauses until then.
+    accept_again: Option<Instant>,
+    /// Accepting pauses until a connection has closed.
+    full: bool,
+    last_trouble: Option<Instant>,
+    /// Those to close first when room is needed, and when each was seen to be idle.
+    victims: Vec<Key>,
+}
+
+enum Place {
+    Here {
+        connection: Box<Connection>,
+        queued: bool,
+        stamp: u64,
+    },
+    Away {
+        missed: Readiness,
+        stamp: u64,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum Ready {
+    TimedOut(Key),
+    Connection(Key),
+    Listener(usize),
+}
+
+/// Wakes whoever sleeps in the reactor's poll.
+pub(crate) struct Waker(mio::Waker);
+
+impl Wake for Waker {
+    fn wake(&self) {
+        if let Err(err) = self.0.wake() {
+            error!(%err, "cannot wake the reactor");
+        }
+    }
+}
+
+impl Reactor {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        mut listeners: Vec<Listener>,
+    ) -> io::Result<(Box<Reactor>, Waker)> {
+        let poll = Poll::new()?;
+        let waker = Waker(mio::Waker::new(poll.registry(), WAKER)?);
+        for (idx, listener) in listeners.iter_mut().enumerate() {
+            poll.registry().register(
+                &mut listener.socket,
+                Token(LISTENERS + idx),
+                Interest::READABLE,
+            )?;
+        }
+        let now = Instant::now();
+        let reactor = Reactor {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            listeners,
+            connections: Slab::new(),
+            generations: Vec::new(),
+            ready: VecDeque::with_capacity(EVENTS),
+            wheel: Wheel::new(now),
+            due: Vec::new(),
+            spares: Vec::new(),
+            now,
+            accept_again: None,
+            full: false,
+            last_trouble: None,
+            victims: Vec::new(),
+            shared,
+        };
+        Ok((Box::new(reactor), waker))
+    }
+
+    /// Descriptors that a forked child must not keep open.
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
+        let listeners = self
+            .listeners
+            .iter()
+            .map(|listener| listener.socket.as_raw_fd());
+        listeners.chain([self.poll.as_raw_fd()]).collect()
+    }
+
+    /// One look at the kernel's list.
+    fn poll(&mut self, patience: Patience) {
+        let timeout = match patience {
+            Patience::Look => Some(Duration::ZERO),
+            Patience::Sleep => self.patience(),
+        };
+        if let Err(err) = self.poll.poll(&mut self.events, timeout)
+            && err.kind() != io::ErrorKind::Interrupted
+        {
+            error!(%err, "cannot poll");
+        }
+        self.now = Instant::now();
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            self.note(event);
+        }
+        events.clear();
+        self.events = events;
+        self.expire();
+    }
+
+    /// How long may be slept: until the next deadline.
+    fn patience(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let pause = self
+            .accept_again
+            .map(|at| at.saturating_duration_since(now));
+        // The kernel counts in milliseconds; a wait cut short would be followed by another.
+        let wheel = self
+            .wheel
+            .wait(now)
+            .map(|wait| wait + Duration::from_millis(1));
+        [pause, wheel].into_iter().flatten().min()
+    }
+
+    fn note(&mut self, event: &mio::event::Event) {
+        let token = event.token();
+        if token == WAKER {
+            return;
+        }
+        if token.0 >= LISTENERS {
+            let idx = token.0 - LISTENERS;
+            if let Some(listener) = self.listeners.get_mut(idx)
+                && !listener.ready
+            {
+                listener.ready = true;
+                self.ready.push_back(Ready::Listener(idx));
+            }
+            return;
+        }
+        let news = Readiness {
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            read_closed: event.is_read_closed(),
+            failed: event.is_error() || (event.is_write_closed() && event.is_read_closed()),
+        };
+        let key = Key(token.0);
+        match self.place(key) {
+            Some(Place::Here {
+                connection, queued, ..
+            }) => {
+                connection.readiness.merge(news);
+                if !*queued {
+                    *queued = true;
+                    self.ready.push_back(Ready::Connection(key));
+                }
+            }
+            Some(Place::Away { missed, .. }) => missed.merge(news),
+            None => {}
+        }
+    }
+
+    fn place(&mut self, key: Key) -> Option<&mut Place> {
+        let (idx, generation) = split(key);
+        if self.generations.get(idx) != Some(&generation) {
+            return None;
+        }
+        self.connections.get_mut(idx)
+    }
+
+    /// Moves one connection as far as it goes.
+    fn step(&mut self, key: Key, timed_out: bool) -> Option<Job> {
+        let (mut connection, stamp) = self.take_away(key)?;
+        let shared = Arc::clone(&self.shared);
+        let mut lent = Lent {
+            shared: &shared,
+            now: self.now,
+            spares: &mut self.spares,
+        };
+        let next = catch_unwind(AssertUnwindSafe(|| {
+            if timed_out {
+                connection.time_out(&mut lent)
+            } else {
+                connection.advance(&mut lent)
+            }
+        }));
+        let next = next.unwrap_or_else(|_| {
+            // The hook has reported the panic; this connection is lost, the others are not.
+            Counters::count(&shared.counters.panics);
+            Next::Close
+        });
+        match next {
+            Next::Wait => self.bring_back(key, connection, stamp, false),
+            Next::Yield => self.bring_back(key, connection, stamp, true),
+            Next::Hold(request) => return Some(self.request_job(request, Wire::Held(connection))),
+            Next::Serve(request, outlet) => {
+                self.bring_back(key, connection, stamp, true);
+                return Some(self.request_job(request, Wire::Remote(outlet, key)));
+            }
+            Next::Spool => return Some(Job::Spool(connection)),
+            Next::SendFile => return Some(Job::SendFile(connection)),
+            Next::Close => self.remove(key, connection),
+        }
+        None
+    }
+
+    fn request_job(&self, request: Box<Request>, wire: Wire) -> Job {
+        let key = ForecastKey::new(0, request.method_name(), request.path());
+        let forecast = match request.body {
+            // Reading it means waiting for the client.
+            crate::body::Body::Stream(_) => Forecast::Blocks,
+            _ => self.shared.forecaster.forecast(key),
+        };
+        let lane = self.shared.gateway.lane();
+        Job::Request(RequestJob {
+            request,
+            wire,
+            key,
+            lane,
+            forecast,
+            ready: self.now,
+        })
+    }
+
+    fn take_away(&mut self, key: Key) -> Option<(Box<Connection>, u64)> {
+        let place = self.place(key)?;
+        let stamp = match place {
+            Place::Here { stamp, .. } => *stamp,
+            Place::Away { .. } => return None,
+        };
+        match std::mem::replace(
+            place,
+            Place::Away {
+                missed: Readiness::default(),
+                stamp,
+            },
+        ) {
+            Place::Here { connection, .. } => Some((connection, stamp)),
+            Place::Away { .. } => None,
+        }
+    }
+
+    fn bring_back(&mut self, key: Key, connection: Box<Connection>, stamp: u64, again: bool) {
+        let stamp = self.schedule(key, connection.deadline, stamp);
+        if again {
+            self.ready.push_back(Ready::Connection(key));
+        }
+        if let Some(place) = self.place(key) {
+            *place = Place::Here {
+                connection,
+                queued: again,
+                stamp,
+            };
+        }
+    }
+
+    /// Makes sure that the wheel looks at the connection not later than its deadline.
+    fn schedule(&mut self, key: Key, deadline: Option<Instant>, scheduled: u64) -> u64 {
+        let Some(deadline) = deadline else {
+            return scheduled;
+        };
+        let stamp = self.wheel.stamp(deadline);
+        if scheduled <= stamp {
+            return scheduled;
+        }
+        self.wheel.insert(key.0, stamp);
+        stamp
+    }
+
+    fn expire(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.expired(self.now, &mut due);
+        for entry in due.drain(..) {
+            let key = Key(entry.key);
+            let now = self.now;
+            let (deadline, here) = match self.place(key) {
+                Some(Place::Here {
+                    connection, stamp, ..
+                }) if *stamp == entry.stamp => {
+                    *stamp = UNSCHEDULED;
+                    (connection.deadline, true)
+                }
+                Some(Place::Away { stamp, .. }) if *stamp == entry.stamp => {
+                    *stamp = UNSCHEDULED;
+                    (None, false)
+                }
+                _ => continue,
+            };
+            match deadline {
+                Some(deadline) if here && deadline <= now => {
+                    self.ready.push_back(Ready::TimedOut(key))
+                }
+                Some(deadline) => {
+                    let stamp = self.schedule(key, Some(deadline), UNSCHEDULED);
+                    if let Some(Place::Here { stamp: place, .. }) = self.place(key) {
+                        *place = stamp;
+                    }
+                }
+                None => {}
+            }
+        }
+        self.due = due;
+        if self.accept_again.is_some_and(|at| at <= self.now) {
+            self.accept_again = None;
+            self.resume_listeners();
+        }
+    }
+
+    fn remove(&mut self, key: Key, connection: Box<Connection>) {
+        let (idx, generation) = split(key);
+        if self.generations.get(idx) == Some(&generation) && self.connections.contains(idx) {
+            self.connections.remove(idx);
+            self.generations[idx] = generation.wrapping_add(1) & GENERATION_MASK;
+            self.shared
+                .connections
+                .store(self.connections.len(), Ordering::Relaxed);
+        }
+        drop(connection);
+        if self.full {
+            self.full = false;
+            self.resume_listeners();
+        }
+        if self.connections.is_empty() && self.shared.is_draining() {
+            self.shared.drained.set();
+        }
+    }
+
+    fn accept(&mut self, idx: usize) {
+        for _ in 0..ACCEPT_TURN {
+            if self.accept_again.is_some() || self.full {
+                return;
+            }
+            if self.connections.len() >= self.shared.config.limits.connections && !self.make_room()
+            {
+                self.full = true;
+                return;
+            }
+            let Some(listener) = self.listeners.get_mut(idx) else {
+                return;
+            };
+            match listener.accept() {
+                Ok(Accepted::Connection(stream, origin)) => self.admit(stream, origin),
+                Ok(Accepted::Gone) => {}
+                Ok(Accepted::None) => {
+                    listener.ready = false;
+                    return;
+                }
+                Err(err) => return self.pause_accepting(&err),
+            }
+        }
+        self.ready.push_back(Ready::Listener(idx));
+    }
+
+    fn admit(&mut self, stream: crate::stream::Stream, origin: Arc<crate::request::Origin>) {
+        stream.prepare();
+        let entry = self.connections.vacant_entry();
+        let idx = entry.key();
+        if idx >= self.generations.len() {
+            self.generations.resize(idx + 1, 0);
+        }
+        let key = join(idx, self.generations[idx]);
+        let mut connection = Box::new(Connection::new(stream, key, origin, self.now, &self.shared));
+        let registered = self.poll.registry().register(
+            &mut connection.stream,
+            Token(key.0),
+            Interest::READABLE | Interest::WRITABLE,
+        );
+        if let Err(err) = registered {
+            warn!(%err, "cannot watch a connection");
+            return;
+        }
+        entry.insert(Place::Away {
+            missed: Readiness::default(),
+            stamp: UNSCHEDULED,
+        });
+        Counters::count(&self.shared.counters.accepted);
+        self.shared
+            .connections
+            .store(self.connections.len(), Ordering::Relaxed);
+        self.bring_back(key, connection, UNSCHEDULED, true);
+    }
+
+    fn pause_accepting(&mut self, err: &io::Error) {
+        if self
+            .last_trouble
+            .is_none_or(|last| last + TROUBLE_LOG <= self.now)
+        {
+            self.last_trouble = Some(self.now);
+            warn!(%err, connections = self.connections.len(), "cannot accept connections for now");
+        }
+        self.make_room();
+        self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
+    }
+
+    fn resume_listeners(&mut self) {
+        for (idx, listener) in self.listeners.iter_mut().enumerate() {
+            // The edge may have been used up before the pause: look.
+            listener.ready = true;
+            self.ready.push_back(Ready::Listener(idx));
+        }
+    }
+
+    /// Closes the longest idle connection, or else the one with the oldest unfinished head.
+    fn make_room(&mut self) -> bool {
+        for _ in 0..2 {
+            while let Some(key) = self.victims.pop() {
+                let closable = match self.place(key) {
+                    Some(Place::Here { connection, .. }) => {
+                        connection.idle_since().is_some() || connection.head_since().is_some()
+                    }
+                    _ => false,
+                };
+                if closable && let Some((connection, _)) = self.take_away(key) {
+                    Counters::count(&self.shared.counters.evicted);
+                    // Not through `remove`, which would resume the accepting that is under way.
+                    let full = std::mem::take(&mut self.full);
+                    self.remove(key, connection);
+                    self.full = full;
+                    return true;
+                }
+            }
+            self.choose_victims();
+        }
+        false
+    }
+
+    /// Sorts out in one go whom to close for the next some times, since looking at all is slow.
+    fn choose_victims(&mut self) {
+        const SOME: usize = 64;
+        let mut candidates: Vec<(bool, Instant, Key)> = self
+            .connections
+            .iter()
+            .filter_map(|(_, place)| match place {
+                Place::Here { connection, .. } => connection
+                    .idle_since()
+                    .map(|since| (false, since, connection.key))
+                    .or_else(|| {
+                        connection
+                            .head_since()
+                            .map(|since| (true, since, connection.key))
+                    }),
+                Place::Away { .. } => None,
+            })
+            .collect();
+        if candidates.len() > SOME {
+            candidates.select_nth_unstable(SOME);
+            candidates.truncate(SOME);
+        }
+        candidates.sort_unstable_by(|one, other| other.cmp(one));
+        self.victims = candidates.into_iter().map(|(.., key)| key).collect();
+    }
+
+    fn returned(&mut self, mut connection: Box<Connection>) {
+        let key = connection.key;
+        let stamp = match self.place(key) {
+            Some(Place::Away { missed, stamp }) => {
+                connection.readiness.merge(*missed);
+                *stamp
+            }
+            // Closed meanwhile by `Abort`.
+            _ => return,
+        };
+        if matches!(connection.state, State::Closed) {
+            return self.remove(key, connection);
+        }
+        self.bring_back(key, connection, stamp, true);
+    }
+
+    fn queue(&mut self, key: Key) {
+        if let Some(Place::Here { queued, .. }) = self.place(key)
+            && !*queued
+        {
+            *queued = true;
+            self.ready.push_back(Ready::Connection(key));
+        }
+    }
+
+    fn drain(&mut self) {
+        self.listeners.clear();
+        let all: Vec<Key> = self.here();
+        for key in all {
+            // A request may have arrived that we have not seen: look before closing.
+            if let Some(Place::Here { connection, .. }) = self.place(key) {
+                connection.readiness.readable = true;
+            }
+            self.queue(key);
+        }
+        if self.connections.is_empty() {
+            self.shared.drained.set();
+        }
+    }
+
+    fn abort(&mut self) {
+        for key in self.here() {
+            if let Some((connection, _)) = self.take_away(key) {
+                self.remove(key, connection);
+            }
+        }
+    }
+
+    fn here(&self) -> Vec<Key> {
+        let here = |place: &Place| match place {
+            Place::Here { connection, .. } => Some(connection.key),
+            Place::Away { .. } => None,
+        };
+        self.connections
+            .iter()
+            .filter_map(|(_, place)| here(place))
+            .collect()
+    }
+
+    /// Every thread waits for a slow client, and a request waits for a thread.
+    fn relieve(&self) {
+        let Some(pool) = self.shared.pool() else {
+            return;
+        };
+        if pool.queue_len() > 0
+            && self.shared.holds.count() >= self.shared.config.threads
+            && let Some(slowest) = self.shared.holds.slowest()
+        {
+            warn!("every thread waits for a slow client; the slowest response is aborted");
+            slowest.abandon();
+        }
+    }
+}
+
+impl Poller for Reactor {
+    type Job = Job;
+    type Mail = Mail;
+    type Waker = Waker;
+
+    fn turn(&mut self, patience: Patience) -> Turn<Job> {
+        let mut polled = false;
+        let mut steps = 0;
+        loop {
+            while let Some(ready) = self.ready.pop_front() {
+                let job = match ready {
+                    Ready::Connection(key) => self.step(key, false),
+                    Ready::TimedOut(key) => self.step(key, true),
+                    Ready::Listener(idx) => {
+                        self.accept(idx);
+                        None
+                    }
+                };
+                if let Some(job) = job {
+                    return Turn::Job(job);
+                }
+                steps += 1;
+                if steps >= STEPS {
+                    break;
+                }
+            }
+            if polled {
+                return Turn::Idle;
+            }
+            polled = true;
+            self.poll(if self.ready.is_empty() {
+                patience
+            } else {
+                Patience::Look
+            });
+            self.relieve();
+        }
+    }
+
+    fn receive(&mut self, mail: &mut Vec<Mail>) {
+        for letter in mail.drain(..) {
+            match letter {
+                Mail::Return(connection) => self.returned(connection),
+                Mail::Output(key) | Mail::Room(key) => self.queue(key),
+                Mail::Continue(key) => {
+                    if let Some(Place::Here { connection, .. }) = self.place(key) {
+                        connection.ask_for_body();
+                    }
+                    self.queue(key);
+                }
+                Mail::Drain => self.drain(),
+                Mail::Abort => self.abort(),
+            }
+        }
+    }
+
+    fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    fn refuse(&mut self, job: Job, why: Refusal) {
+        let Job::Request(job) = job else { return };
+        warn!(?why, request = %job.request.id(), "no thread for a request");
+        let answer = ErrorAnswer::from(ProtocolErrorKind::Overloaded).retry_after(RETRY_AFTER);
+        match job.wire {
+            Wire::Held(mut connection) => {
+                let facts = job.request.head.facts();
+                let keep = connection.may_keep(&self.shared);
+                let answer = if keep {
+                    answer.keeping(&facts)
+                } else {
+                    answer.to(&facts)
+                };
+                let mut out = Vec::with_capacity(512);
+                own_response(&answer, &self.shared, Some(&job.request), &mut out);
+                let then = if answer.keep_alive() {
+                    Then::Next
+                } else {
+                    Then::Linger
+                };
+                connection.state = State::Flush { out, sent: 0, then };
+                self.returned(connection);
+            }
+            Wire::Remote(outlet, key) => {
+                outlet.abandon();
+                let Some((mut connection, stamp)) = self.take_away(key) else {
+                    return;
+                };
+                let shared = Arc::clone(&self.shared);
+                connection.answer(
+                    &answer,
+                    &Lent {
+                        shared: &shared,
+                        now: self.now,
+                        spares: &mut self.spares,
+                    },
+                );
+                self.bring_back(key, connection, stamp, true);
+            }
+            Wire::Ended => {}
+        }
+    }
+
+    fn has_expired(&self, job: &Job) -> bool {
+        match job {
+            Job::Request(job) => job.ready + self.shared.config.timeouts.queue <= self.now,
+            Job::Spool(_) | Job::SendFile(_) => false,
+        }
+    }
+}
+
+/// No entry of the wheel is on its way.
+const UNSCHEDULED: u64 = u64::MAX;
+/// Generations leave the top of the range to the waker and the listeners.
+const GENERATION_MASK: u32 = 0x7fff_ffff;
+
+fn join(idx: usize, generation: u32) -> Key {
+    Key(idx | (generation as usize) << INDEX_BITS)
+}
+
+fn split(key: Key) -> (usize, u32) {
+    (key.0 & u32::MAX as usize, (key.0 >> INDEX_BITS) as u32)
+}

@@ -1,0 +1,286 @@
+//! A request as received: its head in the buffer it was read into, its body, where it came from.
+//!
+//! It travels by value with the exchange, and its buffers are used again for a later request.
+
+use std::fmt::{self, Write as _};
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use kirsch_http::{BodyLength, Field, FieldName, Head, Method, Span, TargetForm, Version};
+
+use crate::body::Body;
+
+/// Names longer than this are not taken over as a request's id.
+const LONGEST_ID: usize = 128;
+
+/// Stands in a request whose head has not arrived.
+const NO_HEAD: Head = Head {
+    len: 0,
+    method: Method::Other,
+    method_name: Span { start: 0, end: 0 },
+    target: Span { start: 0, end: 0 },
+    form: TargetForm::Origin,
+    path: Span { start: 0, end: 0 },
+    query: Span { start: 0, end: 0 },
+    authority: None,
+    version: Version::Http11,
+    body: BodyLength::None,
+    keep_alive: false,
+    expect_continue: false,
+};
+
+/// One request.
+pub struct Request {
+    /// The bytes of the head; `head` and `fields` point into it. While it is being read, all bytes so far.
+    pub(crate) buf: Vec<u8>,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) head: Head,
+    pub(crate) body: Body,
+    pub(crate) origin: Option<Arc<Origin>>,
+    pub(crate) received: Instant,
+    pub(crate) id: u64,
+}
+
+/// Where a connection comes from and where it arrived; the same for all its requests.
+#[derive(Debug)]
+pub struct Origin {
+    /// The peer's address; `None` on unix sockets.
+    pub peer: Option<SocketAddr>,
+    /// The peer's address as text, `REMOTE_ADDR` of CGI; empty on unix sockets.
+    pub peer_address: String,
+    /// Name and port of the listener that accepted the connection.
+    pub local: Arc<LocalName>,
+}
+
+/// The name a listener gives the server: `SERVER_NAME` and `SERVER_PORT` of CGI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalName {
+    /// Which listener this is, counted from 0 in the order of the binds.
+    pub listener: usize,
+    /// A host name or address; never empty.
+    pub name: String,
+    /// A port; for unix sockets the path, since CGI demands that it is not empty.
+    pub port: String,
+}
+
+impl Request {
+    pub(crate) fn new() -> Request {
+        Request {
+            buf: Vec::with_capacity(8 * 1024),
+            fields: Vec::with_capacity(16),
+            head: NO_HEAD,
+            body: Body::Empty,
+            origin: None,
+            received: Instant::now(),
+            id: 0,
+        }
+    }
+
+    /// Forgets everything but the buffers.
+    pub(crate) fn clear(&mut self) {
+        self.buf.clear();
+        self.fields.clear();
+        self.body = Body::Empty;
+        self.origin = None;
+    }
+
+    /// The facts of the head.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The method as sent.
+    pub fn method_name(&self) -> &[u8] {
+        self.head.method_name.of(&self.buf)
+    }
+
+    /// Whether this is a HEAD request, whose response has no content.
+    pub fn is_head(&self) -> bool {
+        self.head.method == Method::Head
+    }
+
+    /// The request target as sent.
+    pub fn target(&self) -> &[u8] {
+        self.head.target.of(&self.buf)
+    }
+
+    /// The path of the target, undecoded; `/` for an absolute-form target without one.
+    pub fn path(&self) -> &[u8] {
+        match self.head.path.of(&self.buf) {
+            b"" => b"/",
+            path => path,
+        }
+    }
+
+    /// What follows the `?` of the target; empty without one.
+    pub fn query(&self) -> &[u8] {
+        self.head.query.of(&self.buf)
+    }
+
+    /// The host asked for, from an absolute-form target or the `Host` field.
+    pub fn authority(&self) -> Option<&[u8]> {
+        self.head.authority.map(|span| span.of(&self.buf))
+    }
+
+    /// The protocol version.
+    pub fn version(&self) -> Version {
+        self.head.version
+    }
+
+    /// The fields in the order received: known name, name as sent, value.
+    pub fn fields(&self) -> impl Iterator<Item = (FieldName, &[u8], &[u8])> {
+        self.fields.iter().map(|field| {
+            (
+                field.known,
+                field.name.of(&self.buf),
+                field.value.of(&self.buf),
+            )
+        })
+    }
+
+    /// The value of the first field of that name.
+    pub fn field(&self, name: FieldName) -> Option<&[u8]> {
+        self.fields()
+            .find(|(known, ..)| *known == name)
+            .map(|(.., value)| value)
+    }
+
+    /// Where the request comes from.
+    ///
+    /// # Panics
+    ///
+    /// Never for a request that was dispatched.
+    pub fn origin(&self) -> &Origin {
+        self.origin
+            .as_ref()
+            .expect("set when the head was complete")
+    }
+
+    /// When the head was complete.
+    pub fn received(&self) -> Instant {
+        self.received
+    }
+
+    /// Takes the body out; a second call finds it empty.
+    pub fn take_body(&mut self) -> Body {
+        mem::take(&mut self.body)
+    }
+
+    /// The request's id: the `X-Request-ID` it came with if that is harmless, else one of ours.
+    pub fn id(&self) -> RequestId<'_> {
+        let given = self
+            .field(FieldName::XRequestId)
+            .and_then(|value| std::str::from_utf8(value).ok());
+        match given {
+            Some(id) if is_harmless(id) => RequestId::Given(id),
+            _ => RequestId::Own(self.id),
+        }
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = String::from_utf8_lossy(self.method_name());
+        write!(
+            f,
+            "Request({method} {})",
+            String::from_utf8_lossy(self.target())
+        )
+    }
+}
+
+/// A request's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestId<'a> {
+    /// Taken from the request.
+    Given(&'a str),
+    /// Made by the server.
+    Own(u64),
+}
+
+/// What may stand in a log line and a field value without being escaped.
+fn is_harmless(id: &str) -> bool {
+    !id.is_empty()
+        && id.len() <= LONGEST_ID
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+/=@".contains(&byte))
+}
+
+impl fmt::Display for RequestId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RequestId::Given(id) => f.write_str(id),
+            RequestId::Own(id) => write!(f, "{id:016x}"),
+        }
+    }
+}
+
+impl RequestId<'_> {
+    /// Writes the id into a buffer that is used again.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        match self {
+            RequestId::Given(id) => out.extend_from_slice(id.as_bytes()),
+            RequestId::Own(id) => out.extend(
+                (0..16)
+                    .rev()
+                    .map(|digit| HEX[(id >> (digit * 4)) as usize & 15]),
+            ),
+        }
+    }
+
+    /// The id as text.
+    pub fn to_text(self) -> String {
+        let mut text = String::with_capacity(16);
+        let _ = write!(text, "{self}");
+        text
+    }
+}
+
+/// Makes ids that differ within a process and, very likely, between processes.
+pub(crate) struct RequestIds(AtomicU64);
+
+impl RequestIds {
+    pub(crate) fn new() -> RequestIds {
+        let time = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |elapsed| elapsed.as_nanos() as u64);
+        let seed = time ^ (u64::from(std::process::id()) << 40);
+        RequestIds(AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        // An odd step visits every number before it repeats one; a large one makes neighbours look different.
+        self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_taken_over_only_if_it_cannot_forge_a_log_line() {
+        assert!(is_harmless("7f3a-41.b"));
+        assert!(!is_harmless("a b"));
+        assert!(!is_harmless("a\"b"));
+        assert!(!is_harmless("é"));
+        assert!(!is_harmless(""));
+        assert!(!is_harmless(&"a".repeat(129)));
+    }
+
+    #[test]
+    fn an_own_id_reads_the_same_everywhere() {
+        let mut bytes = Vec::new();
+        RequestId::Own(0x0123_4567_89ab_cdef).write(&mut bytes);
+        assert_eq!(bytes, b"0123456789abcdef");
+        assert_eq!(
+            RequestId::Own(0x0123_4567_89ab_cdef).to_text(),
+            "0123456789abcdef"
+        );
+    }
+}

@@ -1,0 +1,323 @@
+//! The server: binds, has its threads take turns, drains and stops.
+//!
+//! [`Server::bind`] opens the sockets. Then either [`Server::start`] makes threads (Rust), or an
+//! embedding makes them its own way and has each call [`Server::work`] (Python).
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use kirsch_pool::{
+    Doing, Interpreter, NoInterpreter, Pool, PoolCounters, TICK, ThreadId, watch, work,
+};
+use tracing::{debug, error};
+
+use crate::access_log::AccessLogWriter;
+use crate::config::Config;
+use crate::exchange::Exchange;
+use crate::gateway::Gateway;
+use crate::listener::{BindError, BoundAddress, listen};
+use crate::reactor::{Job, Mail, Reactor};
+use crate::shared::{Counters, Shared};
+
+thread_local! {
+    static CURRENT: Cell<Option<ThreadId>> = const { Cell::new(None) };
+}
+
+/// The pool thread that runs this, if it is one.
+pub(crate) fn current_thread() -> Option<ThreadId> {
+    CURRENT.get()
+}
+
+/// A web server. Cheap to clone: the clones are handles of the same server.
+#[derive(Clone)]
+#[doc(alias("HTTPServer", "CherryPyWSGIServer"))]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    pool: Arc<Pool<Reactor>>,
+    addresses: Vec<BoundAddress>,
+    descriptors: Vec<RawFd>,
+    watcher: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Why a server cannot be made.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    Bind(BindError),
+    /// The access log cannot be opened.
+    AccessLog(io::Error),
+    /// The system refuses something else that a server needs.
+    System(io::Error),
+}
+
+/// What a server has done and is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// The pool's counters.
+    pub pool: PoolCounters,
+    /// What each thread is doing.
+    pub threads: Vec<Doing>,
+    /// Connections open now.
+    pub connections: usize,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Requests whose head was complete and sound.
+    pub requests: u64,
+    /// Requests refused with a 4xx or 5xx of the server's own, because they broke a rule.
+    pub refused: u64,
+    /// Connections closed to make room for others.
+    pub evicted: u64,
+    /// Responses that outran their client and went on through a buffer.
+    pub outran: u64,
+    /// Panics caught.
+    pub panics: u64,
+    /// Requests that wait for a thread.
+    pub queued: usize,
+    /// Bytes in buffers.
+    pub buffer_bytes: u64,
+    /// Bytes in spool files.
+    pub spool_bytes: u64,
+}
+
+impl Server {
+    /// Opens the sockets and makes everything but the threads.
+    ///
+    /// # Errors
+    ///
+    /// An address that cannot be had, an access log that cannot be opened.
+    pub fn bind(config: Config, gateway: Arc<dyn Gateway>) -> Result<Server, StartError> {
+        Server::bind_with(config, gateway, Vec::new())
+    }
+
+    /// As [`Server::bind`], with the descriptors that [`Bind::Descriptor`](crate::Bind::Descriptor) names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::bind`].
+    pub fn bind_with(
+        config: Config,
+        gateway: Arc<dyn Gateway>,
+        inherited: Vec<(RawFd, OwnedFd)>,
+    ) -> Result<Server, StartError> {
+        raise_descriptor_limit();
+        let (listeners, addresses) = listen(&config, inherited).map_err(StartError::Bind)?;
+        let access_log = match &config.access_log {
+            Some(log) => Some(AccessLogWriter::start(log).map_err(StartError::AccessLog)?),
+            None => None,
+        };
+        let threads = config.threads.max(1);
+        let queue = config.limits.queue_jobs;
+        let shared = Arc::new(Shared::new(config, gateway, access_log));
+        let (reactor, waker) =
+            Reactor::new(Arc::clone(&shared), listeners).map_err(StartError::System)?;
+        let descriptors = reactor.descriptors();
+        let pool = Arc::new(Pool::new(reactor, waker, threads, queue));
+        shared.set_pool(Arc::clone(&pool));
+        let watcher = start_watcher(&shared, &pool).map_err(StartError::System)?;
+        Ok(Server {
+            inner: Arc::new(Inner {
+                shared,
+                pool,
+                addresses,
+                descriptors,
+                watcher: Mutex::new(Some(watcher)),
+                threads: Mutex::new(Vec::new()),
+            }),
+        })
+    }
+
+    /// Starts the pool's threads; for servers whose gateways are Rust.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses a thread.
+    pub fn start(&self) -> io::Result<()> {
+        let mut threads = lock(&self.inner.threads);
+        for id in 0..self.threads() {
+            let server = self.clone();
+            let name = format!("kirsch-{id}");
+            threads.push(
+                thread::Builder::new()
+                    .name(name)
+                    .spawn(move || server.work(id, &NoInterpreter))?,
+            );
+        }
+        Ok(())
+    }
+
+    /// One pool thread's life: returns when the server has stopped. Each id from 0 to `threads` is used once.
+    pub fn work<I: Interpreter>(&self, thread: ThreadId, interpreter: &I) {
+        CURRENT.set(Some(thread));
+        let shared = &self.inner.shared;
+        work(&self.inner.pool, thread, interpreter, &|job| {
+            run(shared, job)
+        });
+        CURRENT.set(None);
+    }
+
+    /// How many threads the pool has.
+    pub fn threads(&self) -> usize {
+        self.inner.shared.config.threads.max(1)
+    }
+
+    /// The addresses listened on, in the order of the binds; ports that were 0 are the ones taken.
+    pub fn addresses(&self) -> &[BoundAddress] {
+        &self.inner.addresses
+    }
+
+    /// Descriptors that a forked child must close: the listeners' and the poll's.
+    pub fn descriptors(&self) -> &[RawFd] {
+        &self.inner.descriptors
+    }
+
+    /// Stops accepting, finishes what has begun within the drain timeout, then ends the rest.
+    /// Returns when no thread will begin anything more; waits for no thread.
+    ///
+    /// Answers whether everything that had begun was finished.
+    pub fn stop(&self) -> bool {
+        let patience = self.inner.shared.config.timeouts.drain;
+        self.stop_within(patience)
+    }
+
+    /// As [`Server::stop`], with a drain timeout of its own; zero ends everything at once.
+    pub fn stop_within(&self, patience: Duration) -> bool {
+        let shared = &self.inner.shared;
+        shared.draining.store(true, Ordering::Relaxed);
+        shared.post(Mail::Drain);
+        let drained = shared.drained.wait(Instant::now() + patience);
+        if !drained {
+            shared.post(Mail::Abort);
+        }
+        self.inner.pool.stop();
+        if let Some(watcher) = lock(&self.inner.watcher).take() {
+            let _ = watcher.join();
+        }
+        drained
+    }
+
+    /// Ends a drain that is under way in another thread.
+    pub fn stop_now(&self) {
+        self.inner.shared.drained.give_up();
+    }
+
+    /// Waits for the threads of [`Server::start`], and lets go of everything. Once every thread has returned
+    /// from [`Server::work`], it may be called instead of dropping the server.
+    pub fn join(&self) {
+        let threads: Vec<_> = lock(&self.inner.threads).drain(..).collect();
+        for thread in threads {
+            let _ = thread.join();
+        }
+        let (reactor, jobs) = self.inner.pool.take_over();
+        drop(jobs);
+        drop(reactor);
+        if let Some(log) = &self.inner.shared.access_log {
+            log.close();
+        }
+    }
+
+    /// What happened so far.
+    pub fn statistics(&self) -> Statistics {
+        let shared = &self.inner.shared;
+        let counters = &shared.counters;
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        Statistics {
+            pool: self.inner.pool.counters(),
+            threads: self.inner.pool.doing(),
+            connections: shared.connections.load(Ordering::Relaxed),
+            accepted: read(&counters.accepted),
+            requests: read(&counters.requests),
+            refused: read(&counters.refused),
+            evicted: read(&counters.evicted),
+            outran: read(&counters.remote),
+            panics: read(&counters.panics),
+            queued: self.inner.pool.queue_len(),
+            buffer_bytes: shared.memory.used(),
+            spool_bytes: shared.spool.used(),
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &self.inner.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Bind(err) => err.fmt(f),
+            StartError::AccessLog(err) => write!(f, "cannot open the access log: {err}"),
+            StartError::System(err) => write!(f, "cannot start: {err}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Runs one job on the thread that has it.
+fn run(shared: &Arc<Shared>, job: Job) {
+    match job {
+        Job::Request(job) => {
+            let measurement = shared.forecaster.measure(job.key);
+            let exchange = Exchange::new(job.request, job.wire, Arc::clone(shared));
+            if catch_unwind(AssertUnwindSafe(|| shared.gateway.handle(exchange))).is_err() {
+                Counters::count(&shared.counters.panics);
+                error!("a gateway panicked; its request was answered with 500 or aborted");
+            }
+            if let Some(measurement) = measurement {
+                shared.forecaster.learn(&measurement);
+            }
+        }
+        Job::Spool(mut connection) => {
+            connection.spill(shared);
+            shared.post(Mail::Return(connection));
+        }
+        Job::SendFile(mut connection) => {
+            connection.transmit_file();
+            shared.post(Mail::Return(connection));
+        }
+    }
+}
+
+fn start_watcher(shared: &Arc<Shared>, pool: &Arc<Pool<Reactor>>) -> io::Result<JoinHandle<()>> {
+    let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
+    thread::Builder::new()
+        .name("kirsch-watcher".to_owned())
+        .spawn(move || watch(&pool, || thread::sleep(TICK), |job| run(&shared, job)))
+}
+
+/// Every connection is a descriptor, and so is every spool file: take what the system allows.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(err) = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                ..limit
+            },
+        )
+    {
+        debug!(%err, "cannot raise the limit of open descriptors");
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

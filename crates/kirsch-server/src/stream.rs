@@ -1,0 +1,172 @@
+//! The bytes of a connection: an accepted socket, plain for now, read and written without blocking.
+//!
+//! Every write names `MSG_NOSIGNAL`: an application may have set SIGPIPE to its default, and a
+//! client that leaves must not kill the server.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
+};
+
+/// An accepted socket.
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// What a read gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// So many bytes; `drained` if the socket had no more.
+    Bytes { count: usize, drained: bool },
+    /// Nothing now.
+    Blocked,
+    /// The peer has sent all it will.
+    End,
+}
+
+impl Stream {
+    /// Reads into the spare capacity of `buf`, which must not be empty.
+    pub(crate) fn receive(&self, buf: &mut Vec<u8>) -> io::Result<Received> {
+        let room = buf.capacity() - buf.len();
+        debug_assert!(room > 0, "a read into nothing would look like the end");
+        match recv(
+            self,
+            rustix::buffer::spare_capacity(buf),
+            RecvFlags::empty(),
+        ) {
+            Ok((0, _)) => Ok(Received::End),
+            Ok((count, _)) => Ok(Received::Bytes {
+                count,
+                drained: count < room,
+            }),
+            Err(Errno::AGAIN) => Ok(Received::Blocked),
+            Err(Errno::INTR) => Ok(Received::Bytes {
+                count: 0,
+                drained: false,
+            }),
+            Err(err) => Err(err.into()),
+        }
+    }
+
+    /// Sends what the socket takes of the slices together; 0 if it takes nothing now.
+    pub(crate) fn send(&self, slices: &[&[u8]]) -> io::Result<usize> {
+        loop {
+            let sent = match slices {
+                [] => return Ok(0),
+                [slice] => send(self, slice, SendFlags::NOSIGNAL),
+                _ => {
+                    let mut vector = [IoSlice::new(&[]); 4];
+                    let used = slices.len().min(vector.len());
+                    for (place, slice) in vector.iter_mut().zip(slices) {
+                        *place = IoSlice::new(slice);
+                    }
+                    sendmsg(
+                        self,
+                        &vector[..used],
+                        &mut SendAncillaryBuffer::default(),
+                        SendFlags::NOSIGNAL,
+                    )
+                }
+            };
+            match sent {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(err) => return Err(err.into()),
+            }
+        }
+    }
+
+    /// Sends up to `count` bytes of a file from `offset`, which is moved on; 0 if the socket takes nothing now.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` if the file is shorter than that.
+    pub(crate) fn send_file(&self, file: &File, offset: &mut u64, count: u64) -> io::Result<usize> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(1 << 20);
+        loop {
+            match rustix::fs::sendfile(self, file, Some(offset), count) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(sent) => return Ok(sent),
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(err) => return Err(err.into()),
+            }
+        }
+    }
+
+    /// Says that nothing more will be sent. A failure means that the peer has left already.
+    pub(crate) fn shut_write(&self) {
+        let _ = shutdown(self, Shutdown::Write);
+    }
+
+    /// Makes both directions end, for whoever still holds the descriptor (a forked child, say).
+    pub(crate) fn shut_both(&self) {
+        let _ = shutdown(self, Shutdown::Both);
+    }
+
+    /// Makes closing look like a failure to the peer.
+    pub(crate) fn reset_on_close(&self) {
+        // Fails only on a connection that is gone.
+        let _ = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Small writes leave at once: heads and blocks are written whole, there is nothing to wait for.
+    pub(crate) fn prepare(&self) {
+        if let Stream::Tcp(stream) = self {
+            // Fails only on a connection that is gone, which the first read will find.
+            let _ = stream.set_nodelay(true);
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl Source for Stream {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.register(registry, token, interests),
+            Stream::Unix(stream) => stream.register(registry, token, interests),
+        }
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.reregister(registry, token, interests),
+            Stream::Unix(stream) => stream.reregister(registry, token, interests),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.deregister(registry),
+            Stream::Unix(stream) => stream.deregister(registry),
+        }
+    }
+}

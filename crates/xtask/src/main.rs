@@ -1,0 +1,40 @@
+//! Chores of the project: generated documents and the check of licences.
+//!
+//! `cargo run -p xtask -- docs` writes what is generated, `docs --check` only compares,
+//! `licences` says what the dependencies are licensed under.
+
+mod docs;
+mod licences;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo run -p xtask -- docs [--check]
+       cargo run -p xtask -- licences";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["docs"] => docs::write(&root()),
+        ["docs", "--check"] => docs::check(&root()),
+        ["licences"] => licences::check(&root()),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder of the workspace, two above this crate.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
