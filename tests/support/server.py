@@ -198,5 +198,4 @@ def in_process(app: Callable[..., Any], *, threads: int = 4, **options: Any) -> 
     import kirsch
 
     with kirsch.Server(app, bind="127.0.0.1:0", threads=threads, **options) as server:
-        host, port = server.addresses[0][:2]
-        yield host, port
+        yield server.addresses[0]
