@@ -198,4 +198,6 @@ def in_process(app: Callable[..., Any], *, threads: int = 4, **options: Any) -> 
     import kirsch
 
     with kirsch.Server(app, bind="127.0.0.1:0", threads=threads, **options) as server:
-        yield server.addresses[0]
+        address = server.addresses[0]
+        assert not isinstance(address, str)
+        yield address
