@@ -34,7 +34,8 @@ def run(
     done = subprocess.run(
         [*under, *kirsch(), *words],
         cwd=folder,
-        env={**clean_environment(), **(environment or {})},
+        # On a free port, should it serve where it must not.
+        env={**clean_environment(), **(environment or {"KIRSCH_BIND": "127.0.0.1:0"})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=SECONDS,
