@@ -1,6 +1,6 @@
 """The first mistakes at the command line: each ends with one clear message, and none of ours shows through.
 
-`kirsch check` finds all that `kirsch serve` would fail at, without serving; so every mistake is made with both.
+`kirsch check` finds all that `kirsch serve` would fail at, without serving: every mistake is made with both.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import os
 import socket
 import subprocess
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from support.server import clean_environment, kirsch
 
-SECONDS = 30
+SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -28,24 +28,24 @@ class Ended:
 
 
 def run(
-    folder: Path, *words: str, environment: Mapping[str, str] | None = None, user: int | None = None
+    folder: Path, *words: str, environment: Mapping[str, str] | None = None, under: Sequence[str] = ()
 ) -> Ended:
-    """Run `kirsch` in a folder to its end."""
+    """Run `kirsch` in a folder to its end, `under` a program that starts it."""
     done = subprocess.run(
-        [*kirsch(), *words],
+        [*under, *kirsch(), *words],
         cwd=folder,
-        env={**clean_environment(), **(environment or {})},
+        # On a free port, should it serve where it must not.
+        env={**clean_environment(), **(environment or {"KIRSCH_BIND": "127.0.0.1:0"})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=SECONDS,
         check=False,
-        user=user,
     )
     return Ended(done.returncode, done.stdout.decode())
 
 
 def refused(ended: Ended, *texts: str, traceback: bool = False) -> None:
-    """The command must have ended with code 1 or 2 and a message with all the texts, short and without a panic.
+    """The command must have ended with code 1 or 2, and a short message with all the texts.
 
     Args:
         ended: How it ended.
@@ -57,7 +57,8 @@ def refused(ended: Ended, *texts: str, traceback: bool = False) -> None:
     assert "panicked" not in ended.output
     assert ended.output.count("Traceback") == traceback, ended.output
     assert "site-packages/kirsch" not in ended.output, "a frame of ours in the traceback"
-    assert traceback or len(ended.output.strip().splitlines()) <= 6, f"not one clear message:\n{ended.output}"
+    lines = [line for line in ended.output.splitlines() if line.strip()]
+    assert traceback or len(lines) <= 5, f"not one clear message:\n{ended.output}"
 
 
 @pytest.fixture(params=["serve", "check"])
@@ -137,7 +138,6 @@ def test_check_says_nothing_bad_of_a_good_application_and_does_not_serve(folder:
     for spec in ("hello:app", "hello.py", "hello", "factories:create_app()"):
         ended = run(folder, "check", spec)
         assert ended.code == 0, ended
-        assert "http://" not in ended.output
 
 
 def test_a_module_that_does_not_exist_suggests_the_near_miss(folder: Path, verb: str) -> None:
@@ -192,7 +192,7 @@ def test_an_application_that_fails_at_import_shows_its_whole_traceback_and_none_
 
 
 def test_an_application_that_exits_at_import_is_no_success(folder: Path, verb: str) -> None:
-    refused(run(folder, verb, "leaving:app"), "I will not start")
+    refused(run(folder, verb, "leaving:app"), "I will not start", traceback=True)
 
 
 @pytest.mark.parametrize("attribute", ["app", "instance"])
@@ -233,12 +233,10 @@ def test_a_port_below_1024_without_the_right_to_it_says_what_helps(folder: Path,
     floor = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
     port = str(floor - 1)
     assert floor > 1, "this machine gives every port to everybody: nothing can be refused"
-    nobody = 65534 if os.geteuid() == 0 else None
-    environment = {"HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    ended = run(
-        folder, verb, "hello:app", "--bind", f"127.0.0.1:{port}", user=nobody, environment=environment
-    )
-    refused(ended, f"127.0.0.1:{port}", "permission")
+    # Root without this capability may read everything, as nobody might not, and bind as little as nobody.
+    under = ("setpriv", "--bounding-set", "-net_bind_service") if os.geteuid() == 0 else ()
+    address = f"127.0.0.1:{port}"
+    refused(run(folder, verb, "hello:app", "--bind", address, under=under), address, "permission")
 
 
 def test_an_address_of_another_machine_says_so(folder: Path, verb: str) -> None:

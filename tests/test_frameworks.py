@@ -131,15 +131,15 @@ def test_headers_go_both_ways(server: ServerProcess, session: requests.Session) 
 
 def test_a_chunked_upload_arrives_whole(server: ServerProcess) -> None:
     """All six read a body only up to CONTENT_LENGTH; a server that buffers it knows its length."""
-    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+    head = b'--q8\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
 
     def blocks() -> Iterator[bytes]:
         yield head
         yield from (UPLOAD[at : at + 50_000] for at in range(0, len(UPLOAD), 50_000))
-        yield b"\r\n--b--\r\n"
+        yield b"\r\n--q8--\r\n"
 
     with httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client:
-        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        kind = {"Content-Type": "multipart/form-data; boundary=q8"}
         answer = client.post("/upload", content=blocks(), headers=kind)
     assert answer.json() == {"sha256": hashlib.sha256(UPLOAD).hexdigest(), "length": len(UPLOAD)}
 

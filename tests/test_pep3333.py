@@ -220,6 +220,7 @@ def test_e17_extra_keys_are_the_raw_target_and_our_own(server: ServerProcess) ->
     environ = environ_of(server, request_bytes("/environ?a=%20b"))
     cgi = {"REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH"}
     cgi |= {"SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "SERVER_SOFTWARE", "REMOTE_ADDR", "REMOTE_PORT"}
+    cgi |= {"GATEWAY_INTERFACE"}
     known = cgi | {"RAW_URI", "REQUEST_URI"}
     assert environ["RAW_URI"][1] == environ["REQUEST_URI"][1] == "/environ?a=%20b"
     assert [

@@ -22,6 +22,7 @@ settings.configure(
     # Without a handler of its own, Django keeps errors to itself unless DEBUG is on.
     LOGGING={
         "version": 1,
+        "disable_existing_loggers": False,
         "handlers": {"console": {"class": "logging.StreamHandler"}},
         "root": {"handlers": ["console"]},
     },

@@ -66,5 +66,5 @@ def headers() -> Response:
     return response
 
 
-# Werkzeug reads a terminated input by `read()` without an argument. PEP 3333 allows that, the validator does not.
+# Werkzeug reads a terminated input by `read()` alone. PEP 3333 allows that, the validator does not.
 app = validated(flask, bare={"/form": "read() without an argument"})

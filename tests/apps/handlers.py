@@ -30,7 +30,7 @@ signal.signal(signal.SIGTERM, say)
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """Wait for a signal that the main thread handled, say whether somebody does, or end a child by a signal."""
+    """Wait for a signal that the main thread handled, say whether somebody waits, or end a child."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     path = environ["PATH_INFO"]
     if path == "/child":

@@ -30,7 +30,7 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 APPS = Path(__file__).resolve().parent.parent / "apps"
 ADDRESS_IN_LOG = re.compile(r"https?://(\[[0-9a-f:]+\]|[^\s:/\[\]]+):(\d+)")
-# A line of the traceback that `wsgiref.validate` raises with, and of no other; and what it says of a forgotten close.
+# The line that `wsgiref.validate` raises in, and no other does, and what it says of a forgotten close.
 VALIDATOR_COMPLAINTS = ("raise AssertionError(*args)", "garbage collected without being closed")
 REPLACEMENT = os.environ.get("KIRSCH_TEST_COMMAND")
 
@@ -198,5 +198,6 @@ def in_process(app: Callable[..., Any], *, threads: int = 4, **options: Any) -> 
     import kirsch
 
     with kirsch.Server(app, bind="127.0.0.1:0", threads=threads, **options) as server:
-        host, port = server.addresses[0][:2]
-        yield host, port
+        address = server.addresses[0]
+        assert not isinstance(address, str)
+        yield address
