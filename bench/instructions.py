@@ -36,6 +36,7 @@ TOLERANCE = 0.03
 # valgrind runs a server some fifty times slower, its start above all.
 START_SECONDS = 120.0
 ANSWER_SECONDS = 30.0
+END_SECONDS = 30.0
 
 
 class CannotCount(Exception):
@@ -95,7 +96,7 @@ def _count(command: list[str], port: int, requests: int, path: str, environment:
             with connection:
                 _ask(connection, port, path, requests)
             server.terminate()
-            server.wait(START_SECONDS)
+            server.wait(END_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             tail = log.read_text(errors="replace")[-1000:]
             raise CannotCount(
