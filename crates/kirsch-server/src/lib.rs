@@ -16,6 +16,7 @@
 //! 12. The connection returns to the reactor and waits for the next request, or closes.
 
 mod access_log;
+mod bind_error;
 mod body;
 mod budget;
 pub mod config;
@@ -30,6 +31,7 @@ mod intake;
 mod listener;
 mod outlet;
 mod pool;
+mod port_owner;
 mod reactor;
 mod request;
 mod server;
@@ -39,6 +41,7 @@ mod transmit;
 mod wheel;
 
 pub use access_log::{FormatError, LineFormat};
+pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
 pub use exchange::{Block, Exchange, Finished};
@@ -46,9 +49,10 @@ pub use gateway::{Answer, Gateway};
 pub use kirsch_http::{
     ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
 };
-pub use listener::{BindError, BoundAddress};
+pub use listener::BoundAddress;
 pub use outlet::Gone;
 pub use pool::work::{Interpreter, NoInterpreter};
 pub use pool::{Doing, Lane, PoolCounters, ThreadId};
+pub use port_owner::{PortOwner, port_owner};
 pub use request::{LocalName, Origin, Request, RequestId};
 pub use server::{Server, StartError, Statistics};

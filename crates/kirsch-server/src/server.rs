@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error};
 
 use crate::access_log::AccessLogWriter;
+use crate::bind_error::BindError;
 use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::gateway::Gateway;
-use crate::listener::{BindError, BoundAddress, listen};
+use crate::listener::{BoundAddress, listen};
 use crate::pool::watcher::{TICK, watch};
 use crate::pool::work::{Interpreter, NoInterpreter, work};
 use crate::pool::{Doing, Pool, PoolCounters, ThreadId};
