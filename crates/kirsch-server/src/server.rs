@@ -228,6 +228,14 @@ impl Server {
         }
     }
 
+    /// Opens the access log's file again, after it was renamed or deleted: what is logged from now on goes to
+    /// the file at its path. Does not wait for it; if the file cannot be opened, the old one is kept.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.inner.shared.access_log {
+            log.reopen();
+        }
+    }
+
     /// What happened so far.
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
@@ -289,7 +297,7 @@ fn run(shared: &Arc<Shared>, job: Job) {
             shared.post(Mail::Return(connection));
         }
         Job::SendFile(mut connection) => {
-            connection.transmit_file();
+            connection.transmit_file(shared);
             shared.post(Mail::Return(connection));
         }
     }
