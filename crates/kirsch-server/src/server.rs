@@ -19,10 +19,11 @@ use kirsch_pool::{
 use tracing::{debug, error};
 
 use crate::access_log::AccessLogWriter;
+use crate::bind_error::BindError;
 use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::gateway::Gateway;
-use crate::listener::{BindError, BoundAddress, listen};
+use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor};
 use crate::shared::{Counters, Shared};
 
@@ -227,6 +228,14 @@ impl Server {
         }
     }
 
+    /// Opens the access log's file again, after it was renamed or deleted: what is logged from now on goes to
+    /// the file at its path. Does not wait for it; if the file cannot be opened, the old one is kept.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.inner.shared.access_log {
+            log.reopen();
+        }
+    }
+
     /// What happened so far.
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
@@ -288,7 +297,7 @@ fn run(shared: &Arc<Shared>, job: Job) {
             shared.post(Mail::Return(connection));
         }
         Job::SendFile(mut connection) => {
-            connection.transmit_file();
+            connection.transmit_file(shared);
             shared.post(Mail::Return(connection));
         }
     }

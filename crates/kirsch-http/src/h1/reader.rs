@@ -12,8 +12,9 @@ use crate::span::Span;
 
 use super::chunked::{ChunkedDecoder, Decoded};
 use super::fields::{self, Field};
-use super::framing;
+use super::framing::{self, Message};
 use super::head::{BodyLength, Head, Method};
+use super::request_line::RequestLine;
 use super::scan::{Found, Scan};
 
 /// The reading half of an HTTP/1 connection.
@@ -32,8 +33,8 @@ enum State {
     Body(Body, Method),
     /// At the end of a request; [`RequestReader::restart`] leads on.
     Done,
-    /// A rule was broken; there is no way on.
-    Failed(ProtocolError),
+    /// A rule was broken; there is no way on. The request line, if the head got so far, is for logs.
+    Failed(ProtocolError, Option<RequestLine>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +112,7 @@ impl RequestReader {
     ) -> Result<Option<Head>, ProtocolError> {
         let scan = match &mut self.state {
             State::Head(scan) => scan,
-            State::Failed(error) => return Err(*error),
+            State::Failed(error, _) => return Err(*error),
             State::Body(..) | State::Done => {
                 debug_assert!(
                     false,
@@ -130,8 +131,28 @@ impl RequestReader {
                 self.state = after_head(&head, limits);
                 Ok(Some(head))
             }
-            Err(error) => Err(self.fail(error)),
+            Err(error) => {
+                let line = scan.line();
+                Err(self.fail(error, line))
+            }
         }
+    }
+
+    /// The request line of a head that is not whole or was refused, for logs: a head without fields
+    /// and body. `None` if no sound request line has arrived.
+    pub fn head_so_far(&self) -> Option<Head> {
+        let line = match &self.state {
+            State::Head(scan) => scan.line()?,
+            State::Failed(_, line) => (*line)?,
+            State::Body(..) | State::Done => return None,
+        };
+        let nothing = Message {
+            authority: line.target.authority.map(|authority| authority.span),
+            body: BodyLength::None,
+            keep_alive: false,
+            expect_continue: false,
+        };
+        Some(to_head(line, nothing, line.end as u32))
     }
 
     /// Says what `buf`, which begins with the first unconsumed byte behind the head, is to the body.
@@ -145,7 +166,7 @@ impl RequestReader {
         let (body, method) = match &mut self.state {
             State::Body(body, method) => (body, *method),
             State::Done => return Ok(BodyPart::End { consume: 0 }),
-            State::Failed(error) => return Err(*error),
+            State::Failed(error, _) => return Err(*error),
             State::Head(_) => {
                 debug_assert!(false, "next_body() before a head");
                 return Ok(BodyPart::NeedMore { consume: 0 });
@@ -170,7 +191,7 @@ impl RequestReader {
                     self.state = State::Done;
                     Ok(BodyPart::End { consume })
                 }
-                Err(kind) => Err(self.fail(ProtocolError::with_method(kind, method))),
+                Err(kind) => Err(self.fail(ProtocolError::with_method(kind, method), None)),
             },
         }
     }
@@ -198,7 +219,7 @@ impl RequestReader {
         match &self.state {
             State::Body(Body::Length { remaining }, _) => BodyLength::Known(*remaining),
             State::Body(Body::Chunked(_), _) => BodyLength::Chunked,
-            State::Head(_) | State::Done | State::Failed(_) => BodyLength::None,
+            State::Head(_) | State::Done | State::Failed(..) => BodyLength::None,
         }
     }
 
@@ -225,12 +246,12 @@ impl RequestReader {
                 *method,
             )),
             State::Done => Ok(()),
-            State::Failed(error) => Err(*error),
+            State::Failed(error, _) => Err(*error),
         }
     }
 
-    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
-        self.state = State::Failed(error);
+    fn fail(&mut self, error: ProtocolError, line: Option<RequestLine>) -> ProtocolError {
+        self.state = State::Failed(error, line);
         error
     }
 }
@@ -254,8 +275,12 @@ fn parse_fields(
             )
         })
         .map_err(|kind| ProtocolError::with_method(kind, line.method))?;
-    Ok(Head {
-        len: section.end,
+    Ok(to_head(line, message, section.end))
+}
+
+fn to_head(line: RequestLine, message: Message, len: u32) -> Head {
+    Head {
+        len,
         method: line.method,
         method_name: line.method_name,
         target: line.target.whole,
@@ -267,7 +292,7 @@ fn parse_fields(
         body: message.body,
         keep_alive: message.keep_alive,
         expect_continue: message.expect_continue,
-    })
+    }
 }
 
 fn after_head(head: &Head, limits: &Limits) -> State {
@@ -503,5 +528,31 @@ mod tests {
                 bytes.escape_ascii()
             );
         }
+    }
+
+    #[test]
+    fn the_request_line_of_a_refused_head_is_known() {
+        let (mut reader, mut fields, limits) =
+            (RequestReader::new(), Vec::new(), Limits::default());
+        let bytes = b"POST /a?b HTTP/1.1\r\nContent-Length: x\r\n\r\n";
+        assert!(reader.head_so_far().is_none());
+        reader
+            .next_head(bytes, &limits, &mut fields)
+            .expect_err("no host, no length");
+        let head = reader.head_so_far().expect("its line is sound");
+        assert_eq!(
+            (head.method_name.of(bytes), head.target.of(bytes)),
+            (&b"POST"[..], &b"/a?b"[..])
+        );
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_request_line_that_is_not_sound() {
+        let (mut reader, mut fields, limits) =
+            (RequestReader::new(), Vec::new(), Limits::default());
+        reader
+            .next_head(b"GET  /a HTTP/1.1\r\n", &limits, &mut fields)
+            .expect_err("two blanks");
+        assert!(reader.head_so_far().is_none());
     }
 }

@@ -127,6 +127,11 @@ impl Scan {
         }
     }
 
+    /// The request line, once it has arrived and is sound.
+    pub(super) fn line(&self) -> Option<RequestLine> {
+        self.line
+    }
+
     pub(super) fn error(&self, kind: ProtocolErrorKind) -> ProtocolError {
         ProtocolError {
             kind,
