@@ -26,6 +26,8 @@
 //!    while all who are awake run jobs is found by the watcher, who gives it to a parked thread or drives.
 //! 6. *One wake in flight* for the reactor: a second thread is not woken for it while the first is on its way.
 
+#[cfg(all(test, loom))]
+mod model;
 mod sync;
 mod watcher;
 mod work;
