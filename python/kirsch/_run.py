@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -89,28 +91,72 @@ def _serve_until_signal(server: Server, name: str) -> bool:
             previous(number, frame)
 
     before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS:
-            before[number] = signal.signal(number, on_signal)
-    try:
-        server.start()
-        threads = server._settings.threads
-        to_stderr(
-            f"Kirsch {_kirsch.__version__} serves {name} on {', '.join(server.urls)} "
-            f"with {threads} {'thread' if threads == 1 else 'threads'}; Ctrl-C stops it\n"
-        )
-        stopping.wait()
-        patience = server._settings.drain_timeout
-        to_stderr(f"kirsch: stopping; requests that have begun may take {patience:g} s more\n")
-        # In a thread of its own, so that the main thread stays free for the second signal.
-        answers: list[bool] = []
-        drain = threading.Thread(target=lambda: answers.append(server.stop()), name="kirsch-drain")
-        drain.start()
-        drain.join()
-        return answers == [True]
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+    with _Bell() as bell:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                before[number] = signal.signal(number, on_signal)
+        try:
+            server.start()
+            threads = server._settings.threads
+            to_stderr(
+                f"Kirsch {_kirsch.__version__} serves {name} on {', '.join(server.urls)} "
+                f"with {threads} {'thread' if threads == 1 else 'threads'}; Ctrl-C stops it\n"
+            )
+            bell.wait(stopping.is_set)
+            patience = server._settings.drain_timeout
+            to_stderr(f"kirsch: stopping; requests that have begun may take {patience:g} s more\n")
+            # In a thread of its own, so that the main thread stays free for the second signal.
+            answers: list[bool] = []
+
+            def drain() -> None:
+                answers.append(server.stop())
+                bell.ring()
+
+            threading.Thread(target=drain, name="kirsch-drain").start()
+            bell.wait(lambda: bool(answers))
+            return answers == [True]
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+class _Bell:
+    """What the main thread sleeps on: rung by other threads, and by every signal.
+
+    A lock would do for threads. But the kernel may hand a signal to any thread, and then only the
+    wake-up descriptor tells the main thread, which alone runs Python's signal handlers.
+    """
+
+    def __enter__(self) -> _Bell:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self._before: int | None = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.set_wakeup_fd(self._before)
+        self._reader.close()
+        self._writer.close()
+
+    def ring(self) -> None:
+        """Wakes the sleeper, now or at its next wait."""
+        try:
+            self._writer.send(b"\0")
+        except (BlockingIOError, OSError):
+            pass  # Full: it is awake; closed: it has gone.
+
+    def wait(self, true: Callable[[], bool]) -> None:
+        """Sleeps until the condition holds; it is looked at whenever somebody rings."""
+        while not true():
+            select.select([self._reader], [], [])
+            try:
+                self._reader.recv(4096)
+            except BlockingIOError:
+                pass
 
 
 def _end_process(code: int) -> None:

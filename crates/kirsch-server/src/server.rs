@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use kirsch_pool::{
-    Doing, Interpreter, NoInterpreter, Pool, PoolCounters, TICK, ThreadId, watch, work,
+    Doing, Interpreter, Lane, NoInterpreter, Pool, PoolCounters, TICK, ThreadId, watch, work,
 };
 use tracing::{debug, error};
 
@@ -282,7 +282,11 @@ impl std::error::Error for StartError {}
 fn run(shared: &Arc<Shared>, job: Job) {
     match job {
         Job::Request(job) => {
-            let measurement = shared.forecaster.measure(job.key);
+            // What never blocks needs no forecast.
+            let measurement = match job.lane {
+                Lane::Inline => None,
+                Lane::Interpreter | Lane::Thread | Lane::Long => shared.forecaster.measure(job.key),
+            };
             let exchange = Exchange::new(job.request, job.wire, Arc::clone(shared));
             if catch_unwind(AssertUnwindSafe(|| shared.gateway.handle(exchange))).is_err() {
                 Counters::count(&shared.counters.panics);
