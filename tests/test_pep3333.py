@@ -940,7 +940,7 @@ def test_x04_requests_go_on_when_the_log_can_no_longer_be_written() -> None:
 
 
 def test_x05_a_request_that_takes_too_long_is_answered_504_and_others_live() -> None:
-    with ServerProcess("pep3333:app", "--timeout-request", "1s", threads=2) as server:
+    with ServerProcess("pep3333:app", "--timeout-request", "3s", threads=2) as server:
         target, name = marked("/gate")
         with server.client() as stuck:
             stuck.send(request_bytes(target))
