@@ -236,6 +236,7 @@ def input_validated(environ: Environ, start_response: StartResponse) -> list[byt
 
 @route("/input/error", bare="what matters is the exception that comes through")
 def input_error(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    note(environ, "reading")
     try:
         body = environ["wsgi.input"].read()
     except Exception as error:
