@@ -32,6 +32,7 @@ pub(crate) struct Named {
     pub(crate) method: Py<PyString>,
     pub(crate) target: Py<PyString>,
     pub(crate) id: Py<PyString>,
+    pub(crate) input: Py<Input>,
 }
 
 struct Keys {
@@ -118,10 +119,20 @@ impl Template {
         let environ = self.dict.bind(py).copy()?;
         let keys = KEYS.get_or_init(py, || Keys::new(py));
         let body = request.take_body();
-        let named = CACHE
+        let strings = CACHE
             .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, mount))?;
-        environ.set_item(&keys.input, Input::of(py, body)?)?;
-        Ok((environ, named))
+        let input = Input::of(py, body)?;
+        environ.set_item(&keys.input, &input)?;
+        let (method, target, id) = strings;
+        Ok((
+            environ,
+            Named {
+                method,
+                target,
+                id,
+                input,
+            },
+        ))
     }
 }
 
@@ -133,7 +144,7 @@ fn fill<'py>(
     request: &Request,
     body: &Body,
     mount: &str,
-) -> PyResult<Named> {
+) -> PyResult<(Py<PyString>, Py<PyString>, Py<PyString>)> {
     let method = keys.method_of(py, request);
     let target = cache.target(py, request.target());
     environ.set_item(&keys.method, &method)?;
@@ -160,11 +171,7 @@ fn fill<'py>(
     {
         environ.set_item(&keys.content_length, cache.number(py, len))?;
     }
-    Ok(Named {
-        method: method.unbind(),
-        target: target.unbind(),
-        id: id.unbind(),
-    })
+    Ok((method.unbind(), target.unbind(), id.unbind()))
 }
 
 fn set_path<'py>(

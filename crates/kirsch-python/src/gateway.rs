@@ -12,7 +12,7 @@ use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::environ::{Named, Template};
 use crate::ffi::FreshContext;
@@ -85,6 +85,8 @@ impl WsgiGateway {
             self.failed(py, &call, &named, error);
         }
         drop(context);
+        // Kept by the application, it has nothing to give any more.
+        named.input.get().end(py);
     }
 
     fn template(&self, py: Python<'_>, request: &Request) -> PyResult<&Template> {
@@ -116,20 +118,36 @@ impl WsgiGateway {
         let iterable = self.application.bind(py).call1((environ, &start_response));
         self.end_if_forked(py);
         let iterable = iterable?;
-        let sent = self.send(py, &iterable, call, named);
+        if let Some(blocks) = plain(&iterable) {
+            // Python's own sequences have no `close()`: one look at the call does it all.
+            let mut call = lock(py, call);
+            send_all(py, &blocks, &mut call)?;
+            let finished = call.finish()?;
+            drop(call);
+            self.check(py, finished, named);
+            return Ok(());
+        }
+        let sent = self.send(py, &iterable, call);
         self.end_if_forked(py);
+        // Who still has `write` may use it in `close()`, and what it writes belongs to the body. Otherwise
+        // the response ends here, so that the client does not wait for `close()`.
+        let mut unfinished = sent.is_ok();
         if let Err(error) = sent {
             self.failed(py, call, named, error);
+        } else if Arc::weak_count(call) == 0 {
+            unfinished = false;
+            self.finish(py, call, named);
         }
         // Exactly once, whatever happened; what it raises cannot hurt a response that is sent.
-        if !is_plain(&iterable)
-            && let Some(close) = iterable.getattr_opt(intern!(py, "close"))?
-        {
+        if let Some(close) = iterable.getattr_opt(intern!(py, "close"))? {
             let closed = close.call0();
             self.end_if_forked(py);
             if let Err(error) = closed {
                 self.report(py, &error, "close() of the response failed", named);
             }
+        }
+        if unfinished {
+            self.finish(py, call, named);
         }
         Ok(())
     }
@@ -139,147 +157,31 @@ impl WsgiGateway {
         py: Python<'_>,
         iterable: &Bound<'_, PyAny>,
         call: &Mutex<Call>,
-        named: &Named,
     ) -> PyResult<()> {
-        if let Ok(list) = iterable.cast_exact::<PyList>() {
-            if list.len() == 1 {
-                return self.send_one(py, &list.get_item(0)?, call, named);
-            }
-            return self.send_all(py, &list.to_tuple(), call, named);
-        }
-        if let Ok(tuple) = iterable.cast_exact::<PyTuple>() {
-            return self.send_all(py, tuple, call, named);
-        }
         if let Ok(wrapper) = iterable.cast_exact::<FileWrapper>()
-            && self.send_file(py, wrapper, call, named)?
+            && send_file(py, wrapper, &mut lock(py, call))?
         {
             return Ok(());
         }
-        self.send_each(
-            py,
-            &iterable.try_iter().map_err(|_| not_iterable(iterable))?,
-            call,
-            named,
-        )
-    }
-
-    /// The commonest response: one block, sent with its head.
-    fn send_one(
-        &self,
-        py: Python<'_>,
-        block: &Bound<'_, PyAny>,
-        call: &Mutex<Call>,
-        named: &Named,
-    ) -> PyResult<()> {
-        let block = as_bytes(block)?;
-        let mut call = lock(py, call);
-        let fresh = !matches!(call.head, Head::Sent);
-        call.begin(Some(block.as_bytes().len() as u64).filter(|_| fresh))?;
-        call.send(py, block)?;
-        let finished = call.exchange.finish();
-        drop(call);
-        self.check(py, finished, named);
-        Ok(())
-    }
-
-    /// All blocks are there, so their sum is the length.
-    fn send_all(
-        &self,
-        py: Python<'_>,
-        blocks: &Bound<'_, PyTuple>,
-        call: &Mutex<Call>,
-        named: &Named,
-    ) -> PyResult<()> {
-        let mut total = 0;
-        for block in blocks.iter() {
-            total += as_bytes(&block)?.as_bytes().len();
-        }
-        let mut call = lock(py, call);
-        let fresh = !matches!(call.head, Head::Sent);
-        call.begin(Some(total as u64).filter(|_| fresh))?;
-        if total < LARGE && blocks.len() > 1 {
-            // One copy is cheaper than several sends.
-            let mut joined = Vec::with_capacity(total);
-            for block in blocks.iter() {
-                joined.extend_from_slice(as_bytes(&block)?.as_bytes());
-            }
-            call.send(py, &PyBytes::new(py, &joined))?;
-        } else {
-            for block in blocks.iter() {
-                call.send(py, as_bytes(&block)?)?;
-            }
-        }
-        let finished = call.exchange.finish();
-        drop(call);
-        self.check(py, finished, named);
-        Ok(())
-    }
-
-    /// Block by block: each is on its way before the next is asked for (PEP 3333, "Buffering and Streaming").
-    fn send_each(
-        &self,
-        py: Python<'_>,
-        blocks: &Bound<'_, PyIterator>,
-        call: &Mutex<Call>,
-        named: &Named,
-    ) -> PyResult<()> {
-        let mut blocks = blocks.clone();
-        while let Some(block) = blocks.next() {
+        // Each block is on its way before the next is asked for (PEP 3333, "Buffering and Streaming").
+        for block in iterable.try_iter().map_err(|_| not_iterable(iterable))? {
             self.end_if_forked(py);
             let block = block?;
-            let block = as_bytes(&block)?;
-            if block.as_bytes().is_empty() {
-                continue;
-            }
             let mut call = lock(py, call);
-            call.send(py, block)?;
+            call.send(py, as_bytes(&block)?)?;
             if !call.exchange.wants_more() {
                 break;
             }
         }
-        self.end_if_forked(py);
-        let mut call = lock(py, call);
-        let empty = matches!(call.head, Head::Given(_)).then_some(0);
-        call.begin(empty)?;
-        let finished = call.exchange.finish();
-        drop(call);
-        self.check(py, finished, named);
         Ok(())
     }
 
-    /// Sends a real file without reading it; false if it is none.
-    fn send_file(
-        &self,
-        py: Python<'_>,
-        wrapper: &Bound<'_, FileWrapper>,
-        call: &Mutex<Call>,
-        named: &Named,
-    ) -> PyResult<bool> {
-        let Some(real) = wrapper.get().real_file(py) else {
-            return Ok(false);
-        };
-        let mut call = lock(py, call);
-        let given = match &call.head {
-            Head::Given(head) => head.content_length(),
-            Head::Missing | Head::Sent => None,
-        };
-        let len = given.map_or(real.len, |given| given.min(real.len));
-        let fresh = !matches!(call.head, Head::Sent);
-        call.begin(Some(len).filter(|_| fresh))?;
-        let exchange = &mut call.exchange;
-        let finished = py.detach(|| {
-            if exchange.wants_more() && exchange.file(&real.file, real.offset, len).is_err() {
-                exchange.abort();
-                return None;
-            }
-            Some(exchange.finish())
-        });
-        drop(call);
+    fn finish(&self, py: Python<'_>, call: &Mutex<Call>, named: &Named) {
+        let finished = lock(py, call).finish();
         match finished {
-            Some(finished) => self.check(py, finished, named),
-            None => return Err(gone()),
+            Ok(finished) => self.check(py, finished, named),
+            Err(error) => self.failed(py, call, named, error),
         }
-        Ok(true)
     }
 
     /// A forked child that comes back here ends: the connection and the threads are its parent's.
@@ -363,9 +265,56 @@ impl Gateway for WsgiGateway {
     }
 }
 
-/// Whether the object is one of Python's own sequences, which have no `close()`.
-fn is_plain(iterable: &Bound<'_, PyAny>) -> bool {
-    iterable.is_exact_instance_of::<PyList>() || iterable.is_exact_instance_of::<PyTuple>()
+/// The blocks of one of Python's own sequences.
+fn plain<'py>(iterable: &Bound<'py, PyAny>) -> Option<Bound<'py, PyTuple>> {
+    match iterable.cast_exact::<PyList>() {
+        Ok(list) => Some(list.to_tuple()),
+        Err(_) => iterable.cast_exact::<PyTuple>().ok().cloned(),
+    }
+}
+
+/// Sends blocks that are all there, so that their sum is the length.
+fn send_all(py: Python<'_>, blocks: &Bound<'_, PyTuple>, call: &mut Call) -> PyResult<()> {
+    let mut total = 0;
+    for block in blocks.iter_borrowed() {
+        total += as_bytes(&block)?.as_bytes().len();
+    }
+    call.begin_fresh(total as u64)?;
+    if total < LARGE && blocks.len() > 1 {
+        // One copy is cheaper than several sends.
+        let mut joined = Vec::with_capacity(total);
+        for block in blocks.iter_borrowed() {
+            joined.extend_from_slice(as_bytes(&block)?.as_bytes());
+        }
+        return call.send(py, &PyBytes::new(py, &joined));
+    }
+    for block in blocks.iter_borrowed() {
+        call.send(py, as_bytes(&block)?)?;
+    }
+    Ok(())
+}
+
+/// Sends a real file without reading it; false if it is none.
+fn send_file(py: Python<'_>, wrapper: &Bound<'_, FileWrapper>, call: &mut Call) -> PyResult<bool> {
+    let Some(real) = wrapper.get().real_file(py) else {
+        return Ok(false);
+    };
+    let given = match &call.head {
+        Head::Given(head) => head.content_length(),
+        Head::Missing | Head::Sent => None,
+    };
+    let len = given.map_or(real.len, |given| given.min(real.len));
+    call.begin_fresh(len)?;
+    let exchange = &mut call.exchange;
+    let sent = py.detach(|| {
+        if exchange.wants_more() {
+            exchange.file(&real.file, real.offset, len)
+        } else {
+            Ok(())
+        }
+    });
+    sent.map_err(|_| gone())?;
+    Ok(true)
 }
 
 fn as_bytes<'a, 'py>(block: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {

@@ -74,6 +74,15 @@ impl Input {
         )
     }
 
+    /// The request has ended: what was not read is let go.
+    pub(crate) fn end(&self, py: Python<'_>) {
+        let mut state = self
+            .state
+            .lock_py_attached(py)
+            .unwrap_or_else(PoisonError::into_inner);
+        *state = State::ended();
+    }
+
     fn with<R: Send>(&self, py: Python<'_>, act: impl FnOnce(&mut State) -> R + Send) -> R {
         // Another thread of the application may be waiting in a read: do not hold the interpreter meanwhile.
         let mut state = self

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kirsch_server::{Block, Exchange, Gone, ResponseError, ResponseHead};
+use kirsch_server::{Block, Exchange, Finished, Gone, ResponseError, ResponseHead};
 use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -135,6 +135,18 @@ impl Call {
             }
         };
         sent.map_err(|Gone| PyBrokenPipeError::new_err("the client has closed the connection"))
+    }
+
+    /// As `begin`, for a body that is all there: its length is known, unless something was written before.
+    pub(crate) fn begin_fresh(&mut self, length: u64) -> PyResult<()> {
+        let fresh = !matches!(self.head, Head::Sent);
+        self.begin(fresh.then_some(length))
+    }
+
+    /// Ends the response; without any block it is empty.
+    pub(crate) fn finish(&mut self) -> PyResult<Finished> {
+        self.begin_fresh(0)?;
+        Ok(self.exchange.finish())
     }
 
     /// Fixes the head; `length` is that of the whole body, if it is known.
