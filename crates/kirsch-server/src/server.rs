@@ -20,6 +20,7 @@ use tracing::{debug, error};
 
 use crate::access_log::AccessLogWriter;
 use crate::config::Config;
+use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::gateway::Gateway;
 use crate::listener::{BindError, BoundAddress, listen};
@@ -231,9 +232,10 @@ impl Server {
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
         let counters = &shared.counters;
+        let pool = self.inner.pool.counters();
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Statistics {
-            pool: self.inner.pool.counters(),
+            pool,
             threads: self.inner.pool.doing(),
             connections: shared.connections.load(Ordering::Relaxed),
             accepted: read(&counters.accepted),
@@ -241,7 +243,7 @@ impl Server {
             refused: read(&counters.refused),
             evicted: read(&counters.evicted),
             outran: read(&counters.remote),
-            panics: read(&counters.panics),
+            panics: read(&counters.panics) + pool.panics,
             queued: self.inner.pool.queue_len(),
             buffer_bytes: shared.memory.used(),
             spool_bytes: shared.spool.used(),
@@ -283,15 +285,19 @@ fn run(shared: &Arc<Shared>, job: Job) {
                 shared.forecaster.learn(&measurement);
             }
         }
-        Job::Spool(mut connection) => {
-            connection.spill(shared);
-            shared.post(Mail::Return(connection));
-        }
-        Job::SendFile(mut connection) => {
-            connection.transmit_file();
-            shared.post(Mail::Return(connection));
-        }
+        Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
+        Job::SendFile(connection) => run_long(shared, connection, Connection::transmit_file),
     }
+}
+
+/// Runs long work of a connection's. Whatever becomes of it, the connection returns: the reactor keeps its place.
+fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(&mut Connection)) {
+    if catch_unwind(AssertUnwindSafe(|| work(&mut connection))).is_err() {
+        Counters::count(&shared.counters.panics);
+        connection.state.give_up();
+        connection.lost(None);
+    }
+    shared.post(Mail::Return(connection));
 }
 
 fn start_watcher(shared: &Arc<Shared>, pool: &Arc<Pool<Reactor>>) -> io::Result<JoinHandle<()>> {
