@@ -34,6 +34,8 @@
 #[cfg(all(test, loom))]
 mod model;
 mod sync;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod watcher;
 mod work;
 

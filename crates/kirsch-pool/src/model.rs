@@ -199,8 +199,6 @@ fn an_interpreter_job_that_waits_for_a_queued_one_ends() {
             INTERPRETER.forecast(Forecast::Blocks).waits_for(1),
             INTERPRETER.on(1),
         ],
-        watched: true,
-        preemptions: 1,
         ..Scene::default()
     });
 }
