@@ -721,6 +721,7 @@ impl<P: Poller> Pool<P> {
 }
 
 /// Whom to wake once the lock is released.
+#[derive(Clone, Copy)]
 struct Wakes {
     /// A thread that was parked.
     thread: Option<ThreadId>,

@@ -204,6 +204,19 @@ fn an_interpreter_job_that_waits_for_a_queued_one_ends() {
 }
 
 #[test]
+fn a_rust_job_that_waits_does_not_keep_the_interpreter() {
+    explore(Scene {
+        name: "release",
+        requests: vec![
+            INTERPRETER,
+            QUICK.on(1).forecast(Forecast::Blocks).waits_for(2),
+            INTERPRETER.on(2),
+        ],
+        ..Scene::default()
+    });
+}
+
+#[test]
 fn an_unforeseen_wait_inside_does_not_hold_the_queue() {
     explore(Scene {
         name: "queue",
