@@ -132,6 +132,33 @@ fn a_letter_is_received_though_the_driver_is_about_to_sleep() {
 }
 
 #[test]
+fn a_letter_that_comes_while_another_is_read_is_received() {
+    explore(Scene {
+        name: "two letters",
+        threads: 1,
+        letters: 2,
+        preemptions: 3,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_second_wait_finds_another_thread_as_the_first_did() {
+    const BLOCKS: Request = QUICK.forecast(Forecast::Blocks);
+    explore(Scene {
+        name: "forecast twice",
+        requests: vec![
+            BLOCKS.waits_for(1),
+            BLOCKS.on(1),
+            BLOCKS.on(1).follows(0).waits_for(3),
+            BLOCKS.follows(0),
+        ],
+        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
 fn a_job_forecast_to_block_leaves_the_reactor_to_another_thread() {
     explore(Scene {
         name: "forecast",
