@@ -18,8 +18,8 @@
 //!
 //! 1. *One owner.* The reactor is in the slot, or in the hand of exactly the thread the slot names.
 //! 2. *One enters.* At most one thread is `Entering`; while it is, further interpreter jobs queue.
-//! 3. *No lost wake-up.* Whoever adds mail or a job while the driver sleeps rings; the driver empties
-//!    the mail box under the same lock under which it declares that it sleeps.
+//! 3. *No lost wake-up.* Whoever adds mail or a job while the driver sleeps rings; the driver declares
+//!    that it sleeps under the same lock under which it found the mail box empty.
 //! 4. *No stuck job.* A job in the queue is taken by the next thread that becomes free or is awake,
 //!    and a thread never parks while it could take one. While jobs wait, the watcher looks.
 //! 5. *No stuck reactor.* A thread never parks while the reactor rests; a reactor that rests
@@ -33,6 +33,8 @@
 
 #[cfg(all(test, loom))]
 mod model;
+mod poller;
+mod queue;
 mod sync;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -44,97 +46,15 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use self::queue::Queue;
 use self::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, Token, lock};
 
+pub use self::poller::{Forecast, Lane, Patience, Poller, Refusal, Task, Turn, Wake};
 pub use self::watcher::{TICK, watch};
 pub use self::work::{Interpreter, NoInterpreter, work};
 
 /// Index of a pool thread.
 pub type ThreadId = usize;
-
-/// What the pool drives. The reactor implements it; so does the model that loom explores.
-pub trait Poller: Send {
-    /// What a turn may yield for a thread to run.
-    type Job: Task;
-    /// What other threads post to whoever drives.
-    type Mail: Send;
-    /// Ends a sleeping turn from any thread.
-    type Waker: Wake;
-
-    /// Goes on with what is ready and polls; sleeps only if `patience` allows and nothing is ready.
-    fn turn(&mut self, patience: Patience) -> Turn<Self::Job>;
-    /// Takes in a letter that was posted.
-    fn receive(&mut self, letter: Self::Mail);
-    /// Whether a turn has work without polling. Called under the pool's lock, as is `has_expired`.
-    fn has_ready(&self) -> bool;
-    /// Answers a job in the server's own name, because nobody can run it.
-    fn refuse(&mut self, job: Self::Job, why: Refusal);
-    /// Whether a job that has waited in the queue since it was dispatched should be refused now. If not
-    /// yet, the next sleeping turn ends when it should.
-    fn has_expired(&mut self, job: &Self::Job) -> bool;
-}
-
-/// What the pool must know of a job.
-pub trait Task: Send {
-    /// Where it may run.
-    fn lane(&self) -> Lane;
-    /// Whether it is expected to block.
-    fn forecast(&self) -> Forecast;
-}
-
-/// What a job is expected to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forecast {
-    /// Returns soon: nobody needs to take the reactor.
-    Quick,
-    /// Waits for something: a parked thread should take the reactor at once.
-    Blocks,
-}
-
-/// Where a job may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// Needs the interpreter: one thread enters at a time.
-    Interpreter,
-    /// Rust that may block: runs on any pool thread.
-    Thread,
-    /// Rust that never blocks: runs wherever the reactor is driven, even when all threads are busy.
-    Inline,
-    /// Work of the engine that may take longer than 100 µs (disk, bulk encryption): at most half the pool.
-    Long,
-}
-
-/// Ends a sleeping turn of the driver.
-pub trait Wake: Send + Sync {
-    /// Makes the current or next sleeping turn return.
-    fn wake(&self);
-}
-
-/// Whether a turn may sleep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// Until something happens.
-    Sleep,
-    /// Only look.
-    Look,
-}
-
-/// What a turn at the reactor yielded.
-pub enum Turn<J> {
-    /// A request is complete, or long work is due.
-    Job(J),
-    /// Nothing is ready.
-    Idle,
-}
-
-/// Why a job is answered without being run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The queue is full.
-    QueueFull,
-    /// It waited longer than the queue timeout.
-    Waited,
-}
 
 /// What a thread is doing; for the invariants and for whoever asks which request is stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,13 +152,6 @@ struct State<P: Poller> {
     stopping: bool,
     last_driver: Option<Driver>,
     counters: PoolCounters,
-}
-
-/// The jobs that wait. Each lane has its own order, so that none waits behind one that nobody may take yet.
-struct Queue<J> {
-    interpreter: VecDeque<J>,
-    thread: VecDeque<J>,
-    long: VecDeque<J>,
 }
 
 /// What a free thread does next.
@@ -795,30 +708,6 @@ impl<P: Poller> Drop for Hand<'_, P> {
 impl<P: Poller> Slot<P> {
     fn driven_by_watcher(&self) -> bool {
         matches!(self, Slot::Driven(Driver::Watcher))
-    }
-}
-
-impl<J> Queue<J> {
-    fn new() -> Queue<J> {
-        Queue {
-            interpreter: VecDeque::new(),
-            thread: VecDeque::new(),
-            long: VecDeque::new(),
-        }
-    }
-
-    /// Whether the requests that wait are as many as may. Long jobs belong to connections, which are bounded.
-    fn is_full(&self, limit: usize) -> bool {
-        self.interpreter.len() + self.thread.len() >= limit
-    }
-
-    fn is_empty(&self) -> bool {
-        self.interpreter.is_empty() && self.thread.is_empty() && self.long.is_empty()
-    }
-
-    fn drain(&mut self) -> Vec<J> {
-        let requests = self.interpreter.drain(..).chain(self.thread.drain(..));
-        requests.chain(self.long.drain(..)).collect()
     }
 }
 

@@ -153,6 +153,8 @@ fn a_request_that_waits_too_long_for_a_thread_is_refused_though_nothing_else_hap
     let gate = gate(Config {
         timeouts: Timeouts {
             queue: Duration::from_millis(100),
+            // No other deadline ends the driver's sleep.
+            head: Duration::from_secs(600),
             ..Timeouts::default()
         },
         ..config(1)
