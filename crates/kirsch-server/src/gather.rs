@@ -144,7 +144,8 @@ impl Connection {
             let answer =
                 ErrorAnswer::new(Status(503), "the server has no room for the request body")
                     .retry_after(10);
-            self.answer(&answer, turn);
+            let request = self.take_unfinished(turn);
+            self.answer(&answer, request, turn);
             return Step::Again;
         }
         loop {

@@ -16,6 +16,7 @@
 //! 12. The connection returns to the reactor and waits for the next request, or closes.
 
 mod access_log;
+mod bind_error;
 mod body;
 mod budget;
 pub mod config;
@@ -30,6 +31,7 @@ mod holds;
 mod intake;
 mod listener;
 mod outlet;
+mod port_owner;
 mod reactor;
 mod request;
 mod server;
@@ -39,6 +41,7 @@ mod transmit;
 mod wheel;
 
 pub use access_log::{FormatError, LineFormat};
+pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
 pub use exchange::{Block, Exchange, Finished};
@@ -47,7 +50,8 @@ pub use kirsch_http::{
     ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
-pub use listener::{BindError, BoundAddress};
+pub use listener::BoundAddress;
 pub use outlet::Gone;
+pub use port_owner::{PortOwner, port_owner};
 pub use request::{LocalName, Origin, Request, RequestId};
 pub use server::{Server, StartError, Statistics};

@@ -26,8 +26,8 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tracing::{error, warn};
 
-use crate::connection::{Connection, Key, Next, Readiness, State, Then, Turn as Lent};
-use crate::exchange::{Wire, own_response};
+use crate::connection::{Connection, Key, Next, Readiness, State, Turn as Lent};
+use crate::exchange::Wire;
 use crate::forecast::ForecastKey;
 use crate::listener::{Accepted, Listener};
 use crate::request::Request;
@@ -421,7 +421,8 @@ impl Reactor {
         }
     }
 
-    fn remove(&mut self, key: Key, connection: Box<Connection>) {
+    fn remove(&mut self, key: Key, mut connection: Box<Connection>) {
+        connection.give_up(&self.shared);
         let (idx, generation) = split(key);
         if self.generations.get(idx) == Some(&generation) && self.connections.contains(idx) {
             self.connections.remove(idx);
@@ -701,41 +702,30 @@ impl Poller for Reactor {
         let Job::Request(job) = job else { return };
         warn!(?why, request = %job.request.id(), "no thread for a request");
         let answer = ErrorAnswer::from(ProtocolErrorKind::Overloaded).retry_after(RETRY_AFTER);
+        let facts = job.request.head.facts();
+        let shared = Arc::clone(&self.shared);
+        let lent = Lent {
+            shared: &shared,
+            now: self.now,
+            spares: &mut Vec::new(),
+        };
         match job.wire {
             Wire::Held(mut connection) => {
-                let facts = job.request.head.facts();
-                let keep = connection.may_keep(&self.shared);
-                let answer = if keep {
+                let answer = if connection.may_keep(&shared) {
                     answer.keeping(&facts)
                 } else {
                     answer.to(&facts)
                 };
-                let mut out = Vec::with_capacity(512);
-                own_response(&answer, &self.shared, Some(&job.request), &mut out);
-                let then = if answer.keep_alive() {
-                    Then::Next
-                } else {
-                    Then::Linger
-                };
-                connection.state = State::Flush { out, sent: 0, then };
-                connection.deadline = Some(self.now + self.shared.config.timeouts.write);
+                connection.answer(&answer, Some(job.request), &lent);
                 self.returned(connection);
             }
             Wire::Remote(outlet, key) => {
                 outlet.abandon();
-                let Some((mut connection, stamp)) = self.take_away(key) else {
-                    return;
-                };
-                let shared = Arc::clone(&self.shared);
-                connection.answer(
-                    &answer,
-                    &Lent {
-                        shared: &shared,
-                        now: self.now,
-                        spares: &mut self.spares,
-                    },
-                );
-                self.bring_back(key, connection, stamp, true);
+                // Otherwise the client has left meanwhile.
+                if let Some((mut connection, stamp)) = self.take_away(key) {
+                    connection.answer(&answer.to(&facts), Some(job.request), &lent);
+                    self.bring_back(key, connection, stamp, true);
+                }
             }
             Wire::Ended => {}
         }

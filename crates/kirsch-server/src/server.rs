@@ -14,16 +14,17 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use kirsch_pool::{
-    Doing, Interpreter, NoInterpreter, Pool, PoolCounters, TICK, ThreadId, watch, work,
+    Doing, Interpreter, Lane, NoInterpreter, Pool, PoolCounters, TICK, ThreadId, watch, work,
 };
 use tracing::{debug, error};
 
 use crate::access_log::AccessLogWriter;
+use crate::bind_error::BindError;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::gateway::Gateway;
-use crate::listener::{BindError, BoundAddress, listen};
+use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor};
 use crate::shared::{Counters, Shared};
 
@@ -228,6 +229,14 @@ impl Server {
         }
     }
 
+    /// Opens the access log's file again, after it was renamed or deleted: what is logged from now on goes to
+    /// the file at its path. Does not wait for it; if the file cannot be opened, the old one is kept.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.inner.shared.access_log {
+            log.reopen();
+        }
+    }
+
     /// What happened so far.
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
@@ -275,7 +284,11 @@ impl std::error::Error for StartError {}
 fn run(shared: &Arc<Shared>, job: Job) {
     match job {
         Job::Request(job) => {
-            let measurement = shared.forecaster.measure(job.key);
+            // What never blocks needs no forecast.
+            let measurement = match job.lane {
+                Lane::Inline => None,
+                Lane::Interpreter | Lane::Thread | Lane::Long => shared.forecaster.measure(job.key),
+            };
             let exchange = Exchange::new(job.request, job.wire, Arc::clone(shared));
             if catch_unwind(AssertUnwindSafe(|| shared.gateway.handle(exchange))).is_err() {
                 Counters::count(&shared.counters.panics);
@@ -286,7 +299,9 @@ fn run(shared: &Arc<Shared>, job: Job) {
             }
         }
         Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
-        Job::SendFile(connection) => run_long(shared, connection, Connection::transmit_file),
+        Job::SendFile(connection) => {
+            run_long(shared, connection, |held| held.transmit_file(shared))
+        }
     }
 }
 
@@ -294,7 +309,7 @@ fn run(shared: &Arc<Shared>, job: Job) {
 fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(&mut Connection)) {
     if catch_unwind(AssertUnwindSafe(|| work(&mut connection))).is_err() {
         Counters::count(&shared.counters.panics);
-        connection.state.give_up();
+        connection.give_up(shared);
         connection.lost(None);
     }
     shared.post(Mail::Return(connection));

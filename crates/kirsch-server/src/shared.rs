@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use kirsch_pool::Pool;
 
-use crate::access_log::AccessLogWriter;
+use crate::access_log::{AccessLogWriter, Record};
 use crate::budget::{Budget, SpoolSpace};
 use crate::config::Config;
 use crate::drained::Drained;
@@ -100,6 +100,13 @@ impl Shared {
     pub(crate) fn post(&self, mail: Mail) {
         if let Some(pool) = self.pool.get() {
             pool.post(mail);
+        }
+    }
+
+    /// Writes an access log's record, if there is such a log.
+    pub(crate) fn log(&self, record: Record) {
+        if let Some(log) = &self.access_log {
+            log.write(record);
         }
     }
 

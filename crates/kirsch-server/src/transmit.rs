@@ -14,7 +14,7 @@ use crate::access_log::Record;
 use crate::connection::{Connection, Fill, Next, State, Step, Turn};
 use crate::exchange::Fate;
 use crate::intake::{End, Intake};
-use crate::outlet::{Ended, Outlet, Piece, Take};
+use crate::outlet::{Ended, Instead, Outlet, Piece, Take};
 use crate::request::Request;
 use crate::shared::Shared;
 
@@ -54,11 +54,11 @@ impl Transmission {
     }
 
     /// Nobody will receive the response, and no more of the body will come.
-    pub(crate) fn give_up(&mut self) -> Option<Record> {
+    pub(crate) fn give_up(&mut self, instead: Option<Instead>) -> Option<Record> {
         if let Some(intake) = &self.intake {
             intake.end(End::Broken("the client closed the connection".to_owned()));
         }
-        self.outlet.abandon()
+        self.outlet.hang_up(instead)
     }
 }
 
@@ -100,10 +100,7 @@ impl Connection {
         }
         match self.send_out(turn.now, false) {
             Sent::All(ended) => self.response_sent(ended, turn),
-            Sent::Lost => {
-                self.give_up_logging(turn.shared);
-                Step::Out(Next::Close)
-            }
+            Sent::Lost => Step::Out(Next::Close),
             Sent::FileNext => Step::Out(Next::SendFile),
             Sent::Starved => {
                 self.deadline = self.transmission_deadline(turn.shared, false);
@@ -118,9 +115,9 @@ impl Connection {
     }
 
     /// Sends pieces of files, on a thread that may wait for the disk.
-    pub(crate) fn transmit_file(&mut self) {
+    pub(crate) fn transmit_file(&mut self, shared: &Shared) {
         if let Sent::Lost = self.send_out(Instant::now(), true) {
-            self.state.give_up();
+            self.give_up(shared);
             self.state = State::Closed;
         }
     }
@@ -141,6 +138,7 @@ impl Connection {
             warn!("the application did not answer within the request timeout");
             self.answer(
                 &ErrorAnswer::new(Status(504), "the application did not answer in time"),
+                None,
                 turn,
             );
             return self.advance(turn);
@@ -150,14 +148,12 @@ impl Connection {
         {
             intake.end(End::Broken(ProtocolErrorKind::BodyTimeout.to_string()));
             if !self.readiness.writable || work.sending.is_some() {
-                self.give_up_logging(turn.shared);
                 return Next::Close;
             }
             self.deadline = Some(turn.now + turn.shared.config.timeouts.write);
             return self.advance(turn);
         }
         debug!("the client did not take its response in time");
-        self.give_up_logging(turn.shared);
         Next::Close
     }
 
@@ -273,8 +269,8 @@ impl Connection {
     }
 
     fn response_sent(&mut self, ended: Ended, turn: &mut Turn<'_>) -> Step {
-        if let (Some(record), Some(log)) = (ended.record, &turn.shared.access_log) {
-            log.write(record);
+        if let Some(record) = ended.record {
+            turn.shared.log(record);
         }
         let State::Remote(work) = &mut self.state else {
             return Step::Again;
@@ -306,14 +302,5 @@ impl Connection {
         let body = body.map(|_| work.body_progress + timeouts.body);
         let write = output_waits.then(|| work.write_progress + timeouts.write);
         [body, write, work.answer_by].into_iter().flatten().min()
-    }
-
-    fn give_up_logging(&mut self, shared: &Shared) {
-        if let (Some(record), Some(log)) = (self.state.give_up(), &shared.access_log) {
-            log.write(Record {
-                complete: false,
-                ..record
-            });
-        }
     }
 }
