@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 from support.client import BrokenResponse, Client, get
-from support.conformance import FOLDER, Case, cases, play, verdict
+from support.conformance import Case, cases, play, verdict
 from support.server import ServerProcess
 
 Servers = dict[str, ServerProcess]
@@ -59,9 +59,7 @@ def named(ids: set[str]) -> list[object]:
 def servers() -> Iterator[Servers]:
     with ExitStack() as stack:
         yield {
-            kind: stack.enter_context(
-                ServerProcess("probe:app", *flags, threads=8, environment={"APP_CONFORMANCE": str(FOLDER)})
-            )
+            kind: stack.enter_context(ServerProcess("probe:app", *flags, threads=8))
             for kind, flags in FLAGS.items()
         }
 
@@ -134,8 +132,7 @@ def test_an_idle_connection_is_closed_in_silence(impatient: ServerProcess, case:
 
 @pytest.mark.parametrize("case", named({"KA-14"}))
 def test_the_last_request_a_connection_may_carry_says_close(case: Case) -> None:
-    environment = {"APP_CONFORMANCE": str(FOLDER)}
-    limited = ServerProcess("probe:app", "--keepalive-requests", "3", environment=environment)
+    limited = ServerProcess("probe:app", "--keepalive-requests", "3")
     with limited as server, server.client() as client:
         client.send(case.request * 4)
         fates = [client.response().get("Connection") for _ in range(3)]

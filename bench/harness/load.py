@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from dataclasses import dataclass
 
@@ -83,7 +84,17 @@ def finish(process: subprocess.Popen[str], seconds: int) -> Outcome:
 
 def run(load: Load, port: int, seconds: int, *, cpu: int | None, requests: int = 0) -> Outcome:
     """Start wrk and wait for its result."""
-    return finish(start(load, port, seconds, cpu=cpu, requests=requests), seconds)
+    process = start(load, port, seconds, cpu=cpu, requests=requests)
+    if requests and process.stdout:
+        for line in process.stdout:
+            if line == "ENOUGH\n":
+                process.send_signal(signal.SIGINT)
+                break
+            if line.startswith("RESULT "):
+                # Not enough within the time: the result is what there is.
+                process.communicate()
+                return _outcome(json.loads(line.removeprefix("RESULT ")))
+    return finish(process, seconds)
 
 
 def _outcome(said: dict[str, int]) -> Outcome:

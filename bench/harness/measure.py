@@ -46,6 +46,8 @@ class Sample:
     system: float = 0.0
     rss: float = 0.0
     pss: float = 0.0
+    # Cores that neither the server nor the load used, but others on this machine.
+    others: float = 0.0
     # What a fixed piece of work took on the server's core meanwhile.
     pace: float = 0.0
     connections: int = 0
@@ -110,9 +112,11 @@ def _load(result: Sample, pid: int, port: int, scenario: Scenario, seconds: int,
     try:
         load.run(scenario.load, port, WARMUP_SECONDS, cpu=cores.client)
         cpu, system = process.cpu_seconds(pid), process.system_seconds(pid)
+        everyone, ours = process.machine_seconds(), process.own_seconds()
         with pace.watched(cores.server) as watched:
             outcome = load.run(scenario.load, port, seconds, cpu=cores.client)
         cpu, system = process.cpu_seconds(pid) - cpu, process.system_seconds(pid) - system
+        everyone, ours = process.machine_seconds() - everyone, process.own_seconds() - ours
         weight = process.memory(pid)
         errors = dict(outcome.errors)
         if company:
@@ -126,6 +130,7 @@ def _load(result: Sample, pid: int, port: int, scenario: Scenario, seconds: int,
     result.rps, result.p50, result.p99 = outcome.rps, outcome.p50, outcome.p99
     result.cpu = cpu / max(outcome.requests, 1) * 1e6
     result.system = system / max(outcome.requests, 1) * 1e6
+    result.others = max(everyone - ours - cpu, 0.0) / outcome.seconds
     result.pace = watched.micros
     result.rss, result.pss = weight.rss, weight.pss
     result.errors = errors

@@ -23,6 +23,7 @@ SPEED = (
     "± spread",
     "RSS MiB",
     "PSS MiB",
+    "others",
     "samples",
 )
 IDLE = ("server", "kept", "RSS KiB each", "PSS KiB each", "RSS MiB", "CPU µs per idle second", "samples")
@@ -99,6 +100,7 @@ def _speed_row(one: Summary) -> tuple[str, ...]:
         _spread(one, one.cpu_spread),
         f"{one.rss / 1024:.1f}",
         f"{one.pss / 1024:.1f}",
+        f"{one.others:.0%}",
         _samples(one),
     )
 

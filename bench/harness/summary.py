@@ -27,6 +27,7 @@ class Summary:
     p50: float
     p99: float
     cpu: float
+    others: float
     system: float
     rss: float
     pss: float
@@ -94,6 +95,7 @@ def _summary(scenario: str, server: str, group: list[Sample], best: float) -> Su
         p50=middle("p50"),
         p99=middle("p99"),
         cpu=middle("cpu"),
+        others=middle("others"),
         system=middle("system"),
         rss=middle("rss"),
         pss=middle("pss"),

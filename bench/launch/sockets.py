@@ -18,7 +18,7 @@ from typing import Any
 def serve(connection: socket.socket, app: Any) -> None:
     """Answer whatever arrives, until it ends: wrk sends a request in one piece."""
     environ = {"PATH_INFO": "/", "REQUEST_METHOD": "GET"}
-    head = []
+    head: list[bytes] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "", ""]

@@ -30,7 +30,12 @@ function init(args)
   if stop_after > 0 then
     response = function()
       answered = answered + 1
-      if answered >= stop_after then wrk.thread:stop() end
+      if answered == stop_after then
+        wrk.thread:stop()
+        -- wrk itself sleeps to the end of its time unless it is interrupted.
+        io.write("ENOUGH\n")
+        io.flush()
+      end
     end
   end
 end

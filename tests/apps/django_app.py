@@ -19,6 +19,13 @@ settings.configure(
     SECRET_KEY="for tests only",
     ROOT_URLCONF=__name__,
     ALLOWED_HOSTS=["*"],
+    # Without a handler of its own, Django keeps errors to itself unless DEBUG is on.
+    LOGGING={
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"console": {"class": "logging.StreamHandler"}},
+        "root": {"handlers": ["console"]},
+    },
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
 )
 

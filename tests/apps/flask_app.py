@@ -66,4 +66,5 @@ def headers() -> Response:
     return response
 
 
-app = validated(flask)
+# Werkzeug reads a terminated input by `read()` alone. PEP 3333 allows that, the validator does not.
+app = validated(flask, bare={"/form": "read() without an argument"})

@@ -236,6 +236,7 @@ def input_validated(environ: Environ, start_response: StartResponse) -> list[byt
 
 @route("/input/error", bare="what matters is the exception that comes through")
 def input_error(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    note(environ, "reading")
     try:
         body = environ["wsgi.input"].read()
     except Exception as error:
@@ -657,6 +658,11 @@ def length(environ: Environ, start_response: StartResponse) -> Blocks:
     return Blocks(environ, noted())
 
 
+@route("/method")
+def method(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    return text(start_response, "method", ("X-Method", environ["REQUEST_METHOD"]))
+
+
 @route("/l10")
 def l10(environ: Environ, start_response: StartResponse) -> list[bytes]:
     start_response("401 Who", [TEXT, ("Content-Length", "3")])
@@ -669,7 +675,7 @@ def l10(environ: Environ, start_response: StartResponse) -> list[bytes]:
 @route("/file")
 def file(environ: Environ, start_response: StartResponse) -> Any:
     """The file at `path`, from `seek` on; `announce` is its Content-Length."""
-    opened = open(query(environ, "path"), "rb")  # noqa: SIM115 (the wrapper closes it)
+    opened = open(query(environ, "path"), "rb")
     opened.seek(int(query(environ, "seek", "0")))
     opened.read(int(query(environ, "read", "0")))
     announce = query(environ, "announce")
@@ -763,12 +769,9 @@ def raise_interrupt(environ: Environ, start_response: StartResponse) -> list[byt
     raise KeyboardInterrupt
 
 
-@route("/no-start")
+@route("/no-start", bare="the validator would say so before the server can")
 def no_start(environ: Environ, start_response: StartResponse) -> list[bytes]:
     return [b"there is no status"]
-
-
-apps["/no-start"] = no_start  # The validator would say so before the server can.
 
 
 @route("/gate")
@@ -784,11 +787,8 @@ def x07(environ: Environ, start_response: StartResponse) -> list[bytes]:
     if child == 0:
         os._exit(7)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    listing = subprocess.run(
-        [sys.executable, "-c", "import os; print([os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')"
-         " if os.path.lexists(f'/proc/self/fd/{n}')])"],
-        close_fds=False, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    descriptors = ["ls", "-l", "/proc/self/fd"]
+    listing = subprocess.run(descriptors, close_fds=False, capture_output=True, text=True, check=True).stdout
     return as_json(start_response, [code, listing.count("socket:"), blocked_signals()])
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -22,8 +21,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 CLOSE_SECONDS = 20.0
-HERE = Path(__file__).resolve().parent
-CASES = Path(os.environ.get("APP_CONFORMANCE") or HERE.parent.parent / "conformance")
+CASES = Path(__file__).resolve().parents[2] / "conformance"
 KEYS = {
     "REQUEST_METHOD",
     "SCRIPT_NAME",

@@ -42,6 +42,7 @@ class Form:
 
 class Cookie:
     def GET(self) -> str:
+        web.header("Content-Type", "text/plain")
         value = web.input(set=None).set
         if value is None:
             return web.cookies().get("flavour", "none")
@@ -52,6 +53,7 @@ class Cookie:
 
 class Stream:
     def GET(self) -> Iterator[bytes]:
+        web.header("Content-Type", "text/plain")
         return twenty_blocks()
 
 
@@ -62,6 +64,7 @@ class Upload:
 
 class Blob:
     def GET(self) -> Iterator[bytes]:
+        web.header("Content-Type", "application/octet-stream")
         web.header("Content-Length", str(Path(FILE).stat().st_size))
         return blocks(Path(FILE))
 

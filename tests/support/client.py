@@ -7,6 +7,7 @@ Every wait is for something, and has a deadline; nothing here sleeps.
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import struct
@@ -14,7 +15,7 @@ import time
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = float(os.environ.get("KIRSCH_TEST_DEADLINE", "10"))
 RECEIVE_BYTES = 64 * 1024
 
 # Host and port, or the path of a unix socket.
@@ -94,7 +95,11 @@ class Client:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.deadline_seconds = deadline_seconds
         self.socket.settimeout(deadline_seconds)
-        self.socket.connect(address)
+        try:
+            self.socket.connect(address)
+        except OSError:
+            self.socket.close()
+            raise
         if not isinstance(address, str):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.peer = "{}:{}".format(*self.socket.getsockname()[:2])
@@ -171,6 +176,10 @@ class Client:
     def rest(self) -> bytes:
         """Read to the end of the stream; a reset is an error."""
         return self._to_end(b"", time.monotonic() + self.deadline_seconds)
+
+    def rest_of_chunks(self) -> bytes:
+        """Read a chunked body whose head, and perhaps first chunks, were read already."""
+        return self._chunks(b"", time.monotonic() + self.deadline_seconds)[0]
 
     def expect_close(self) -> None:
         """The server must close in order, and send nothing more."""

@@ -20,7 +20,7 @@ from typing import Any
 from .client import Address, BrokenResponse, Client, DeadlineMissed, Response, get, request_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = Path(os.environ.get("KIRSCH_TEST_CONFORMANCE") or ROOT / "conformance")
+FOLDER = ROOT / "conformance"
 # Generous where all is well, because nothing waits then; short enough for a server that fails every case.
 DEADLINE_SECONDS = float(os.environ.get("KIRSCH_TEST_DEADLINE", "5"))
 
@@ -91,7 +91,7 @@ def cases() -> list[Case]:
 def read_case(entry: dict[str, Any]) -> Case:
     """One entry of the file."""
     request = entry["request"]
-    for placeholder, (text, times) in (entry.get("expand") or {}).items():
+    for placeholder, text, times in entry.get("expand", ()):
         request = request.replace(placeholder, text * times)
     return Case(
         entry["id"],
@@ -220,6 +220,13 @@ def verdict(case: Case, outcome: Outcome) -> list[str]:
             complaints.append(f"interim responses {seen}, not {expect['interim']}")
     for check in wire:
         complaints += wire_complaints(check, outcome.raw)
+    if any(len(response.all("Date")) != 1 for response in outcome.responses):
+        complaints.append("a response has no Date, or several")
+    last = outcome.responses[-1] if outcome.responses else None
+    # A client that half-closes has said so itself, perhaps after the answer was on its way.
+    own_decision = outcome.closed and not outcome.broken and not case.half_close
+    if own_decision and last and last.all("Connection") != ["close"]:
+        complaints.append("closed behind a response that does not say Connection: close")
     if expect["status"] >= 400 and not log and outcome.responses:
         complaints += own_answer_complaints(case, outcome.responses[0])
     return complaints
@@ -268,8 +275,6 @@ def wire_complaints(check: dict[str, Any], raw: bytes) -> list[str]:
 def own_answer_complaints(case: Case, response: Response) -> list[str]:
     """What is wrong with an error that the server answered by itself."""
     complaints = []
-    if len(response.all("Date")) != 1:
-        complaints.append("the server's own error has no Date")
     if len(response.all("Content-Length")) != 1:
         complaints.append("the server's own error has no Content-Length")
     if case.expect["connection"] == "close" and response.all("Connection") != ["close"]:

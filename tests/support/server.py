@@ -30,6 +30,8 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 APPS = Path(__file__).resolve().parent.parent / "apps"
 ADDRESS_IN_LOG = re.compile(r"https?://(\[[0-9a-f:]+\]|[^\s:/\[\]]+):(\d+)")
+# The line that `wsgiref.validate` raises in, and no other does, and what it says of a forgotten close.
+VALIDATOR_COMPLAINTS = ("raise AssertionError(*args)", "garbage collected without being closed")
 REPLACEMENT = os.environ.get("KIRSCH_TEST_COMMAND")
 
 
@@ -55,7 +57,8 @@ def clean_environment() -> dict[str, str]:
 class ServerProcess:
     """A server as a process of its own. Use it as a context manager.
 
-    Leaving the block sends SIGTERM, and the exit code must be 0.
+    Leaving the block sends SIGTERM, and the exit code must be 0. A test that stops it by itself asks for the
+    code by `wait()`.
 
     Args:
         app: The application as on the command line, `module:attribute`.
@@ -63,8 +66,8 @@ class ServerProcess:
         threads: Threads that run the application.
         environment: Environment variables on top of this process's own.
         folder: Where it starts, and so where the module is looked for.
-        bind: Where it listens. `address` is then what its first line of log says, and means nothing for a
-            unix socket.
+        bind: Where it listens.
+        address: Where it will be reached, if its log cannot be asked.
         options: More for `subprocess.Popen`.
     """
 
@@ -76,6 +79,7 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
         folder: Path = APPS,
         bind: str = "127.0.0.1:0",
+        address: tuple[str, int] | None = None,
         **options: Any,
     ) -> None:
         self.words = command(app, flags, threads, bind)
@@ -93,7 +97,7 @@ class ServerProcess:
         self._ended = False
         self._reader = threading.Thread(target=self._read, name="server log", daemon=True)
         self._reader.start()
-        self.address = ("", 0) if bind.startswith("unix:") else self._wait_for_address()
+        self.address = address or self._wait_for_address()
 
     def __enter__(self) -> ServerProcess:
         return self
@@ -101,7 +105,8 @@ class ServerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.process.poll() is None:
+        stopped_by_test = self.process.poll() is not None
+        if not stopped_by_test:
             self.process.terminate()
         try:
             code = self.wait()
@@ -110,7 +115,7 @@ class ServerProcess:
             self.process.wait()
             raise
         if kind is None and not REPLACEMENT:
-            assert code == 0, f"exit code {code} after SIGTERM\n{self.log}"
+            assert stopped_by_test or code == 0, f"exit code {code} after SIGTERM\n{self.log}"
             assert "panicked" not in self.log, self.log
 
     @property
@@ -123,6 +128,10 @@ class ServerProcess:
         """Everything the server has written so far."""
         with self._changed:
             return "".join(self._lines)
+
+    def expect_valid(self) -> None:
+        """The validator must have found nothing."""
+        assert [complaint for complaint in VALIDATOR_COMPLAINTS if complaint in self.log] == [], self.log
 
     def client(self, **options: Any) -> Client:
         """A new connection to the server."""
@@ -163,11 +172,12 @@ class ServerProcess:
         return code
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._changed:
-                self._lines.append(line.decode("utf-8", "backslashreplace"))
-                self._changed.notify_all()
+        if self.process.stdout is not None:
+            with self.process.stdout as stream:
+                for line in stream:
+                    with self._changed:
+                        self._lines.append(line.decode("utf-8", "backslashreplace"))
+                        self._changed.notify_all()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -188,5 +198,6 @@ def in_process(app: Callable[..., Any], *, threads: int = 4, **options: Any) -> 
     import kirsch
 
     with kirsch.Server(app, bind="127.0.0.1:0", threads=threads, **options) as server:
-        host, port = server.addresses[0][:2]
-        yield host, port
+        address = server.addresses[0]
+        assert not isinstance(address, str)
+        yield address

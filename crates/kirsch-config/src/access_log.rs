@@ -1,6 +1,6 @@
 //! The access log, as typed: a format's name or a string of `%` directives, and a file.
 
-use kirsch_server::AccessLogFormat;
+use kirsch_server::{AccessLogFormat, LineFormat};
 
 use crate::error::Complaint;
 
@@ -32,18 +32,17 @@ pub(crate) fn format_text(format: Option<&AccessLogFormat>) -> String {
 }
 
 fn custom(directives: &str) -> Result<AccessLogFormat, Complaint> {
-    match check_directives(directives) {
-        Ok(()) => Ok(AccessLogFormat::Custom(directives.to_owned())),
-        Err(what) => Err(Complaint::new(what, FORMATS)),
-    }
+    let format = AccessLogFormat::Custom(directives.to_owned());
+    check_directives(&format)?;
+    Ok(format)
 }
 
-/// The one place where a custom format is checked.
-///
-/// The server owns the directives: its parser is to be called here as soon as it has one.
-fn check_directives(directives: &str) -> Result<(), String> {
-    let _ = directives;
-    Ok(())
+/// The one place where a custom format is checked; the server owns the directives.
+fn check_directives(format: &AccessLogFormat) -> Result<(), Complaint> {
+    match LineFormat::new(format) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Complaint::new(error.message, error.hint)),
+    }
 }
 
 #[cfg(test)]
@@ -63,5 +62,16 @@ mod tests {
     fn a_word_that_is_no_format_is_refused() {
         let complaint = parse_format("jsno").expect_err("not a format");
         assert_eq!(complaint.message, "\"jsno\" is not an access log format");
+    }
+
+    #[test]
+    fn a_directive_that_is_not_known_is_refused_with_what_to_write() {
+        let complaint = parse_format("%h %y").expect_err("no such directive");
+        assert_eq!(
+            complaint.message,
+            "%y at position 4 is not a known directive"
+        );
+        let hint = complaint.hint.expect("what to write");
+        assert!(hint.starts_with("the directives are %%"), "{hint}");
     }
 }

@@ -1,7 +1,7 @@
 //! What can go wrong, whose fault it is, and what follows: one table for all of it.
 //!
-//! A new rule is a new variant with its line in [`ProtocolErrorKind::rule`]; nowhere else is a
-//! status chosen. Errors of the application's own response are [`ResponseError`].
+//! A new rule is a new line in the table below; nowhere else is a status chosen. Errors of the
+//! application's own response are [`ResponseError`].
 
 use std::fmt;
 
@@ -45,359 +45,172 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// The rules a request can break: a variant per rule.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ProtocolErrorKind {
-    // What arrives in place of a request line.
-    /// A TLS handshake on a port that speaks plain HTTP.
-    TlsOnPlainPort,
-    /// The HTTP/2 preface where HTTP/2 is not spoken.
-    Http2Preface,
-    /// More than two empty lines in front of the request line.
-    TooManyEmptyLines,
+/// Declares the table: each rule a request can break, with what follows from it.
+macro_rules! protocol_errors {
+    ($($(#[$doc:meta])* $kind:ident: $rule:expr,)*) => {
+        /// The rules a request can break: a variant per rule.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum ProtocolErrorKind {
+            $($(#[$doc])* $kind,)*
+        }
 
-    // Line ends.
-    /// LF without CR.
-    BareLf,
-    /// CR without LF.
-    BareCr,
+        impl ProtocolErrorKind {
+            /// Every kind, for tables in documents and metrics.
+            pub const ALL: &[ProtocolErrorKind] = &[$(ProtocolErrorKind::$kind,)*];
 
-    // The request line.
-    /// Not method, SP, target, SP, version.
-    RequestLineInvalid,
-    /// The method is no token.
-    MethodInvalid,
-    /// The method is longer than any in use.
-    MethodTooLong,
-    /// CONNECT, which only a proxy can serve.
-    ConnectRefused,
-    /// TRACE, which would reflect cookies and credentials.
-    TraceRefused,
-    /// A control byte, a blank or `#` in the target.
-    TargetInvalid,
-    /// The target is longer than its limit.
-    TargetTooLong,
-    /// The target is neither a path nor an absolute URI nor `*`.
-    TargetFormInvalid,
-    /// `*` with a method other than OPTIONS.
-    AsteriskWithoutOptions,
-    /// An absolute target whose scheme is neither http nor https.
-    SchemeUnknown,
-    /// A target with https on a connection that is not secured.
-    SecureTargetOnPlainPort,
-    /// User information in the authority of the target.
-    UserinfoInTarget,
-    /// The authority of the target is no host with an optional port.
-    AuthorityInvalid,
-    /// `%00` in the path.
-    NulInPath,
-    /// Not `HTTP/` digit `.` digit.
-    VersionInvalid,
-    /// A major version other than 1.
-    VersionUnsupported,
-
-    // Fields.
-    /// Request line and fields exceed their limit.
-    HeadTooLarge,
-    /// More field lines than allowed.
-    TooManyFields,
-    /// A field line without colon.
-    FieldColonMissing,
-    /// A field line that begins with the colon.
-    FieldNameEmpty,
-    /// A field name that is no token.
-    FieldNameInvalid,
-    /// A blank between field name and colon.
-    BlankBeforeColon,
-    /// A line that begins with a blank: the obsolete line folding, or dirt before the first field.
-    FieldFolded,
-    /// A control byte in a field value.
-    FieldValueInvalid,
-    /// No Host field in an HTTP/1.1 request.
-    HostMissing,
-    /// More than one Host field.
-    HostRepeated,
-    /// A Host field without a host.
-    HostEmpty,
-    /// A Host field that is no host with an optional port.
-    HostInvalid,
-    /// The Host field contradicts the authority of the target.
-    HostMismatch,
-    /// More than one Content-Type field.
-    ContentTypeRepeated,
-    /// An expectation other than 100-continue.
-    ExpectationUnknown,
-
-    // How long the body is.
-    /// A Content-Length that is not only digits.
-    ContentLengthInvalid,
-    /// More than one Content-Length field.
-    ContentLengthRepeated,
-    /// Content-Length and Transfer-Encoding together.
-    LengthAndCoding,
-    /// Transfer-Encoding in an HTTP/1.0 request.
-    CodingInHttp10,
-    /// A Transfer-Encoding list with an empty element.
-    CodingListInvalid,
-    /// Chunked applied more than once.
-    ChunkedRepeated,
-    /// A Transfer-Encoding whose last coding is not chunked.
-    ChunkedNotLast,
-    /// A transfer coding under chunked that Kirsch does not decode.
-    CodingUnknown,
-    /// The body is longer than its limit.
-    BodyTooLarge,
-
-    // The chunked coding.
-    /// A chunk size that is not one to sixteen hexadecimal digits.
-    ChunkSizeInvalid,
-    /// A chunk extension outside the grammar.
-    ChunkExtensionInvalid,
-    /// More bytes of chunk extensions than allowed.
-    ChunkExtensionsTooLarge,
-    /// The data of a chunk is not followed by CRLF.
-    ChunkEndMissing,
-    /// A trailer field outside the grammar.
-    TrailerInvalid,
-    /// The trailer section exceeds its limit.
-    TrailersTooLarge,
-
-    // The peer goes away.
-    /// The peer closed its side within a head.
-    HeadCutShort,
-    /// The peer closed its side within a body.
-    BodyCutShort,
-
-    // Raised by the server, which has a clock and a queue.
-    /// The head did not arrive in time.
-    HeadTimeout,
-    /// The body did not make progress in time.
-    BodyTimeout,
-    /// No thread is free and the queue is full, or the request waited too long in it.
-    Overloaded,
+            /// The line of the table.
+            pub const fn rule(self) -> Rule {
+                match self {
+                    $(ProtocolErrorKind::$kind => $rule,)*
+                }
+            }
+        }
+    };
 }
 
-impl ProtocolErrorKind {
-    /// The line of the table.
-    pub const fn rule(self) -> Rule {
-        use ProtocolErrorKind as Kind;
-        match self {
-            Kind::TlsOnPlainPort => peer(
-                400,
-                "a TLS handshake was sent to a port that speaks plain HTTP; use http://",
-            ),
-            Kind::Http2Preface => peer(
-                505,
-                "HTTP/2 is not spoken on this port (RFC 9113 section 3.4)",
-            ),
-            Kind::TooManyEmptyLines => peer(
-                400,
-                "at most two empty lines may stand before the request line (RFC 9112 section 2.2)",
-            ),
+protocol_errors! {
+    // What arrives in place of a request line.
 
-            Kind::BareLf => peer(
-                400,
-                "a line must end with CR LF, not with LF alone (RFC 9112 section 2.2)",
-            ),
-            Kind::BareCr => peer(400, "a CR must be followed by LF (RFC 9112 section 2.2)"),
+    /// A TLS handshake on a port that speaks plain HTTP.
+    TlsOnPlainPort: peer(400, "a TLS handshake was sent to a port that speaks plain HTTP; use http://"),
+    /// The HTTP/2 preface where HTTP/2 is not spoken.
+    Http2Preface: peer(505, "HTTP/2 is not spoken on this port (RFC 9113 section 3.4)"),
+    /// More than two empty lines in front of the request line.
+    TooManyEmptyLines: peer(400, "at most two empty lines may stand before the request line (RFC 9112 section 2.2)"),
 
-            Kind::RequestLineInvalid => peer(
-                400,
-                "a request line is method, one blank, target, one blank, version (RFC 9112 section 3)",
-            ),
-            Kind::MethodInvalid => peer(400, "the method must be a token (RFC 9110 section 9.1)"),
-            Kind::MethodTooLong => peer(
-                501,
-                "the method is longer than any that is implemented (RFC 9112 section 3)",
-            ),
-            Kind::ConnectRefused => {
-                peer(405, "CONNECT is for proxies only (RFC 9110 section 9.3.6)")
-            }
-            Kind::TraceRefused => peer(405, "TRACE is not served (RFC 9110 section 9.3.8)"),
-            Kind::TargetInvalid => peer(
-                400,
-                "the target must not hold control bytes, blanks or # (RFC 9112 section 3.2)",
-            ),
-            Kind::TargetTooLong => peer(
-                414,
-                "the request target is too long (RFC 9110 section 15.5.15)",
-            ),
-            Kind::TargetFormInvalid => peer(
-                400,
-                "the target must begin with / or be an absolute URI (RFC 9112 section 3.2)",
-            ),
-            Kind::AsteriskWithoutOptions => peer(
-                400,
-                "the target * is for OPTIONS only (RFC 9112 section 3.2.4)",
-            ),
-            Kind::SchemeUnknown => peer(
-                400,
-                "the scheme of the target must be http or https (RFC 9112 section 3.2.2)",
-            ),
-            Kind::SecureTargetOnPlainPort => peer(
-                421,
-                "a target with https needs a secured connection (RFC 9110 section 7.4)",
-            ),
-            Kind::UserinfoInTarget => peer(
-                400,
-                "the target must not hold user information (RFC 9110 section 4.2.4)",
-            ),
-            Kind::AuthorityInvalid => peer(
-                400,
-                "the authority of the target must be a host with an optional port (RFC 9112 section 3.2)",
-            ),
-            Kind::NulInPath => peer(400, "the path must not hold %00"),
-            Kind::VersionInvalid => peer(
-                400,
-                "the version must be HTTP/ and two digits with a dot between (RFC 9112 section 2.3)",
-            ),
-            Kind::VersionUnsupported => peer(
-                505,
-                "only HTTP/1.0 and HTTP/1.1 are spoken here (RFC 9110 section 15.6.6)",
-            ),
+    // Line ends.
 
-            Kind::HeadTooLarge => peer(
-                431,
-                "request line and fields are too large (RFC 6585 section 5)",
-            ),
-            Kind::TooManyFields => {
-                peer(431, "the request has too many fields (RFC 6585 section 5)")
-            }
-            Kind::FieldColonMissing => {
-                peer(400, "a field line must hold a colon (RFC 9112 section 5)")
-            }
-            Kind::FieldNameEmpty => peer(400, "a field must have a name (RFC 9112 section 5)"),
-            Kind::FieldNameInvalid => {
-                peer(400, "a field name must be a token (RFC 9110 section 5.1)")
-            }
-            Kind::BlankBeforeColon => peer(
-                400,
-                "no blank may stand between field name and colon (RFC 9112 section 5.1)",
-            ),
-            Kind::FieldFolded => peer(
-                400,
-                "a field line must not begin with a blank (RFC 9112 section 5.2)",
-            ),
-            Kind::FieldValueInvalid => peer(
-                400,
-                "a field value must not hold control bytes (RFC 9110 section 5.5)",
-            ),
-            Kind::HostMissing => peer(
-                400,
-                "an HTTP/1.1 request must have a Host field (RFC 9112 section 3.2)",
-            ),
-            Kind::HostRepeated => peer(
-                400,
-                "a request must not have several Host fields (RFC 9112 section 3.2)",
-            ),
-            Kind::HostEmpty => peer(
-                400,
-                "the Host field must name a host (RFC 9110 section 4.2.1)",
-            ),
-            Kind::HostInvalid => peer(
-                400,
-                "the Host field must be a host with an optional port (RFC 9112 section 3.2)",
-            ),
-            Kind::HostMismatch => peer(
-                400,
-                "the Host field must agree with the authority of the target (RFC 9112 section 3.2)",
-            ),
-            Kind::ContentTypeRepeated => peer(
-                400,
-                "a request must not have several Content-Type fields (RFC 9110 section 8.3)",
-            ),
-            Kind::ExpectationUnknown => peer(
-                417,
-                "the only expectation that can be met is 100-continue (RFC 9110 section 10.1.1)",
-            ),
+    /// LF without CR.
+    BareLf: peer(400, "a line must end with CR LF, not with LF alone (RFC 9112 section 2.2)"),
+    /// CR without LF.
+    BareCr: peer(400, "a CR must be followed by LF (RFC 9112 section 2.2)"),
 
-            Kind::ContentLengthInvalid => peer(
-                400,
-                "Content-Length must be decimal digits only (RFC 9112 section 6.3)",
-            ),
-            Kind::ContentLengthRepeated => peer(
-                400,
-                "a request must not have several Content-Length fields (RFC 9112 section 6.3)",
-            ),
-            Kind::LengthAndCoding => peer(
-                400,
-                "Content-Length and Transfer-Encoding exclude each other (RFC 9112 section 6.1)",
-            ),
-            Kind::CodingInHttp10 => peer(
-                400,
-                "HTTP/1.0 has no Transfer-Encoding (RFC 9112 section 6.1)",
-            ),
-            Kind::CodingListInvalid => peer(
-                400,
-                "the list of transfer codings must have no empty element (RFC 9110 section 5.6.1)",
-            ),
-            Kind::ChunkedRepeated => peer(
-                400,
-                "chunked must not be applied twice (RFC 9112 section 6.1)",
-            ),
-            Kind::ChunkedNotLast => peer(
-                400,
-                "the last transfer coding must be chunked (RFC 9112 section 6.3)",
-            ),
-            Kind::CodingUnknown => peer(
-                501,
-                "no transfer coding but chunked is implemented (RFC 9112 section 6.1)",
-            ),
-            Kind::BodyTooLarge => peer(
-                413,
-                "the request body is too large (RFC 9110 section 15.5.14)",
-            ),
+    // The request line.
 
-            Kind::ChunkSizeInvalid => peer(
-                400,
-                "a chunk size is one to sixteen hexadecimal digits (RFC 9112 section 7.1)",
-            ),
-            Kind::ChunkExtensionInvalid => peer(
-                400,
-                "a chunk extension is ;name or ;name=value (RFC 9112 section 7.1.1)",
-            ),
-            Kind::ChunkExtensionsTooLarge => peer(
-                413,
-                "the chunk extensions are too large (RFC 9112 section 7.1.1)",
-            ),
-            Kind::ChunkEndMissing => peer(
-                400,
-                "the data of a chunk must be followed by CR LF (RFC 9112 section 7.1)",
-            ),
-            Kind::TrailerInvalid => {
-                peer(400, "a trailer field is malformed (RFC 9112 section 7.1.2)")
-            }
-            Kind::TrailersTooLarge => {
-                peer(431, "the trailer section is too large (RFC 6585 section 5)")
-            }
+    /// Not method, SP, target, SP, version.
+    RequestLineInvalid: peer(400, "a request line is method, one blank, target, one blank, version (RFC 9112 section 3)"),
+    /// The method is no token.
+    MethodInvalid: peer(400, "the method must be a token (RFC 9110 section 9.1)"),
+    /// The method is longer than any in use.
+    MethodTooLong: peer(501, "the method is longer than any that is implemented (RFC 9112 section 3)"),
+    /// CONNECT, which only a proxy can serve.
+    ConnectRefused: peer(405, "CONNECT is for proxies only (RFC 9110 section 9.3.6)"),
+    /// TRACE, which would reflect cookies and credentials.
+    TraceRefused: peer(405, "TRACE is not served (RFC 9110 section 9.3.8)"),
+    /// A control byte, a blank or `#` in the target.
+    TargetInvalid: peer(400, "the target must not hold control bytes, blanks or # (RFC 9112 section 3.2)"),
+    /// The target is longer than its limit.
+    TargetTooLong: peer(414, "the request target is too long (RFC 9110 section 15.5.15)"),
+    /// The target is neither a path nor an absolute URI nor `*`.
+    TargetFormInvalid: peer(400, "the target must begin with / or be an absolute URI (RFC 9112 section 3.2)"),
+    /// `*` with a method other than OPTIONS.
+    AsteriskWithoutOptions: peer(400, "the target * is for OPTIONS only (RFC 9112 section 3.2.4)"),
+    /// An absolute target whose scheme is neither http nor https.
+    SchemeUnknown: peer(400, "the scheme of the target must be http or https (RFC 9112 section 3.2.2)"),
+    /// A target with https on a connection that is not secured.
+    SecureTargetOnPlainPort: peer(421, "a target with https needs a secured connection (RFC 9110 section 7.4)"),
+    /// User information in the authority of the target.
+    UserinfoInTarget: peer(400, "the target must not hold user information (RFC 9110 section 4.2.4)"),
+    /// The authority of the target is no host with an optional port.
+    AuthorityInvalid: peer(400, "the authority of the target must be a host with an optional port (RFC 9112 section 3.2)"),
+    /// `%00` in the path.
+    NulInPath: peer(400, "the path must not hold %00"),
+    /// Not `HTTP/` digit `.` digit.
+    VersionInvalid: peer(400, "the version must be HTTP/ and two digits with a dot between (RFC 9112 section 2.3)"),
+    /// A major version other than 1.
+    VersionUnsupported: peer(505, "only HTTP/1.0 and HTTP/1.1 are spoken here (RFC 9110 section 15.6.6)"),
 
-            Kind::HeadCutShort => peer(
-                400,
-                "the connection was closed within the head (RFC 9112 section 8)",
-            ),
-            Kind::BodyCutShort => peer(
-                400,
-                "the connection was closed within the body (RFC 9112 section 8)",
-            ),
+    // Fields.
 
-            Kind::HeadTimeout => peer(
-                408,
-                "the request did not arrive in time (RFC 9110 section 15.5.9)",
-            ),
-            Kind::BodyTimeout => peer(
-                408,
-                "the request body did not arrive in time (RFC 9110 section 15.5.9)",
-            ),
-            // The request was read in full and may be sent again, so the connection need not go.
-            Kind::Overloaded => Rule {
-                status: Status(503),
-                blame: Blame::Us,
-                severity: Severity::Warn,
-                fate: Fate::MayKeep,
-                text: "the server is busy; try again later (RFC 9110 section 15.6.4)",
-            },
-        }
-    }
+    /// Request line and fields exceed their limit.
+    HeadTooLarge: peer(431, "request line and fields are too large (RFC 6585 section 5)"),
+    /// More field lines than allowed.
+    TooManyFields: peer(431, "the request has too many fields (RFC 6585 section 5)"),
+    /// A field line without colon.
+    FieldColonMissing: peer(400, "a field line must hold a colon (RFC 9112 section 5)"),
+    /// A field line that begins with the colon.
+    FieldNameEmpty: peer(400, "a field must have a name (RFC 9112 section 5)"),
+    /// A field name that is no token.
+    FieldNameInvalid: peer(400, "a field name must be a token (RFC 9110 section 5.1)"),
+    /// A blank between field name and colon.
+    BlankBeforeColon: peer(400, "no blank may stand between field name and colon (RFC 9112 section 5.1)"),
+    /// A line that begins with a blank: the obsolete line folding, or dirt before the first field.
+    FieldFolded: peer(400, "a field line must not begin with a blank (RFC 9112 section 5.2)"),
+    /// A control byte in a field value.
+    FieldValueInvalid: peer(400, "a field value must not hold control bytes (RFC 9110 section 5.5)"),
+    /// No Host field in an HTTP/1.1 request.
+    HostMissing: peer(400, "an HTTP/1.1 request must have a Host field (RFC 9112 section 3.2)"),
+    /// More than one Host field.
+    HostRepeated: peer(400, "a request must not have several Host fields (RFC 9112 section 3.2)"),
+    /// A Host field without a host.
+    HostEmpty: peer(400, "the Host field must name a host (RFC 9110 section 4.2.1)"),
+    /// A Host field that is no host with an optional port.
+    HostInvalid: peer(400, "the Host field must be a host with an optional port (RFC 9112 section 3.2)"),
+    /// The Host field contradicts the authority of the target.
+    HostMismatch: peer(400, "the Host field must agree with the authority of the target (RFC 9112 section 3.2)"),
+    /// More than one Content-Type field.
+    ContentTypeRepeated: peer(400, "a request must not have several Content-Type fields (RFC 9110 section 8.3)"),
+    /// An expectation other than 100-continue.
+    ExpectationUnknown: peer(417, "the only expectation that can be met is 100-continue (RFC 9110 section 10.1.1)"),
+
+    // How long the body is.
+
+    /// A Content-Length that is not only digits.
+    ContentLengthInvalid: peer(400, "Content-Length must be decimal digits only (RFC 9112 section 6.3)"),
+    /// More than one Content-Length field.
+    ContentLengthRepeated: peer(400, "a request must not have several Content-Length fields (RFC 9112 section 6.3)"),
+    /// Content-Length and Transfer-Encoding together.
+    LengthAndCoding: peer(400, "Content-Length and Transfer-Encoding exclude each other (RFC 9112 section 6.1)"),
+    /// Transfer-Encoding in an HTTP/1.0 request.
+    CodingInHttp10: peer(400, "HTTP/1.0 has no Transfer-Encoding (RFC 9112 section 6.1)"),
+    /// A Transfer-Encoding list with an empty element.
+    CodingListInvalid: peer(400, "the list of transfer codings must have no empty element (RFC 9110 section 5.6.1)"),
+    /// Chunked applied more than once.
+    ChunkedRepeated: peer(400, "chunked must not be applied twice (RFC 9112 section 6.1)"),
+    /// A Transfer-Encoding whose last coding is not chunked.
+    ChunkedNotLast: peer(400, "the last transfer coding must be chunked (RFC 9112 section 6.3)"),
+    /// A transfer coding under chunked that Kirsch does not decode.
+    CodingUnknown: peer(501, "no transfer coding but chunked is implemented (RFC 9112 section 6.1)"),
+    /// The body is longer than its limit.
+    BodyTooLarge: peer(413, "the request body is too large (RFC 9110 section 15.5.14)"),
+
+    // The chunked coding.
+
+    /// A chunk size that is not one to sixteen hexadecimal digits.
+    ChunkSizeInvalid: peer(400, "a chunk size is one to sixteen hexadecimal digits (RFC 9112 section 7.1)"),
+    /// A chunk extension outside the grammar.
+    ChunkExtensionInvalid: peer(400, "a chunk extension is ;name or ;name=value (RFC 9112 section 7.1.1)"),
+    /// More bytes of chunk extensions than allowed.
+    ChunkExtensionsTooLarge: peer(413, "the chunk extensions are too large (RFC 9112 section 7.1.1)"),
+    /// The data of a chunk is not followed by CRLF.
+    ChunkEndMissing: peer(400, "the data of a chunk must be followed by CR LF (RFC 9112 section 7.1)"),
+    /// A trailer field outside the grammar.
+    TrailerInvalid: peer(400, "a trailer field is malformed (RFC 9112 section 7.1.2)"),
+    /// The trailer section exceeds its limit.
+    TrailersTooLarge: peer(431, "the trailer section is too large (RFC 6585 section 5)"),
+
+    // The peer goes away.
+
+    /// The peer closed its side within a head.
+    HeadCutShort: peer(400, "the connection was closed within the head (RFC 9112 section 8)"),
+    /// The peer closed its side within a body.
+    BodyCutShort: peer(400, "the connection was closed within the body (RFC 9112 section 8)"),
+
+    // Raised by the server, which has a clock and a queue.
+
+    /// The head did not arrive in time.
+    HeadTimeout: peer(408, "the request did not arrive in time (RFC 9110 section 15.5.9)"),
+    /// The body did not make progress in time.
+    BodyTimeout: peer(408, "the request body did not arrive in time (RFC 9110 section 15.5.9)"),
+    /// No thread is free and the queue is full, or the request waited too long in it.
+    Overloaded: Rule {
+        status: Status(503),
+        blame: Blame::Us,
+        severity: Severity::Warn,
+        // The request was read in full and may be sent again, so the connection need not go.
+        fate: Fate::MayKeep,
+        text: "the server is busy; try again later (RFC 9110 section 15.6.4)",
+    },
 }
 
 /// A line for a mistake of the peer: logged quietly, and the connection cannot go on, because
@@ -544,3 +357,24 @@ impl fmt::Display for ResponseError {
 }
 
 impl std::error::Error for ResponseError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_an_error_status_with_a_reason_and_a_text_of_one_line() {
+        for kind in ProtocolErrorKind::ALL {
+            let Rule { status, text, .. } = kind.rule();
+            assert!(
+                (400..600).contains(&status.0) && status.reason() != "Error",
+                "{kind:?}"
+            );
+            let is_plain = text.is_ascii() && !text.contains(|char: char| char.is_control());
+            assert!(
+                is_plain && !text.is_empty() && !text.ends_with('.'),
+                "{kind:?}: {text}"
+            );
+        }
+    }
+}

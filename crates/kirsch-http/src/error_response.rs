@@ -116,3 +116,66 @@ pub fn error_response(answer: &ErrorAnswer, common: &CommonFields<'_>, out: &mut
         out.extend_from_slice(body.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMON: CommonFields<'_> = CommonFields {
+        date: b"Sun, 06 Nov 1994 08:49:37 GMT",
+        server: None,
+        request_id: None,
+    };
+
+    fn wire(answer: &ErrorAnswer) -> String {
+        let mut out = Vec::new();
+        error_response(answer, &COMMON, &mut out);
+        String::from_utf8(out).expect("it is ASCII")
+    }
+
+    #[test]
+    fn a_refusal_names_the_rule_and_closes() {
+        let expected = "HTTP/1.1 400 Bad Request\r\n\
+            Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+            Content-Type: text/plain; charset=utf-8\r\n\
+            Content-Length: 69\r\n\
+            Connection: close\r\n\r\n\
+            400 Bad Request: a field line must hold a colon (RFC 9112 section 5)\n";
+        assert_eq!(wire(&ProtocolErrorKind::FieldColonMissing.into()), expected);
+    }
+
+    #[test]
+    fn the_answer_to_head_has_no_body() {
+        let error = ProtocolError::with_method(ProtocolErrorKind::HostMissing, Method::Head);
+        assert!(wire(&error.into()).ends_with("Connection: close\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_405_says_what_is_allowed() {
+        assert!(
+            wire(&ProtocolErrorKind::TraceRefused.into()).contains("\r\nAllow: GET, HEAD, POST")
+        );
+    }
+
+    #[test]
+    fn a_503_may_keep_the_connection_and_says_when_to_come_back() {
+        let request = RequestFacts {
+            version: Version::Http10,
+            is_head: false,
+            keep_alive: true,
+        };
+        let answer = ErrorAnswer::from(ProtocolErrorKind::Overloaded)
+            .keeping(&request)
+            .retry_after(2);
+        let text = wire(&answer);
+        assert!(
+            text.contains("\r\nRetry-After: 2\r\nConnection: keep-alive\r\n\r\n503 "),
+            "{text}"
+        );
+        let request = RequestFacts {
+            keep_alive: false,
+            ..request
+        };
+        assert!(!answer.keeping(&request).keep_alive());
+    }
+}

@@ -111,15 +111,19 @@ impl FieldName {
     /// The id of a field name as it stands on the wire.
     #[inline]
     pub fn from_bytes(name: &[u8]) -> FieldName {
-        let candidates = match LENGTH_STARTS.get(name.len()..name.len() + 2) {
-            Some(&[from, to]) => &BY_LENGTH[from as usize..to as usize],
-            _ => &[],
+        let (Some(&[from, to]), [first, .., last]) =
+            (LENGTH_STARTS.get(name.len()..name.len() + 2), name)
+        else {
+            return without_text(name);
         };
-        candidates
+        // Length and outer letters leave one candidate, mostly, and most clients write it our way.
+        let ends = (first.to_ascii_lowercase(), last.to_ascii_lowercase());
+        BY_LENGTH[from as usize..to as usize]
             .iter()
-            .copied()
-            .find(|known| name.eq_ignore_ascii_case(known.as_str().as_bytes()))
-            .unwrap_or_else(|| without_text(name))
+            .find(|known| {
+                known.ends == ends && (known.text == name || known.text.eq_ignore_ascii_case(name))
+            })
+            .map_or_else(|| without_text(name), |known| known.name)
     }
 
     /// The position in [`FieldName::ALL`]; `None` for [`FieldName::Other`] and [`FieldName::Dropped`].
@@ -138,17 +142,26 @@ fn without_text(name: &[u8]) -> FieldName {
     }
 }
 
+/// A name as the look-up wants it.
+#[derive(Clone, Copy)]
+struct Known {
+    /// First and last byte, in lower case.
+    ends: (u8, u8),
+    name: FieldName,
+    text: &'static [u8],
+}
+
 /// One more than the longest name.
 const LENGTHS: usize = 32;
 
 /// The names, short ones first: a name is compared only with those of its own length.
-static BY_LENGTH: [FieldName; FieldName::COUNT] = sorted_by_length().0;
+static BY_LENGTH: [Known; FieldName::COUNT] = sorted_by_length().0;
 
 /// Where in [`BY_LENGTH`] the names of each length begin; the next entry is where they end.
 static LENGTH_STARTS: [u8; LENGTHS + 1] = sorted_by_length().1;
 
-const fn sorted_by_length() -> ([FieldName; FieldName::COUNT], [u8; LENGTHS + 1]) {
-    let mut sorted = FieldName::ALL;
+const fn sorted_by_length() -> ([Known; FieldName::COUNT], [u8; LENGTHS + 1]) {
+    let mut sorted = [known(FieldName::Host); FieldName::COUNT];
     let mut starts = [0; LENGTHS + 1];
     let (mut filled, mut len) = (0, 0);
     while len < LENGTHS {
@@ -156,7 +169,7 @@ const fn sorted_by_length() -> ([FieldName; FieldName::COUNT], [u8; LENGTHS + 1]
         let mut idx = 0;
         while idx < FieldName::COUNT {
             if FieldName::ALL[idx].as_str().len() == len {
-                sorted[filled] = FieldName::ALL[idx];
+                sorted[filled] = known(FieldName::ALL[idx]);
                 filled += 1;
             }
             idx += 1;
@@ -169,6 +182,15 @@ const fn sorted_by_length() -> ([FieldName; FieldName::COUNT], [u8; LENGTHS + 1]
     );
     starts[LENGTHS] = filled as u8;
     (sorted, starts)
+}
+
+const fn known(name: FieldName) -> Known {
+    let text = name.as_str().as_bytes();
+    let ends = (
+        text[0].to_ascii_lowercase(),
+        text[text.len() - 1].to_ascii_lowercase(),
+    );
+    Known { ends, name, text }
 }
 
 #[cfg(test)]

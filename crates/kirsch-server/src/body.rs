@@ -43,6 +43,14 @@ pub struct StreamBody {
     pub(crate) intake: Arc<Intake>,
 }
 
+impl MemoryBody {
+    /// The unread bytes.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.drain(..self.position);
+        self.bytes
+    }
+}
+
 impl Body {
     pub(crate) fn in_memory(bytes: Vec<u8>, charge: Option<Charge>) -> Body {
         match bytes.is_empty() {

@@ -133,7 +133,7 @@ pub enum AccessLogFormat {
     Combined,
     /// One JSON object a line.
     Json,
-    /// Apache's `%` directives, as typed; parsed and checked by `AccessLogFormat::custom`.
+    /// Apache's `%` directives, as typed; [`LineFormat::new`](crate::LineFormat::new) parses and checks them.
     Custom(String),
 }
 

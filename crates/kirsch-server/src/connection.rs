@@ -25,11 +25,11 @@ use kirsch_http::{
 };
 use tracing::debug;
 
-use crate::access_log::Record;
+use crate::access_log::{Ending, Record};
 use crate::body::Body;
 use crate::exchange::{Fate, own_response};
 use crate::gather::Gathering;
-use crate::outlet::Outlet;
+use crate::outlet::{Instead, Outlet};
 use crate::request::{Origin, Request};
 use crate::shared::{Counters, Shared};
 use crate::stream::{Received, Stream};
@@ -108,6 +108,8 @@ pub(crate) enum State {
         out: Vec<u8>,
         sent: usize,
         then: Then,
+        /// For the access log, once it is known how the sending went.
+        record: Option<Box<Record>>,
     },
     /// The rest of a body that nobody wanted is read and dropped.
     Discard { left: u64 },
@@ -201,7 +203,6 @@ impl Connection {
     pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) -> Next {
         if self.readiness.failed {
             if !matches!(self.state, State::Linger { .. }) {
-                self.give_up_logging(turn.shared);
                 return Next::Close;
             }
             // Both sides are shut, which is what lingering waits for: once everything was read.
@@ -311,25 +312,71 @@ impl Connection {
         self.state = State::Remote(Box::new(Transmission::new(outlet, None, None)));
     }
 
-    /// Refuses the request, or what should have been one.
+    /// Refuses the request that is being read, or what should have become one.
     pub(crate) fn refuse(&mut self, error: ProtocolError, turn: &Turn<'_>) {
         debug!(peer = %self.origin.peer_address, rule = %error, "request refused");
         Counters::count(&turn.shared.counters.refused);
-        self.answer(&ErrorAnswer::from(error), turn);
+        let request = self.take_unfinished(turn);
+        self.answer(&ErrorAnswer::from(error), request, turn);
     }
 
-    /// Sends an answer of the server's own and closes.
-    pub(crate) fn answer(&mut self, answer: &ErrorAnswer, turn: &Turn<'_>) {
-        self.state.give_up();
+    /// Sends an answer of the server's own. Without a request it takes the place of the application's, which
+    /// has the request and logs it.
+    pub(crate) fn answer(
+        &mut self,
+        answer: &ErrorAnswer,
+        request: Option<Box<Request>>,
+        turn: &Turn<'_>,
+    ) {
+        let (then, ending) = if answer.keep_alive() {
+            (Then::Next, Ending::Kept)
+        } else {
+            (Then::Linger, Ending::Closed)
+        };
+        let status = answer.status_code();
         let mut out = Vec::with_capacity(512);
-        own_response(answer, turn.shared, None, &mut out);
-        self.start_flush(out, Then::Linger, turn.now, turn.shared);
+        let sent = own_response(answer, turn.shared, request.as_deref(), &mut out);
+        let given_up = self.state.give_up(Some(Instead { status, sent }));
+        let record = match request {
+            Some(request) => Some(Record::new(request, status, sent, ending)),
+            None => given_up,
+        };
+        self.state = State::Flush {
+            out,
+            sent: 0,
+            then,
+            record: record.map(Box::new),
+        };
+        self.deadline = Some(turn.now + turn.shared.config.timeouts.write);
     }
 
-    /// Sends a response of the server's own.
-    pub(crate) fn start_flush(&mut self, out: Vec<u8>, then: Then, now: Instant, shared: &Shared) {
-        self.state = State::Flush { out, sent: 0, then };
-        self.deadline = Some(now + shared.config.timeouts.write);
+    /// Takes out the request that is being read, as far as it is known.
+    pub(crate) fn take_unfinished(&mut self, turn: &Turn<'_>) -> Option<Box<Request>> {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Body(gathering) => Some(gathering.request),
+            State::Head { since, .. } => {
+                let mut request = self.request.take()?;
+                if let Some(head) = self.reader.head_so_far() {
+                    request.head = head;
+                }
+                request.id = turn.shared.ids.next();
+                request.received = since.unwrap_or(turn.now);
+                request.origin = Some(Arc::clone(&self.origin));
+                Some(request)
+            }
+            State::Remote(_)
+            | State::Flush { .. }
+            | State::Discard { .. }
+            | State::Linger { .. }
+            | State::Closed => None,
+        }
+    }
+
+    /// Nobody will hear of what it is in the middle of; what had ended is logged.
+    pub(crate) fn give_up(&mut self, shared: &Shared) {
+        if let Some(record) = self.state.give_up(None) {
+            shared.log(record);
+        }
     }
 
     /// Makes ready for the next request, which may have arrived in part.
@@ -377,6 +424,7 @@ impl Connection {
                     }
                     Ok(None) => {}
                     Err(error) => {
+                        self.request = Some(request);
                         self.refuse(error, turn);
                         return Step::Again;
                     }
@@ -391,7 +439,7 @@ impl Connection {
             match self.fill(&mut request.buf) {
                 Ok(Fill::Bytes) => {}
                 Ok(Fill::Blocked) => break,
-                Ok(Fill::End) => return self.head_ended(&request, turn),
+                Ok(Fill::End) => return self.head_ended(request, turn),
                 Err(err) => {
                     debug!(%err, "connection lost");
                     return Step::Out(Next::Close);
@@ -427,10 +475,11 @@ impl Connection {
         Next::Wait
     }
 
-    fn head_ended(&mut self, request: &Request, turn: &Turn<'_>) -> Step {
+    fn head_ended(&mut self, request: Box<Request>, turn: &Turn<'_>) -> Step {
         match self.reader.end_of_stream(&request.buf) {
             Ok(()) => Step::Out(Next::Close),
             Err(error) => {
+                self.request = Some(request);
                 self.refuse(error, turn);
                 Step::Again
             }
@@ -477,7 +526,13 @@ impl Connection {
     }
 
     fn flush(&mut self, turn: &Turn<'_>) -> Step {
-        let State::Flush { out, sent, then } = &mut self.state else {
+        let State::Flush {
+            out,
+            sent,
+            then,
+            record,
+        } = &mut self.state
+        else {
             return Step::Again;
         };
         match self.stream.send(&[&out[*sent..]]) {
@@ -486,6 +541,9 @@ impl Connection {
                 *sent += count;
                 self.deadline = Some(turn.now + turn.shared.config.timeouts.write);
                 if *sent == out.len() {
+                    if let Some(record) = record.take() {
+                        turn.shared.log(*record);
+                    }
                     match then {
                         Then::Next => self.next_request(turn.now),
                         Then::Linger => self.shut(turn.now),
@@ -625,14 +683,14 @@ pub(crate) enum Fill {
 }
 
 impl State {
-    /// Tells an exchange at the other end of a pipe that nobody listens any more. Answers the record of a
-    /// response that had ended.
-    pub(crate) fn give_up(&mut self) -> Option<Record> {
+    /// Tells an exchange at the other end of a pipe that nobody listens any more, and what the client gets
+    /// instead. Answers the record of a response that had ended.
+    fn give_up(&mut self, instead: Option<Instead>) -> Option<Record> {
         match self {
-            State::Remote(transmission) => transmission.give_up(),
+            State::Remote(transmission) => transmission.give_up(instead),
+            State::Flush { record, .. } => record.take().map(|record| record.aborted()),
             State::Head { .. }
             | State::Body(_)
-            | State::Flush { .. }
             | State::Discard { .. }
             | State::Linger { .. }
             | State::Closed => None,
@@ -659,7 +717,7 @@ impl Turn<'_> {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.state.give_up();
+        self.state.give_up(None);
         // A child that the application forked may still hold the descriptor: closing ours would not end it.
         self.stream.shut_both();
     }

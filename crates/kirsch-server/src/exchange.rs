@@ -12,19 +12,18 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use kirsch_http::{
     CommonFields, ErrorAnswer, Outcome, ResponseBody, ResponseHead, Status, error_response,
 };
 use tracing::{debug, warn};
 
-use crate::access_log::Record;
+use crate::access_log::{Ending, Record};
 use crate::body::Body;
 use crate::connection::{Connection, Key};
 use crate::date;
 use crate::intake::Intake;
-use crate::outlet::{Ended, FileSource, Gone, Hold, Outlet, Piece, Put};
+use crate::outlet::{Ended, FileSource, Gone, Hold, Outlet, Piece, Put, Told};
 use crate::reactor::Mail;
 use crate::request::Request;
 use crate::server::current_thread;
@@ -92,8 +91,12 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
-    fn is_whole(self) -> bool {
-        matches!(self, Fate::Keep | Fate::Close)
+    fn ending(self) -> Ending {
+        match self {
+            Fate::Keep => Ending::Kept,
+            Fate::Close => Ending::Closed,
+            Fate::Abort | Fate::Reset => Ending::Aborted,
+        }
     }
 }
 
@@ -410,7 +413,7 @@ impl Exchange {
             answer.to(&facts)
         };
         let mut out = Vec::with_capacity(512);
-        own_response(&answer, &self.shared, Some(request), &mut out);
+        self.sent = own_response(&answer, &self.shared, Some(request), &mut out);
         self.status = answer.status_code();
         self.end(
             &out,
@@ -420,6 +423,16 @@ impl Exchange {
                 Fate::Close
             },
         );
+    }
+
+    /// Whether another block may still be sent: not after all of `Content-Length`, and more, was given, and
+    /// not where the response has no content.
+    pub fn wants_more(&self) -> bool {
+        match &self.stage {
+            Stage::Unanswered => true,
+            Stage::Head(_, body) | Stage::Body(body) => body.sends_body() && body.overflow() == 0,
+            Stage::Ended => false,
+        }
     }
 
     /// Whether the client is known to have left.
@@ -454,21 +467,22 @@ impl Exchange {
                 };
                 match sent {
                     Ok(sent) if sent == tail.len() => {
-                        let spare = self.record_or_spare(request, fate.is_whole());
+                        let spare = self.record_or_spare(request, fate.ending());
                         connection.finished(fate, spare);
                     }
                     Ok(sent) => {
                         let outlet = Outlet::new(&self.shared);
                         let _ = outlet.force(&tail[sent..]);
-                        outlet.end(Ended {
+                        // The connection learns it when it has sent the tail.
+                        let _ = outlet.end(Ended {
                             fate,
-                            record: self.record(request, fate.is_whole()),
+                            record: self.record(request, fate.ending()),
                         });
                         connection.go_remote(outlet);
                     }
                     Err(err) => {
                         debug!(%err, "the client left before its response was sent");
-                        let spare = self.record_or_spare(request, false);
+                        let spare = self.record_or_spare(request, Ending::Aborted);
                         connection.lost(spare);
                     }
                 }
@@ -478,10 +492,17 @@ impl Exchange {
                 let forced = outlet.force(tail).unwrap_or(false);
                 let ended = Ended {
                     fate,
-                    record: self.record(request, fate.is_whole()),
+                    record: self.record(request, fate.ending()),
                 };
-                if outlet.end(ended) || forced {
-                    self.shared.post(Mail::Output(key));
+                match outlet.end(ended) {
+                    Told::Starved => self.shared.post(Mail::Output(key)),
+                    Told::Later if forced => self.shared.post(Mail::Output(key)),
+                    Told::Later => {}
+                    Told::Nobody(ended) => {
+                        if let Some(record) = ended.record {
+                            self.shared.log(record);
+                        }
+                    }
                 }
             }
             Wire::Ended => {}
@@ -548,7 +569,7 @@ impl Exchange {
         debug!(%err, "the client left while its response was sent");
         self.stage = Stage::Ended;
         if let Some(request) = self.request.take() {
-            let spare = self.record_or_spare(request, false);
+            let spare = self.record_or_spare(request, Ending::Aborted);
             if let Wire::Held(mut connection) = std::mem::replace(&mut self.wire, Wire::Ended) {
                 connection.lost(spare);
                 self.shared.post(Mail::Return(connection));
@@ -558,31 +579,25 @@ impl Exchange {
     }
 
     /// Logs the exchange, or gives the request's buffers back for the next one.
-    fn record_or_spare(&self, request: Box<Request>, complete: bool) -> Option<Box<Request>> {
+    fn record_or_spare(&self, request: Box<Request>, ending: Ending) -> Option<Box<Request>> {
         match &self.shared.access_log {
             None => Some(request),
             Some(log) => {
-                log.write(self.make_record(request, complete));
+                log.write(self.make_record(request, ending));
                 None
             }
         }
     }
 
-    fn record(&self, request: Box<Request>, complete: bool) -> Option<Record> {
+    fn record(&self, request: Box<Request>, ending: Ending) -> Option<Record> {
         self.shared
             .access_log
             .as_ref()
-            .map(|_| self.make_record(request, complete))
+            .map(|_| self.make_record(request, ending))
     }
 
-    fn make_record(&self, request: Box<Request>, complete: bool) -> Record {
-        Record {
-            request,
-            status: self.status,
-            sent: self.sent,
-            ended: Instant::now(),
-            complete,
-        }
+    fn make_record(&self, request: Box<Request>, ending: Ending) -> Record {
+        Record::new(request, self.status, self.sent, ending)
     }
 }
 
@@ -595,13 +610,13 @@ impl Drop for Exchange {
 
 const FAILED: &str = "the application failed; the server's log says why";
 
-/// Writes a response of the server's own.
+/// Writes a response of the server's own. Answers how many of its bytes are content.
 pub(crate) fn own_response(
     answer: &ErrorAnswer,
     shared: &Shared,
     request: Option<&Request>,
     out: &mut Vec<u8>,
-) {
+) -> u64 {
     let mut id = Vec::new();
     if let Some(request) = request.filter(|_| shared.config.request_id) {
         request.id().write(&mut id);
@@ -613,6 +628,8 @@ pub(crate) fn own_response(
         request_id: (!id.is_empty()).then_some(&id),
     };
     error_response(answer, &common, out);
+    let head_len = memchr::memmem::find(out, b"\r\n\r\n").map_or(out.len(), |at| at + 4);
+    (out.len() - head_len) as u64
 }
 
 /// Sends in the cheapest way: small blocks are copied behind the head, since a vector of slices costs

@@ -3,9 +3,9 @@
 //! The server knows this trait and nothing of what is behind it.
 
 use kirsch_http::ResponseHead;
+use kirsch_pool::Lane;
 
 use crate::exchange::Exchange;
-use crate::pool::Lane;
 use crate::request::Request;
 
 /// Answers requests. `handle` is called by several threads at once.

@@ -129,7 +129,8 @@ impl Connection {
                 ErrorAnswer::new(Status(503), "the server has no room for the request body")
                     .retry_after(10)
                     .to(&gathering.request.head.facts());
-            self.answer(&answer, turn);
+            let request = self.take_unfinished(turn);
+            self.answer(&answer, request, turn);
             return Step::Again;
         }
         let enough = gathering.pace.bytes() + FAIR_SHARE;

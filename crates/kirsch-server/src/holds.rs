@@ -6,8 +6,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use kirsch_pool::{Poller, Pool, ThreadId};
+
 use crate::outlet::Outlet;
-use crate::pool::{Poller, Pool, ThreadId};
 
 /// The responses that hold a thread.
 pub(crate) struct Holds {

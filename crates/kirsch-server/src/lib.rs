@@ -9,13 +9,14 @@
 //! 5. or a broken rule, which decides status and fate.
 //! 6. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
 //! 7. The connection answers "dispatch", and leaves the reactor by value.
-//! 8. [`pool`] says which thread runs it: usually the one that just drove the reactor.
+//! 8. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
 //! 9. That thread makes an [`exchange`] and calls the [`gateway`],
 //! 10. which answers; bytes go to the socket, or through the [`outlet`] if the client is slow ([`transmit`]).
 //! 11. [`access_log`] hears how it ended.
 //! 12. The connection returns to the reactor and waits for the next request, or closes.
 
 mod access_log;
+mod bind_error;
 mod body;
 mod budget;
 pub mod config;
@@ -23,6 +24,7 @@ mod connection;
 mod date;
 mod drained;
 mod exchange;
+mod forecast;
 mod gateway;
 mod gather;
 mod holds;
@@ -30,7 +32,7 @@ mod intake;
 mod listener;
 mod outlet;
 mod pace;
-mod pool;
+mod port_owner;
 mod reactor;
 mod request;
 mod server;
@@ -40,6 +42,7 @@ mod transmit;
 mod wheel;
 
 pub use access_log::{FormatError, LineFormat};
+pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
 pub use exchange::{Block, Exchange, Finished};
@@ -47,9 +50,9 @@ pub use gateway::{Answer, Gateway};
 pub use kirsch_http::{
     ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
 };
-pub use listener::{BindError, BoundAddress};
+pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
+pub use listener::BoundAddress;
 pub use outlet::Gone;
-pub use pool::work::{Interpreter, NoInterpreter};
-pub use pool::{Doing, Lane, PoolCounters, ThreadId};
+pub use port_owner::{PortOwner, port_owner};
 pub use request::{LocalName, Origin, Request, RequestId};
 pub use server::{Server, StartError, Statistics};

@@ -15,6 +15,7 @@ use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::bind_error::BindError;
 use crate::config::{Bind, Config};
 use crate::request::{LocalName, Origin};
 use crate::stream::Stream;
@@ -64,27 +65,6 @@ impl fmt::Display for BoundAddress {
     }
 }
 
-/// An address that cannot be listened on.
-#[derive(Debug)]
-pub struct BindError {
-    /// Which one.
-    pub bind: Bind,
-    /// Why.
-    pub source: io::Error,
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot listen on {}: {}", self.bind, self.source)
-    }
-}
-
-impl std::error::Error for BindError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
-
 /// Opens every listening socket of a configuration.
 ///
 /// # Errors
@@ -99,10 +79,7 @@ pub(crate) fn listen(
     for (idx, bind) in config.binds.iter().enumerate() {
         let opened =
             open(bind, config, &mut inherited).and_then(|(socket, file)| adopt(socket, file, idx));
-        let (listener, address) = opened.map_err(|source| BindError {
-            bind: bind.clone(),
-            source,
-        })?;
+        let (listener, address) = opened.map_err(|source| BindError::new(bind.clone(), source))?;
         listeners.push(listener);
         addresses.push(address);
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::access_log::Record;
+use crate::access_log::{Ending, Record};
 use crate::budget::{Charge, SpoolFile, Spooled};
 use crate::exchange::Fate;
 use crate::shared::Shared;
@@ -42,6 +42,10 @@ struct State {
     /// Bytes taken out so far; the no-progress timeout and the choice of the slowest look at it.
     sent: u64,
     ended: Option<Ended>,
+    /// The connection has left its end of the pipe: nobody asks how the response ended.
+    hung_up: bool,
+    /// What the client got in place of the application's response.
+    instead: Option<Instead>,
     /// The connection is gone, or was given up: nothing put in will be sent.
     gone: bool,
 }
@@ -84,6 +88,36 @@ impl FileSource {
 pub(crate) struct Ended {
     pub(crate) fate: Fate,
     pub(crate) record: Option<Record>,
+}
+
+/// Who hears how the response ended.
+#[must_use]
+pub(crate) enum Told {
+    /// The reactor, which has to be told that there is something.
+    Starved,
+    /// The reactor, once it has sent what is in front.
+    Later,
+    /// Nobody any more; the record is the caller's to write.
+    Nobody(Ended),
+}
+
+/// An answer of the server's own that the client got in place of the application's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Instead {
+    pub(crate) status: u16,
+    /// Bytes of its content.
+    pub(crate) sent: u64,
+}
+
+impl Instead {
+    fn correct(self, record: Record) -> Record {
+        Record {
+            status: self.status,
+            sent: self.sent,
+            ending: Ending::Closed,
+            ..record
+        }
+    }
 }
 
 /// Whether a block was taken.
@@ -137,6 +171,8 @@ impl Outlet {
                 starved: false,
                 sent: 0,
                 ended: None,
+                hung_up: false,
+                instead: None,
                 gone: false,
             }),
             room: Condvar::new(),
@@ -235,11 +271,22 @@ impl Outlet {
         Ok(())
     }
 
-    /// Says how the response ended. Answers whether the reactor has to be told.
-    pub(crate) fn end(&self, ended: Ended) -> bool {
+    /// Says how the response ended.
+    pub(crate) fn end(&self, ended: Ended) -> Told {
         let mut state = self.lock();
+        if state.hung_up {
+            let record = ended.record.map(|record| match state.instead {
+                Some(instead) => instead.correct(record),
+                None => record.aborted(),
+            });
+            return Told::Nobody(Ended { record, ..ended });
+        }
         state.ended = Some(ended);
-        mem::take(&mut state.starved) || state.gone
+        if mem::take(&mut state.starved) || state.gone {
+            Told::Starved
+        } else {
+            Told::Later
+        }
     }
 
     /// Takes what is to be sent next.
@@ -275,19 +322,27 @@ impl Outlet {
         self.room.notify_one();
     }
 
-    /// The connection is gone: whoever puts in learns it, whoever waits wakes up.
-    /// Answers the record of a response that had ended.
-    pub(crate) fn abandon(&self) -> Option<Record> {
+    /// The response is given up: whoever puts in learns it, whoever waits wakes up. The connection still
+    /// hears how it ends.
+    pub(crate) fn abandon(&self) {
+        self.lock().abandon();
+        self.room.notify_all();
+    }
+
+    /// The connection leaves, perhaps with an answer of the server's own. Answers the record of a response
+    /// that had ended; one that ends later is the exchange's to log.
+    pub(crate) fn hang_up(&self, instead: Option<Instead>) -> Option<Record> {
         let mut state = self.lock();
-        state.gone = true;
-        state.pieces.clear();
-        state.spool = None;
-        state.in_memory = 0;
-        state.charge.shrink_to(0);
+        state.abandon();
+        state.hung_up = true;
+        state.instead = instead;
         let record = state.ended.take().and_then(|ended| ended.record);
         drop(state);
         self.room.notify_all();
-        record
+        match (record, instead) {
+            (Some(record), Some(instead)) => Some(instead.correct(record)),
+            (record, _) => record.map(Record::aborted),
+        }
     }
 
     /// Bytes sent so far.
@@ -382,6 +437,14 @@ impl Outlet {
 }
 
 impl State {
+    fn abandon(&mut self) {
+        self.gone = true;
+        self.pieces.clear();
+        self.spool = None;
+        self.in_memory = 0;
+        self.charge.shrink_to(0);
+    }
+
     fn push_memory(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;

@@ -1,7 +1,7 @@
 //! The reactor: whose turn is it? It polls the sockets, keeps the waiting connections and their
 //! deadlines, and moves each as far as it goes without waiting.
 //!
-//! A value with one owner, which the pool's threads pass on (see `pool/mod.rs`). It writes no file
+//! A value with one owner, which the pool's threads pass on (see `kirsch-pool`). It writes no file
 //! and no log line that may block, and runs no application.
 //!
 //! # The edge-triggered contract
@@ -12,7 +12,6 @@
 //! connection is not taken for its successor's.
 //! Read next: `connection.rs`.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -22,15 +21,17 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kirsch_http::{ErrorAnswer, ProtocolErrorKind};
+use kirsch_pool::{Forecast, Lane, Patience, Poller, Refusal, Task, Turn, Wake};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tracing::{error, warn};
 
-use crate::connection::{Connection, Eviction, Key, Next, Readiness, State, Then, Turn as Lent};
-use crate::exchange::{Wire, own_response};
+use crate::access_log::{Ending, Record};
+use crate::connection::{Connection, Eviction, Key, Next, Readiness, State, Turn as Lent};
+use crate::exchange::{Fate, Wire};
+use crate::forecast::ForecastKey;
 use crate::listener::{Accepted, Listener};
-use crate::pool::forecast::{Forecast, ForecastKey};
-use crate::pool::{Lane, Patience, Poller, Refusal, Task, Turn, Wake};
+use crate::outlet::{Ended, Told};
 use crate::request::Request;
 use crate::shared::{Counters, Shared};
 use crate::wheel::{Entry, Wheel};
@@ -123,11 +124,11 @@ pub(crate) struct Reactor {
     now: Instant,
     /// Accepting pauses until then.
     accept_again: Option<Instant>,
+    /// A request in the queue has to be refused then, unless a thread has taken it.
+    refuse_at: Option<Instant>,
     /// Accepting pauses until a connection has closed.
     full: bool,
     last_trouble: Option<Instant>,
-    /// When the queue's first job will have waited too long; the pool asks in `has_expired`.
-    queue_expires: Cell<Option<Instant>>,
 }
 
 enum Place {
@@ -187,9 +188,9 @@ impl Reactor {
             spares: Vec::new(),
             now,
             accept_again: None,
+            refuse_at: None,
             full: false,
             last_trouble: None,
-            queue_expires: Cell::new(None),
             shared,
         };
         Ok((Box::new(reactor), waker))
@@ -216,7 +217,7 @@ impl Reactor {
             error!(%err, "cannot poll");
         }
         self.now = Instant::now();
-        self.queue_expires.set(None);
+        self.refuse_at = None;
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             self.note(event);
@@ -229,20 +230,13 @@ impl Reactor {
     /// How long may be slept: until the next deadline.
     fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
-        let pause = self
-            .accept_again
-            .map(|at| at.saturating_duration_since(now));
+        let until = |at: Instant| at.saturating_duration_since(now);
+        let pause = self.accept_again.map(until);
+        let refusal = self.refuse_at.map(until);
+        let wheel = self.wheel.wait(now);
+        let wait = [pause, refusal, wheel].into_iter().flatten().min()?;
         // The kernel counts in milliseconds; a wait cut short would be followed by another.
-        let wheel = self
-            .wheel
-            .wait(now)
-            .map(|wait| wait + Duration::from_millis(1));
-        let queue = self.queue_expires.get().filter(|_| {
-            let pool = self.shared.pool();
-            pool.is_some_and(|pool| pool.queue_len() > 0)
-        });
-        let queue = queue.map(|at| at.saturating_duration_since(now));
-        [pause, wheel, queue].into_iter().flatten().min()
+        Some(wait + Duration::from_millis(1))
     }
 
     fn note(&mut self, event: &mio::event::Event) {
@@ -438,7 +432,8 @@ impl Reactor {
         }
     }
 
-    fn remove(&mut self, key: Key, connection: Box<Connection>) {
+    fn remove(&mut self, key: Key, mut connection: Box<Connection>) {
+        connection.give_up(&self.shared);
         let (idx, generation) = split(key);
         if self.generations.get(idx) == Some(&generation) && self.connections.contains(idx) {
             self.connections.remove(idx);
@@ -696,21 +691,19 @@ impl Poller for Reactor {
         }
     }
 
-    fn receive(&mut self, mail: &mut Vec<Mail>) {
-        for letter in mail.drain(..) {
-            match letter {
-                Mail::Return(connection) => self.returned(connection),
-                Mail::Output(key) | Mail::Room(key) => self.queue(key),
-                Mail::Continue(key) => {
-                    let now = self.now;
-                    if let Some(Place::Here { connection, .. }) = self.place(key) {
-                        connection.ask_for_body(now);
-                    }
-                    self.queue(key);
+    fn receive(&mut self, letter: Mail) {
+        match letter {
+            Mail::Return(connection) => self.returned(connection),
+            Mail::Output(key) | Mail::Room(key) => self.queue(key),
+            Mail::Continue(key) => {
+                let now = self.now;
+                if let Some(Place::Here { connection, .. }) = self.place(key) {
+                    connection.ask_for_body(now);
                 }
-                Mail::Drain => self.drain(),
-                Mail::Abort => self.abort(),
+                self.queue(key);
             }
+            Mail::Drain => self.drain(),
+            Mail::Abort => self.abort(),
         }
     }
 
@@ -722,55 +715,51 @@ impl Poller for Reactor {
         let Job::Request(job) = job else { return };
         warn!(?why, request = %job.request.id(), "no thread for a request");
         let answer = ErrorAnswer::from(ProtocolErrorKind::Overloaded).retry_after(RETRY_AFTER);
+        let facts = job.request.head.facts();
+        let shared = Arc::clone(&self.shared);
+        let lent = Lent {
+            shared: &shared,
+            now: self.now,
+            spares: &mut Vec::new(),
+        };
         match job.wire {
             Wire::Held(mut connection) => {
-                let facts = job.request.head.facts();
-                let keep = connection.may_keep(&self.shared);
-                let answer = if keep {
+                let answer = if connection.may_keep(&shared) {
                     answer.keeping(&facts)
                 } else {
                     answer.to(&facts)
                 };
-                let mut out = Vec::with_capacity(512);
-                own_response(&answer, &self.shared, Some(&job.request), &mut out);
-                let then = if answer.keep_alive() {
-                    Then::Next
-                } else {
-                    Then::Linger
-                };
-                connection.start_flush(out, then, self.now, &self.shared);
+                connection.answer(&answer, Some(job.request), &lent);
                 self.returned(connection);
             }
             Wire::Remote(outlet, key) => {
                 if outlet.is_gone() {
                     // The client has left, or has been told that the application is late.
-                    return;
+                    let record = Record::new(job.request, answer.status_code(), 0, Ending::Aborted);
+                    if let Told::Nobody(Ended {
+                        record: Some(record),
+                        ..
+                    }) = outlet.end(Ended {
+                        fate: Fate::Abort,
+                        record: Some(record),
+                    }) {
+                        shared.log(record);
+                    }
+                } else if let Some((mut connection, stamp)) = self.take_away(key) {
+                    connection.answer(&answer.to(&facts), Some(job.request), &lent);
+                    self.bring_back(key, connection, stamp, true);
                 }
-                outlet.abandon();
-                let Some((mut connection, stamp)) = self.take_away(key) else {
-                    return;
-                };
-                let shared = Arc::clone(&self.shared);
-                connection.answer(
-                    &answer.to(&job.request.head.facts()),
-                    &Lent {
-                        shared: &shared,
-                        now: self.now,
-                        spares: &mut self.spares,
-                    },
-                );
-                self.bring_back(key, connection, stamp, true);
             }
             Wire::Ended => {}
         }
     }
 
-    fn has_expired(&self, job: &Job) -> bool {
+    fn has_expired(&mut self, job: &Job) -> bool {
         match job {
             Job::Request(job) => {
-                let at = job.ready + self.shared.config.timeouts.queue;
-                self.queue_expires.set(Some(at));
-                at <= self.now
+                let expires = job.ready + self.shared.config.timeouts.queue;
+                self.refuse_at = Some(self.refuse_at.map_or(expires, |at| at.min(expires)));
+                expires <= self.now
             }
             Job::Spool(_) | Job::SendFile(_) => false,
         }

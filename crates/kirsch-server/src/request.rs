@@ -83,6 +83,7 @@ impl Request {
     pub(crate) fn clear(&mut self) {
         self.buf.clear();
         self.fields.clear();
+        self.head = NO_HEAD;
         self.body = Body::Empty;
         self.origin = None;
     }
@@ -105,6 +106,22 @@ impl Request {
     /// The request target as sent.
     pub fn target(&self) -> &[u8] {
         self.head.target.of(&self.buf)
+    }
+
+    /// The request line as sent, without its end; empty if it never came or is not sound.
+    pub(crate) fn request_line(&self) -> &[u8] {
+        if !self.has_line() {
+            return b"";
+        }
+        let line = &self.buf[self.head.method_name.start as usize..];
+        let len = memchr::memchr(b'\r', line).unwrap_or(line.len());
+        &line[..len]
+    }
+
+    /// Whether method and target are known; they are for every request but one refused for its very
+    /// request line, or before that was there.
+    pub(crate) fn has_line(&self) -> bool {
+        !self.head.method_name.is_empty()
     }
 
     /// The path of the target, undecoded; `/` for an absolute-form target without one.
@@ -157,6 +174,29 @@ impl Request {
         self.origin
             .as_ref()
             .expect("set when the head was complete")
+    }
+
+    /// The peer's address as text; empty on unix sockets.
+    pub(crate) fn client_address(&self) -> &str {
+        self.origin
+            .as_ref()
+            .map_or("", |origin| &origin.peer_address)
+    }
+
+    /// The peer's port; none on unix sockets.
+    pub(crate) fn client_port(&self) -> Option<u16> {
+        let peer = self.origin.as_ref()?.peer?;
+        Some(peer.port())
+    }
+
+    /// The name of the listener that it came to.
+    pub(crate) fn server_name(&self) -> &str {
+        self.origin.as_ref().map_or("", |origin| &origin.local.name)
+    }
+
+    /// The port of the listener that it came to.
+    pub(crate) fn server_port(&self) -> &str {
+        self.origin.as_ref().map_or("", |origin| &origin.local.port)
     }
 
     /// When the head was complete.
@@ -221,7 +261,7 @@ impl fmt::Display for RequestId<'_> {
 
 impl RequestId<'_> {
     /// Writes the id into a buffer that is used again.
-    pub(crate) fn write(self, out: &mut Vec<u8>) {
+    pub fn write(self, out: &mut Vec<u8>) {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         match self {
             RequestId::Given(id) => out.extend_from_slice(id.as_bytes()),

@@ -13,16 +13,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use kirsch_pool::{
+    Doing, Interpreter, Lane, NoInterpreter, Pool, PoolCounters, TICK, ThreadId, watch, work,
+};
 use tracing::{debug, error};
 
 use crate::access_log::AccessLogWriter;
+use crate::bind_error::BindError;
 use crate::config::Config;
+use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::gateway::Gateway;
-use crate::listener::{BindError, BoundAddress, listen};
-use crate::pool::watcher::{TICK, watch};
-use crate::pool::work::{Interpreter, NoInterpreter, work};
-use crate::pool::{Doing, Pool, PoolCounters, ThreadId};
+use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor};
 use crate::shared::{Counters, Shared};
 
@@ -227,13 +229,22 @@ impl Server {
         }
     }
 
+    /// Opens the access log's file again, after it was renamed or deleted: what is logged from now on goes to
+    /// the file at its path. Does not wait for it; if the file cannot be opened, the old one is kept.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.inner.shared.access_log {
+            log.reopen();
+        }
+    }
+
     /// What happened so far.
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
         let counters = &shared.counters;
+        let pool = self.inner.pool.counters();
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Statistics {
-            pool: self.inner.pool.counters(),
+            pool,
             threads: self.inner.pool.doing(),
             connections: shared.connections.load(Ordering::Relaxed),
             accepted: read(&counters.accepted),
@@ -241,7 +252,7 @@ impl Server {
             refused: read(&counters.refused),
             evicted: read(&counters.evicted),
             outran: read(&counters.remote),
-            panics: read(&counters.panics),
+            panics: read(&counters.panics) + pool.panics,
             queued: self.inner.pool.queue_len(),
             buffer_bytes: shared.memory.used(),
             spool_bytes: shared.spool.used(),
@@ -273,7 +284,11 @@ impl std::error::Error for StartError {}
 fn run(shared: &Arc<Shared>, job: Job) {
     match job {
         Job::Request(job) => {
-            let measurement = shared.forecaster.measure(job.key);
+            // What never blocks needs no forecast.
+            let measurement = match job.lane {
+                Lane::Inline => None,
+                Lane::Interpreter | Lane::Thread | Lane::Long => shared.forecaster.measure(job.key),
+            };
             let exchange = Exchange::new(job.request, job.wire, Arc::clone(shared));
             if exchange.is_gone() {
                 // While it waited for a thread, the client left or was told that it takes too long.
@@ -287,15 +302,21 @@ fn run(shared: &Arc<Shared>, job: Job) {
                 shared.forecaster.learn(&measurement);
             }
         }
-        Job::Spool(mut connection) => {
-            connection.spill(shared);
-            shared.post(Mail::Return(connection));
-        }
-        Job::SendFile(mut connection) => {
-            connection.transmit_file();
-            shared.post(Mail::Return(connection));
+        Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
+        Job::SendFile(connection) => {
+            run_long(shared, connection, |held| held.transmit_file(shared));
         }
     }
+}
+
+/// Runs long work of a connection's. Whatever becomes of it, the connection returns: the reactor keeps its place.
+fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(&mut Connection)) {
+    if catch_unwind(AssertUnwindSafe(|| work(&mut connection))).is_err() {
+        Counters::count(&shared.counters.panics);
+        connection.give_up(shared);
+        connection.lost(None);
+    }
+    shared.post(Mail::Return(connection));
 }
 
 fn start_watcher(shared: &Arc<Shared>, pool: &Arc<Pool<Reactor>>) -> io::Result<JoinHandle<()>> {

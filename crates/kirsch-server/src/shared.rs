@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::access_log::AccessLogWriter;
+use kirsch_pool::Pool;
+
+use crate::access_log::{AccessLogWriter, Record};
 use crate::budget::{Budget, SpoolSpace};
 use crate::config::Config;
 use crate::drained::Drained;
+use crate::forecast::Forecaster;
 use crate::gateway::Gateway;
 use crate::holds::Holds;
-use crate::pool::Pool;
-use crate::pool::forecast::Forecaster;
 use crate::reactor::{Mail, Reactor};
 use crate::request::RequestIds;
 
@@ -99,6 +100,13 @@ impl Shared {
     pub(crate) fn post(&self, mail: Mail) {
         if let Some(pool) = self.pool.get() {
             pool.post(mail);
+        }
+    }
+
+    /// Writes an access log's record, if there is such a log.
+    pub(crate) fn log(&self, record: Record) {
+        if let Some(log) = &self.access_log {
+            log.write(record);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::access_log::Record;
 use crate::connection::{Connection, FAIR_SHARE, Fill, Next, State, Step, Turn};
 use crate::exchange::Fate;
 use crate::intake::{End, Intake};
-use crate::outlet::{Ended, Outlet, Piece, Take};
+use crate::outlet::{Ended, Instead, Outlet, Piece, Take};
 use crate::pace::Pace;
 use crate::request::Request;
 use crate::shared::Shared;
@@ -71,12 +71,18 @@ impl Transmission {
         }
     }
 
-    /// Nobody will receive the response, and no more of the body will come.
-    pub(crate) fn give_up(&mut self) -> Option<Record> {
+    /// Nobody will receive the response, and no more of the body will come. Answers the record of a
+    /// response that had ended.
+    pub(crate) fn give_up(&mut self, instead: Option<Instead>) -> Option<Record> {
         if let Some(intake) = &self.intake {
             intake.end(End::Broken("the client closed the connection".to_owned()));
         }
-        self.outlet.abandon()
+        let unsent = self.outlet.hang_up(instead);
+        match self.ended.take() {
+            // All of it was sent, whatever has happened since.
+            Some(ended) => ended.record,
+            None => unsent,
+        }
     }
 }
 
@@ -127,7 +133,7 @@ impl Connection {
         }
         match self.send_out(turn.now, false) {
             Sent::All => self.response_sent(turn),
-            Sent::Lost => self.lose(turn.shared),
+            Sent::Lost => Step::Out(Next::Close),
             Sent::FileNext => Step::Out(Next::SendFile),
             Sent::Starved => {
                 self.deadline = self.transmission_deadline(turn.shared, false);
@@ -142,10 +148,10 @@ impl Connection {
     }
 
     /// Sends pieces of files, on a thread that may wait for the disk.
-    pub(crate) fn transmit_file(&mut self) {
+    pub(crate) fn transmit_file(&mut self, shared: &Shared) {
         if let Sent::Lost = self.send_out(Instant::now(), true) {
-            // The reactor closes it, and logs.
-            self.readiness.failed = true;
+            self.give_up(shared);
+            self.state = State::Closed;
         }
     }
 
@@ -165,13 +171,12 @@ impl Connection {
         if let Some(unanswered) = work.unanswered.take_if(|unanswered| late(unanswered)) {
             warn!("the application did not answer within the request timeout");
             let answer = ErrorAnswer::new(Status(504), "the application did not answer in time");
-            self.answer(&answer.to(&unanswered.facts), turn);
+            self.answer(&answer.to(&unanswered.facts), None, turn);
             return self.advance(turn);
         }
         let timeouts = &turn.shared.config.timeouts;
         if work.sending.is_some() && work.write_progress + timeouts.write <= turn.now {
             debug!("the client did not take its response in time");
-            self.give_up_logging(turn.shared);
             return Next::Close;
         }
         if self
@@ -186,7 +191,7 @@ impl Connection {
     /// Puts what arrives of the body into its pipe.
     fn take_in(&mut self, turn: &Turn<'_>) -> Option<Step> {
         if self.continue_body().is_err() {
-            return Some(self.lose(turn.shared));
+            return Some(Step::Out(Next::Close));
         }
         let mut enough = None;
         loop {
@@ -229,7 +234,7 @@ impl Connection {
                             self.body_broken(&ProtocolErrorKind::BodyCutShort.into());
                             return None;
                         }
-                        Err(_) => return Some(self.lose(turn.shared)),
+                        Err(_) => return Some(Step::Out(Next::Close)),
                     }
                 }
                 Err(error) => {
@@ -254,11 +259,6 @@ impl Connection {
             work.continue_wanted = still;
         }
         Ok(())
-    }
-
-    fn lose(&mut self, shared: &Shared) -> Step {
-        self.give_up_logging(shared);
-        Step::Out(Next::Close)
     }
 
     fn body_broken(&mut self, error: &ProtocolError) {
@@ -354,8 +354,8 @@ impl Connection {
         let Some(ended) = work.ended.take() else {
             return Step::Again;
         };
-        if let (Some(record), Some(log)) = (ended.record, &turn.shared.access_log) {
-            log.write(record);
+        if let Some(record) = ended.record {
+            turn.shared.log(record);
         }
         // A body that broke leads nowhere. A client that still waits for "100 Continue" may send its
         // body, or the next request.
@@ -395,16 +395,6 @@ impl Connection {
                 work.pace.deadline(&shared.config.timeouts)
             }
             _ => None,
-        }
-    }
-
-    /// The connection ends, whatever became of the response.
-    pub(crate) fn give_up_logging(&mut self, shared: &Shared) {
-        if let (Some(record), Some(log)) = (self.state.give_up(), &shared.access_log) {
-            log.write(Record {
-                complete: false,
-                ..record
-            });
         }
     }
 }

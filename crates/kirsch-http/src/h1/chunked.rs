@@ -284,3 +284,109 @@ impl Extension {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decodes all of `coded`: the body, or the rule it breaks.
+    fn decode(coded: &str, limits: &Limits) -> Result<String, ProtocolErrorKind> {
+        let (mut decoder, mut rest, mut body) =
+            (ChunkedDecoder::new(limits), coded.as_bytes(), String::new());
+        loop {
+            match decoder.decode(rest)? {
+                Decoded::Data { skip, len } => {
+                    body.extend(rest[skip..skip + len].iter().copied().map(char::from));
+                    rest = &rest[skip + len..];
+                }
+                Decoded::NeedMore => panic!("cut short: {coded:?}"),
+                Decoded::End { consume } => {
+                    assert_eq!(consume, rest.len(), "{coded:?}");
+                    return Ok(body);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extensions_and_trailers_are_dropped() {
+        let limits = Limits::default();
+        for coded in [
+            "5\r\nhello\r\n0\r\n\r\n",
+            "2;a\r\nhe\r\n3;a=b;c=\"d\\\"\";e\r\nllo\r\n00;x\r\nX-T: 1\r\nX-U:\r\n\r\n",
+            "5 ;a\r\nhello\r\n0 ; b\t= c ;d\r\n\r\n",
+        ] {
+            assert_eq!(decode(coded, &limits).as_deref(), Ok("hello"), "{coded:?}");
+        }
+    }
+
+    #[test]
+    fn each_malformed_stream_names_its_rule() {
+        use ProtocolErrorKind as Kind;
+        let table = [
+            ("\r\n", Kind::ChunkSizeInvalid),
+            (";a\r\n", Kind::ChunkSizeInvalid),
+            (" \r\n", Kind::ChunkSizeInvalid),
+            ("00000000000000005\r\n", Kind::ChunkSizeInvalid),
+            ("5\n", Kind::BareLf),
+            ("5\rh", Kind::BareCr),
+            ("5 \r\n", Kind::ChunkExtensionInvalid),
+            ("5;\r\n", Kind::ChunkExtensionInvalid),
+            ("5;a=\r\n", Kind::ChunkExtensionInvalid),
+            ("5;a \r\n", Kind::ChunkExtensionInvalid),
+            ("5;a=b \r\n", Kind::ChunkExtensionInvalid),
+            ("5;a=b c\r\n", Kind::ChunkExtensionInvalid),
+            ("5;a=\"b\r\n", Kind::ChunkExtensionInvalid),
+            ("5;a=\"b\"c\r\n", Kind::ChunkExtensionInvalid),
+            ("5;a=\"\\\r\n", Kind::ChunkExtensionInvalid),
+            ("5;a\n", Kind::BareLf),
+            ("1\r\nab\r\n", Kind::ChunkEndMissing),
+            ("1\r\na\rb", Kind::ChunkEndMissing),
+            ("1\r\na\n", Kind::ChunkEndMissing),
+            ("0\r\n: 1\r\n", Kind::TrailerInvalid),
+            ("0\r\nX\r\n", Kind::TrailerInvalid),
+            ("0\r\nX : 1\r\n", Kind::TrailerInvalid),
+            ("0\r\nX: 1\r\n 2\r\n", Kind::TrailerInvalid),
+            ("0\r\nX: \0\r\n", Kind::TrailerInvalid),
+            ("0\r\nX: 1\n", Kind::BareLf),
+            ("0\r\n\rX", Kind::BareCr),
+        ];
+        for (coded, kind) in table {
+            assert_eq!(decode(coded, &Limits::default()), Err(kind), "{coded:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_met_exactly() {
+        let limits = Limits {
+            body_bytes: 3,
+            chunk_extension_bytes: 6,
+            trailer_bytes: 8,
+            ..Limits::default()
+        };
+        assert_eq!(
+            decode("1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", &limits).as_deref(),
+            Ok("abc")
+        );
+        assert_eq!(
+            decode("1\r\na\r\n3\r\n", &limits),
+            Err(ProtocolErrorKind::BodyTooLarge)
+        );
+        assert_eq!(
+            decode("ffffffffffffffff\r\n", &limits),
+            Err(ProtocolErrorKind::BodyTooLarge)
+        );
+        // The CR of a line with an extension is counted too.
+        assert_eq!(
+            decode("1;ab\r\na\r\n0;cd\r\n\r\n", &limits).as_deref(),
+            Ok("a")
+        );
+        let over = decode("1;ab\r\na\r\n0;cde\r\n\r\n", &limits);
+        assert_eq!(over, Err(ProtocolErrorKind::ChunkExtensionsTooLarge));
+        assert_eq!(decode("0\r\nX:12\r\n\r\n", &limits).as_deref(), Ok(""));
+        assert_eq!(
+            decode("0\r\nX:123\r\n\r\n", &limits),
+            Err(ProtocolErrorKind::TrailersTooLarge)
+        );
+    }
+}

@@ -133,3 +133,77 @@ fn check_line(line: &[u8]) -> Result<(), ProtocolErrorKind> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(section: &[u8], limit: u32) -> Result<Vec<Field>, ProtocolErrorKind> {
+        let mut fields = Vec::new();
+        read(section, Span::new(0, section.len()), limit, &mut fields).map(|()| fields)
+    }
+
+    #[test]
+    fn names_and_values_are_offsets_into_the_buffer() {
+        let section = b"Host: a.test\r\nX-A:\t 1 \r\nX_B:\r\n\r\n";
+        let fields = read_all(section, 100).expect("it is good");
+        let seen: Vec<_> = fields
+            .iter()
+            .map(|field| (field.name.of(section), field.value.of(section), field.known))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (&b"Host"[..], &b"a.test"[..], FieldName::Host),
+                (b"X-A", b"1", FieldName::Other),
+                (b"X_B", b"", FieldName::Dropped),
+            ]
+        );
+    }
+
+    #[test]
+    fn any_number_of_fields_up_to_the_limit_is_read() {
+        for limit in [0, 1, 31, 32, 33, 100, 128, 129, 500] {
+            let good = [b"A: 1\r\n".repeat(limit), b"\r\n".to_vec()].concat();
+            assert_eq!(
+                read_all(&good, limit as u32).map(|fields| fields.len()),
+                Ok(limit)
+            );
+            let many = [&b"A: 1\r\n"[..], &good].concat();
+            assert_eq!(
+                read_all(&many, limit as u32),
+                Err(ProtocolErrorKind::TooManyFields),
+                "{limit}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_malformed_line_names_its_rule() {
+        use ProtocolErrorKind as Kind;
+        let table: &[(&[u8], Kind)] = &[
+            (b" A: 1", Kind::FieldFolded),
+            (b"\tA: 1", Kind::FieldFolded),
+            (b"A 1", Kind::FieldColonMissing),
+            (b": 1", Kind::FieldNameEmpty),
+            (b"A : 1", Kind::BlankBeforeColon),
+            (b"A\t: 1", Kind::BlankBeforeColon),
+            (b"A B: 1", Kind::FieldNameInvalid),
+            (b"A\xa0: 1", Kind::FieldNameInvalid),
+            (b"A\0: 1", Kind::FieldNameInvalid),
+            (b"A: \0", Kind::FieldValueInvalid),
+            (b"A: \x7f", Kind::FieldValueInvalid),
+            (b"A: a\rb", Kind::BareCr),
+            (b"A: 1\r", Kind::BareCr),
+        ];
+        for (line, kind) in table {
+            let section = [b"Host: a\r\n", *line, b"\r\nX: 1\r\n\r\n"].concat();
+            assert_eq!(
+                read_all(&section, 100),
+                Err(*kind),
+                "{}",
+                line.escape_ascii()
+            );
+        }
+    }
+}

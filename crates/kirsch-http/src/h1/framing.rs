@@ -73,7 +73,7 @@ impl Seen {
             let value = field.value.of(buf);
             match field.known {
                 FieldName::Host => {
-                    once(&mut seen.host, field.value, ProtocolErrorKind::HostRepeated)?
+                    once(&mut seen.host, field.value, ProtocolErrorKind::HostRepeated)?;
                 }
                 FieldName::ContentLength => {
                     // Equal ones too: RFC 9110 section 8.6 lets us refuse them.

@@ -1,30 +1,27 @@
-//! HTTP/1.0 and HTTP/1.1, the server's side, in the order a request meets it.
-
-mod reader;
-
-mod scan;
-
-mod request_line;
-
-mod target;
-
-mod host;
-
-mod fields;
-
-mod framing;
-
-mod head;
+//! HTTP/1.0 and HTTP/1.1, the server's side.
+//!
+//! In the order a request meets them: `reader` (the states of a connection), `scan` (where the
+//! head ends), `request_line`, `target` and `host`, `fields` (httparse), `framing` (how long the
+//! body is), `head` (what comes of it), `chunked`; then the response's `response_head`,
+//! `server_fields` and `response_body`.
 
 mod chunked;
-
-mod response_head;
-
+mod fields;
+mod framing;
+mod head;
+mod host;
+mod reader;
+mod request_line;
 mod response_body;
+mod response_head;
+mod scan;
+mod server_fields;
+mod target;
 
 pub use fields::Field;
 pub use head::{BodyLength, Head, Method, RequestFacts, TargetForm, Version};
 pub use reader::{BodyPart, RequestReader};
 pub use response_body::{Ended, Framed, Outcome, Prefix, ResponseBody};
-pub use response_head::{CONTINUE, CommonFields, ResponseHead};
-pub(crate) use response_head::{push_common, push_connection, push_field, push_length};
+pub use response_head::{CONTINUE, ResponseHead};
+pub use server_fields::CommonFields;
+pub(crate) use server_fields::{push_common, push_connection, push_field, push_length};

@@ -12,8 +12,9 @@ use crate::span::Span;
 
 use super::chunked::{ChunkedDecoder, Decoded};
 use super::fields::{self, Field};
-use super::framing;
+use super::framing::{self, Message};
 use super::head::{BodyLength, Head, Method};
+use super::request_line::RequestLine;
 use super::scan::{Found, Scan};
 
 /// The reading half of an HTTP/1 connection.
@@ -32,8 +33,8 @@ enum State {
     Body(Body, Method),
     /// At the end of a request; [`RequestReader::restart`] leads on.
     Done,
-    /// A rule was broken; there is no way on.
-    Failed(ProtocolError),
+    /// A rule was broken; there is no way on. The request line, if the head got so far, is for logs.
+    Failed(ProtocolError, Option<RequestLine>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +100,10 @@ impl RequestReader {
     /// # Errors
     ///
     /// The rule that was broken; the same one on every further call.
+    ///
+    /// # Panics
+    ///
+    /// If bytes were taken away from the start of `buf` since the last call.
     pub fn next_head(
         &mut self,
         buf: &[u8],
@@ -107,7 +112,7 @@ impl RequestReader {
     ) -> Result<Option<Head>, ProtocolError> {
         let scan = match &mut self.state {
             State::Head(scan) => scan,
-            State::Failed(error) => return Err(*error),
+            State::Failed(error, _) => return Err(*error),
             State::Body(..) | State::Done => {
                 debug_assert!(
                     false,
@@ -126,8 +131,28 @@ impl RequestReader {
                 self.state = after_head(&head, limits);
                 Ok(Some(head))
             }
-            Err(error) => Err(self.fail(error)),
+            Err(error) => {
+                let line = scan.line();
+                Err(self.fail(error, line))
+            }
         }
+    }
+
+    /// The request line of a head that is not whole or was refused, for logs: a head without fields
+    /// and body. `None` if no sound request line has arrived.
+    pub fn head_so_far(&self) -> Option<Head> {
+        let line = match &self.state {
+            State::Head(scan) => scan.line()?,
+            State::Failed(_, line) => (*line)?,
+            State::Body(..) | State::Done => return None,
+        };
+        let nothing = Message {
+            authority: line.target.authority.map(|authority| authority.span),
+            body: BodyLength::None,
+            keep_alive: false,
+            expect_continue: false,
+        };
+        Some(to_head(line, nothing, line.end as u32))
     }
 
     /// Says what `buf`, which begins with the first unconsumed byte behind the head, is to the body.
@@ -141,7 +166,7 @@ impl RequestReader {
         let (body, method) = match &mut self.state {
             State::Body(body, method) => (body, *method),
             State::Done => return Ok(BodyPart::End { consume: 0 }),
-            State::Failed(error) => return Err(*error),
+            State::Failed(error, _) => return Err(*error),
             State::Head(_) => {
                 debug_assert!(false, "next_body() before a head");
                 return Ok(BodyPart::NeedMore { consume: 0 });
@@ -166,7 +191,7 @@ impl RequestReader {
                     self.state = State::Done;
                     Ok(BodyPart::End { consume })
                 }
-                Err(kind) => Err(self.fail(ProtocolError::with_method(kind, method))),
+                Err(kind) => Err(self.fail(ProtocolError::with_method(kind, method), None)),
             },
         }
     }
@@ -194,8 +219,15 @@ impl RequestReader {
         match &self.state {
             State::Body(Body::Length { remaining }, _) => BodyLength::Known(*remaining),
             State::Body(Body::Chunked(_), _) => BodyLength::Chunked,
-            State::Head(_) | State::Done | State::Failed(_) => BodyLength::None,
+            State::Head(_) | State::Done | State::Failed(..) => BodyLength::None,
         }
+    }
+
+    /// Whether nothing of a next request has come, with `buffered` as the bytes not yet consumed.
+    ///
+    /// Then a connection can be closed in silence; a 408 could be taken for the next answer.
+    pub fn is_idle(&self, buffered: &[u8]) -> bool {
+        matches!(self.state, State::Head(_)) && Scan::nothing_begun(buffered)
     }
 
     /// Judges the end of the peer's stream, with `buffered` as the bytes not yet consumed.
@@ -214,12 +246,12 @@ impl RequestReader {
                 *method,
             )),
             State::Done => Ok(()),
-            State::Failed(error) => Err(*error),
+            State::Failed(error, _) => Err(*error),
         }
     }
 
-    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
-        self.state = State::Failed(error);
+    fn fail(&mut self, error: ProtocolError, line: Option<RequestLine>) -> ProtocolError {
+        self.state = State::Failed(error, line);
         error
     }
 }
@@ -243,8 +275,12 @@ fn parse_fields(
             )
         })
         .map_err(|kind| ProtocolError::with_method(kind, line.method))?;
-    Ok(Head {
-        len: section.end,
+    Ok(to_head(line, message, section.end))
+}
+
+fn to_head(line: RequestLine, message: Message, len: u32) -> Head {
+    Head {
+        len,
         method: line.method,
         method_name: line.method_name,
         target: line.target.whole,
@@ -256,7 +292,7 @@ fn parse_fields(
         body: message.body,
         keep_alive: message.keep_alive,
         expect_continue: message.expect_continue,
-    })
+    }
 }
 
 fn after_head(head: &Head, limits: &Limits) -> State {
@@ -324,5 +360,199 @@ mod tests {
             (rest.len(), BodyLength::None, false)
         );
         assert!(fields.is_empty() && head.authority.is_none() && reader.is_body_done());
+    }
+
+    /// A reader that has read one head, with the bytes behind it.
+    fn after_head<'a>(bytes: &'a [u8], limits: &Limits) -> (RequestReader, &'a [u8]) {
+        let mut reader = RequestReader::new();
+        let head = reader
+            .next_head(bytes, limits, &mut Vec::new())
+            .expect("it is good")
+            .expect("it is whole");
+        (reader, &bytes[head.len as usize..])
+    }
+
+    fn error_of(bytes: &[u8], limits: &Limits) -> Option<ProtocolErrorKind> {
+        RequestReader::new()
+            .next_head(bytes, limits, &mut Vec::new())
+            .err()
+            .map(|error| error.kind)
+    }
+
+    #[test]
+    fn an_error_is_final() {
+        let (mut reader, mut fields, limits) =
+            (RequestReader::new(), Vec::new(), Limits::default());
+        let error = reader
+            .next_head(b"HEAD / HTTP/1.1\r\n\r\n", &limits, &mut fields)
+            .expect_err("no Host");
+        assert_eq!(
+            error,
+            ProtocolError::with_method(ProtocolErrorKind::HostMissing, Method::Head)
+        );
+        let good = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+        assert_eq!(reader.next_head(good, &limits, &mut fields), Err(error));
+        assert_eq!(reader.next_body(good), Err(error));
+        assert_eq!(reader.end_of_stream(b""), Err(error));
+    }
+
+    #[test]
+    fn a_peer_may_leave_between_requests_only() {
+        let fresh = RequestReader::new();
+        for fine in [&b""[..], b"\r", b"\r\n", b"\r\n\r\n"] {
+            assert_eq!(
+                (fresh.end_of_stream(fine), fresh.is_idle(fine)),
+                (Ok(()), true)
+            );
+        }
+        let cut = |reader: &RequestReader, bytes: &[u8]| {
+            reader.end_of_stream(bytes).err().map(|error| error.kind)
+        };
+        assert_eq!(cut(&fresh, b"G"), Some(ProtocolErrorKind::HeadCutShort));
+        assert!(!fresh.is_idle(b"G"));
+
+        let limits = Limits::default();
+        let (reader, _) = after_head(b"GET / HTTP/1.0\r\n\r\n", &limits);
+        assert_eq!(cut(&reader, b""), None);
+        let (reader, _) = after_head(b"GET / HTTP/1.0\r\nContent-Length: 1\r\n\r\n", &limits);
+        assert_eq!(cut(&reader, b""), Some(ProtocolErrorKind::BodyCutShort));
+    }
+
+    #[test]
+    fn the_rest_of_a_body_is_told() {
+        let limits = Limits::default();
+        let (mut reader, rest) =
+            after_head(b"GET / HTTP/1.0\r\nContent-Length: 9\r\n\r\nhello", &limits);
+        assert_eq!(reader.body_remaining(), BodyLength::Known(9));
+        assert_eq!(
+            reader.next_body(rest),
+            Ok(BodyPart::Data { skip: 0, len: 5 })
+        );
+        assert_eq!(reader.body_remaining(), BodyLength::Known(4));
+        assert_eq!(reader.next_body(b""), Ok(BodyPart::NeedMore { consume: 0 }));
+
+        let chunked = b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET";
+        let (mut reader, rest) = after_head(chunked, &limits);
+        assert_eq!(reader.body_remaining(), BodyLength::Chunked);
+        assert_eq!(
+            reader.next_body(rest),
+            Ok(BodyPart::Data { skip: 3, len: 5 })
+        );
+        assert_eq!(
+            reader.next_body(&rest[8..]),
+            Ok(BodyPart::End { consume: 7 })
+        );
+        assert_eq!(
+            (reader.body_remaining(), reader.is_body_done()),
+            (BodyLength::None, true)
+        );
+    }
+
+    #[test]
+    fn https_targets_are_for_secured_connections() {
+        let bytes = b"GET https://a.test:443/x HTTP/1.1\r\nHost: a.test\r\n\r\n";
+        let limits = Limits::default();
+        assert_eq!(
+            error_of(bytes, &limits),
+            Some(ProtocolErrorKind::SecureTargetOnPlainPort)
+        );
+        let head = RequestReader::secured().next_head(bytes, &limits, &mut Vec::new());
+        let head = head.expect("it is good").expect("it is whole");
+        assert_eq!(
+            (head.form, head.path.of(bytes)),
+            (TargetForm::Absolute, &b"/x"[..])
+        );
+        assert_eq!(
+            head.authority.map(|span| span.of(bytes)),
+            Some(&b"a.test:443"[..])
+        );
+    }
+
+    #[test]
+    fn limits_are_met_exactly() {
+        let bytes = b"GET /abc HTTP/1.1\r\nHost: a\r\nA: 1\r\n\r\n";
+        let exact = Limits {
+            head_bytes: bytes.len() as u32,
+            target_bytes: 4,
+            fields: 2,
+            ..Limits::default()
+        };
+        assert_eq!(error_of(bytes, &exact), None);
+        let short = Limits {
+            head_bytes: exact.head_bytes - 1,
+            ..exact
+        };
+        assert_eq!(
+            error_of(bytes, &short),
+            Some(ProtocolErrorKind::HeadTooLarge)
+        );
+        assert_eq!(error_of(&bytes[..bytes.len() - 1], &short), None);
+        let short = Limits {
+            target_bytes: 3,
+            ..exact
+        };
+        assert_eq!(
+            error_of(bytes, &short),
+            Some(ProtocolErrorKind::TargetTooLong)
+        );
+        assert_eq!(
+            error_of(b"GET /abc", &short),
+            Some(ProtocolErrorKind::TargetTooLong)
+        );
+        assert_eq!(error_of(b"GET /abc", &exact), None);
+        let short = Limits { fields: 1, ..exact };
+        assert_eq!(
+            error_of(bytes, &short),
+            Some(ProtocolErrorKind::TooManyFields)
+        );
+    }
+
+    #[test]
+    fn whoever_does_not_speak_http_hears_so_at_once() {
+        use ProtocolErrorKind as Kind;
+        let table: &[(&[u8], Kind)] = &[
+            (b"\x16", Kind::TlsOnPlainPort),
+            (b"\0", Kind::MethodInvalid),
+            (b"\n", Kind::BareLf),
+            (b"\rX", Kind::BareCr),
+            (b"EHLO a.test\r\n", Kind::RequestLineInvalid),
+            (b"PRI * HTTP/2.0\r\n", Kind::Http2Preface),
+            (b"GET / HTTP/1.1\n", Kind::BareLf),
+            (b"GET /\r\n", Kind::RequestLineInvalid),
+        ];
+        for (bytes, kind) in table {
+            assert_eq!(
+                error_of(bytes, &Limits::default()),
+                Some(*kind),
+                "{}",
+                bytes.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn the_request_line_of_a_refused_head_is_known() {
+        let (mut reader, mut fields, limits) =
+            (RequestReader::new(), Vec::new(), Limits::default());
+        let bytes = b"POST /a?b HTTP/1.1\r\nContent-Length: x\r\n\r\n";
+        assert!(reader.head_so_far().is_none());
+        reader
+            .next_head(bytes, &limits, &mut fields)
+            .expect_err("no host, no length");
+        let head = reader.head_so_far().expect("its line is sound");
+        assert_eq!(
+            (head.method_name.of(bytes), head.target.of(bytes)),
+            (&b"POST"[..], &b"/a?b"[..])
+        );
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_request_line_that_is_not_sound() {
+        let (mut reader, mut fields, limits) =
+            (RequestReader::new(), Vec::new(), Limits::default());
+        reader
+            .next_head(b"GET  /a HTTP/1.1\r\n", &limits, &mut fields)
+            .expect_err("two blanks");
+        assert!(reader.head_so_far().is_none());
     }
 }

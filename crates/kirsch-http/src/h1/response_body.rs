@@ -197,3 +197,95 @@ impl Deref for Prefix {
         &self.bytes[usize::from(self.start)..]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes a block becomes.
+    fn wire(body: &mut ResponseBody, block: &[u8]) -> Vec<u8> {
+        let framed = body.frame(block.len());
+        [&framed.prefix, &block[..framed.take], framed.suffix].concat()
+    }
+
+    #[test]
+    fn a_length_is_neither_exceeded_nor_left_short() {
+        let mut body = ResponseBody::new(Framing::Length { remaining: 5 }, true);
+        assert_eq!(wire(&mut body, b"abc"), b"abc");
+        let ended = ResponseBody::clone(&body).end();
+        assert_eq!(
+            ended,
+            Ended {
+                tail: b"",
+                outcome: Outcome::Short { missing: 2 }
+            }
+        );
+        assert!(!body.is_complete_length());
+        assert_eq!(wire(&mut body, b"defg"), b"de");
+        assert_eq!(wire(&mut body, b"hi"), b"");
+        assert!(body.is_complete_length());
+        assert_eq!(body.overflow(), 4);
+        assert_eq!(
+            body.end(),
+            Ended {
+                tail: b"",
+                outcome: Outcome::Complete
+            }
+        );
+        assert!(body.keep_alive());
+    }
+
+    #[test]
+    fn a_short_body_ends_the_connection() {
+        let mut body = ResponseBody::new(Framing::Length { remaining: 5 }, true);
+        body.end();
+        assert!(!body.keep_alive());
+    }
+
+    #[test]
+    fn blocks_become_chunks_and_empty_ones_nothing() {
+        let mut body = ResponseBody::new(Framing::Chunked, true);
+        assert_eq!(wire(&mut body, b"hello"), b"5\r\nhello\r\n");
+        assert_eq!(wire(&mut body, b""), b"");
+        assert_eq!(wire(&mut body, &[b'x'; 0x1a0])[..5], *b"1a0\r\n");
+        assert_eq!(&*body.frame(usize::MAX).prefix, b"ffffffffffffffff\r\n");
+        assert_eq!(
+            body.end(),
+            Ended {
+                tail: b"0\r\n\r\n",
+                outcome: Outcome::Complete
+            }
+        );
+        assert!(body.is_chunked() && body.sends_body());
+    }
+
+    #[test]
+    fn without_a_body_blocks_are_dropped_and_only_the_status_makes_it_a_mistake() {
+        for (framing, overflow) in [(Framing::NoContent, 5), (Framing::HeadOnly, 0)] {
+            let mut body = ResponseBody::new(framing, true);
+            assert_eq!(wire(&mut body, b"stray"), b"");
+            assert_eq!(
+                body.end(),
+                Ended {
+                    tail: b"",
+                    outcome: Outcome::Complete
+                }
+            );
+            assert_eq!(body.overflow(), overflow);
+            assert!(!body.sends_body() && body.keep_alive());
+        }
+    }
+
+    #[test]
+    fn a_body_until_close_is_sent_as_it_is() {
+        let mut body = ResponseBody::new(Framing::UntilClose, false);
+        assert_eq!(wire(&mut body, b"hello"), b"hello");
+        assert_eq!(
+            body.end(),
+            Ended {
+                tail: b"",
+                outcome: Outcome::Complete
+            }
+        );
+    }
+}

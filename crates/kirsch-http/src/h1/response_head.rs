@@ -10,6 +10,7 @@ use crate::error::ResponseError;
 
 use super::head::{RequestFacts, Version};
 use super::response_body::{Framing, ResponseBody};
+use super::server_fields::{CommonFields, push_common, push_connection, push_field, push_length};
 
 /// The interim response that asks for the body (RFC 9110 section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -52,17 +53,6 @@ struct Seen {
     date: bool,
     server: bool,
     request_id: bool,
-}
-
-/// What the server puts into every head.
-#[derive(Clone, Copy, Debug)]
-pub struct CommonFields<'a> {
-    /// An IMF-fixdate of 29 bytes.
-    pub date: &'a [u8],
-    /// The value of Server, if it is to be sent.
-    pub server: Option<&'a [u8]>,
-    /// The value of X-Request-ID, if it is to be sent.
-    pub request_id: Option<&'a [u8]>,
 }
 
 impl Default for ResponseHead {
@@ -356,50 +346,299 @@ impl Special {
     }
 }
 
-/// Date, Server and X-Request-ID; an empty date is left out.
-pub(crate) fn push_common(out: &mut Vec<u8>, common: &CommonFields<'_>) {
-    if !common.date.is_empty() {
-        push_field(out, b"Date", common.date);
-    }
-    if let Some(server) = common.server {
-        push_field(out, b"Server", server);
-    }
-    if let Some(request_id) = common.request_id {
-        push_field(out, b"X-Request-ID", request_id);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Says what becomes of the connection, where the version's default does not (RFC 9112 section 9.3).
-pub(crate) fn push_connection(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
-    match (keep_alive, version) {
-        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
-        (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-        (true, Version::Http11) => {}
-    }
-}
+    const COMMON: CommonFields<'_> = CommonFields {
+        date: b"Sun, 06 Nov 1994 08:49:37 GMT",
+        server: Some(b"Kirsch"),
+        request_id: Some(b"7"),
+    };
 
-pub(crate) fn push_length(out: &mut Vec<u8>, length: u64) {
-    let mut digits = [0; 20];
-    push_field(out, b"Content-Length", decimal(length, &mut digits));
-}
+    const GET: RequestFacts = RequestFacts {
+        version: Version::Http11,
+        is_head: false,
+        keep_alive: true,
+    };
+    const HEAD: RequestFacts = RequestFacts {
+        is_head: true,
+        ..GET
+    };
+    const GET_10: RequestFacts = RequestFacts {
+        version: Version::Http10,
+        ..GET
+    };
 
-pub(crate) fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Writes `value` into the end of `digits`, which holds the longest `u64`.
-fn decimal(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            return &digits[at..];
+    fn head(status: &str, fields: &[(&str, &str)]) -> Result<ResponseHead, ResponseError> {
+        let mut head = ResponseHead::new();
+        head.status(status.as_bytes())?;
+        for (name, value) in fields {
+            head.field(name.as_bytes(), value.as_bytes())?;
         }
+        Ok(head)
+    }
+
+    /// The head on the wire without the common fields, and the body.
+    fn finish(
+        status: &str,
+        fields: &[(&str, &str)],
+        request: RequestFacts,
+        known_length: Option<u64>,
+    ) -> (String, ResponseBody) {
+        let mut head = head(status, fields).expect("it is good");
+        let common = CommonFields {
+            date: b"",
+            server: None,
+            request_id: None,
+        };
+        let body = head.finish(&request, known_length, &common, true);
+        (String::from_utf8_lossy(head.bytes()).into_owned(), body)
+    }
+
+    #[test]
+    fn a_status_is_three_digits_a_blank_and_a_reason() {
+        for good in [
+            "200 OK",
+            "299 ",
+            "404 Nicht da",
+            "999 X",
+            "200 caf\u{e9}\tx",
+        ] {
+            assert_eq!(
+                head(good, &[]).map(|head| head.status_code()).ok(),
+                good[..3].parse().ok(),
+                "{good}"
+            );
+        }
+        for bad in [
+            "200OK", "20 OK", "1000 X", "abc", "", "200", " 200 OK", "+20 OK", "2 0 OK",
+        ] {
+            assert_eq!(
+                head(bad, &[]).err(),
+                Some(ResponseError::StatusInvalid),
+                "{bad}"
+            );
+        }
+        for bad in ["100 Continue", "101 Switching Protocols", "000 X", "199 X"] {
+            assert_eq!(
+                head(bad, &[]).err(),
+                Some(ResponseError::StatusOutOfRange),
+                "{bad}"
+            );
+        }
+        for bad in ["200 OK\r\nX: y", "200 O\0K", "200 OK\n", "200 \x7f"] {
+            assert_eq!(
+                head(bad, &[]).err(),
+                Some(ResponseError::ReasonInvalid),
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn fields_are_refused_before_they_reach_the_wire() {
+        use ResponseError as Error;
+        let table = [
+            ("", "x", Error::NameInvalid),
+            ("X A", "x", Error::NameInvalid),
+            ("X:", "x", Error::NameInvalid),
+            ("X\r\nY", "x", Error::NameInvalid),
+            ("X\u{e9}", "x", Error::NameInvalid),
+            ("X", "a\r\nInjected: 1", Error::ValueInvalid),
+            ("X", "a\n", Error::ValueInvalid),
+            ("X", "\0", Error::ValueInvalid),
+            ("X", "\x7f", Error::ValueInvalid),
+            ("Transfer-Encoding", "chunked", Error::HopByHop),
+            ("KEEP-ALIVE", "5", Error::HopByHop),
+            ("te", "x", Error::HopByHop),
+            ("Trailer", "x", Error::HopByHop),
+            ("Trailers", "x", Error::HopByHop),
+            ("Upgrade", "h2c", Error::HopByHop),
+            ("Proxy-Authenticate", "x", Error::HopByHop),
+            ("Proxy-Authorization", "x", Error::HopByHop),
+            ("Connection", "upgrade", Error::HopByHop),
+            ("Connection", "close, x", Error::HopByHop),
+            ("Content-Length", "+1", Error::ContentLengthInvalid),
+            ("Content-Length", "5 ", Error::ContentLengthInvalid),
+            ("Content-Length", "5,5", Error::ContentLengthInvalid),
+            ("Content-Length", "", Error::ContentLengthInvalid),
+            (
+                "Content-Length",
+                "99999999999999999999",
+                Error::ContentLengthInvalid,
+            ),
+        ];
+        for (name, value, error) in table {
+            assert_eq!(
+                head("200 OK", &[(name, value)]).err(),
+                Some(error),
+                "{name:?}: {value:?}"
+            );
+        }
+        let two = head(
+            "200 OK",
+            &[("Content-Length", "1"), ("Content-Length", "2")],
+        );
+        assert_eq!(two.err(), Some(ResponseError::ContentLengthConflict));
+    }
+
+    #[test]
+    fn fields_keep_order_case_and_repetition() {
+        let fields = [
+            ("sEt-cOOkie", "a=1"),
+            ("X-B", ""),
+            ("Set-Cookie", " b=2\t"),
+            ("X-C", "a\tb"),
+        ];
+        let (wire, _) = finish("200 OK", &fields, GET, Some(0));
+        let expected = "HTTP/1.1 200 OK\r\nsEt-cOOkie: a=1\r\nX-B: \r\nSet-Cookie: b=2\r\nX-C: a\tb\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(wire, expected);
+    }
+
+    #[test]
+    fn what_the_application_gave_is_not_doubled() {
+        let mut bare = head("200 OK", &[]).expect("it is good");
+        bare.finish(&GET, Some(0), &COMMON, true);
+        let expected = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: Kirsch\r\nX-Request-ID: 7\r\n\r\n";
+        assert_eq!(bare.bytes(), expected.as_bytes());
+
+        let fields = [
+            ("date", "now"),
+            ("SERVER", "mine"),
+            ("x-request-id", "8"),
+            ("Content-Length", "0"),
+        ];
+        let mut own = head("200 OK", &fields).expect("it is good");
+        assert!(own.has_request_id());
+        own.finish(&GET, Some(0), &COMMON, true);
+        let expected = "HTTP/1.1 200 OK\r\ndate: now\r\nSERVER: mine\r\nx-request-id: 8\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(own.bytes(), expected.as_bytes());
+    }
+
+    #[test]
+    fn the_framing_follows_status_method_length_and_version() {
+        let check = |status, fields: &[_], request, known_length, expected: &str, framing| {
+            let (wire, body) = finish(status, fields, request, known_length);
+            assert_eq!(
+                wire,
+                format!("HTTP/1.1 {status}\r\n{expected}\r\n"),
+                "{request:?}"
+            );
+            assert_eq!(
+                body,
+                ResponseBody::new(framing, framing != Framing::UntilClose)
+            );
+        };
+        let length = [("Content-Length", "5")];
+        let five = "Content-Length: 5\r\n";
+        let five_kept = "Content-Length: 5\r\nConnection: keep-alive\r\n";
+        let five_left = Framing::Length { remaining: 5 };
+
+        check("200 OK", &length, GET, Some(9), five, five_left);
+        check("200 OK", &[], GET, Some(5), five, five_left);
+        check(
+            "200 OK",
+            &[],
+            GET,
+            None,
+            "Transfer-Encoding: chunked\r\n",
+            Framing::Chunked,
+        );
+        check(
+            "200 OK",
+            &[],
+            GET_10,
+            None,
+            "Connection: close\r\n",
+            Framing::UntilClose,
+        );
+        check("200 OK", &[], GET_10, Some(5), five_kept, five_left);
+        check("200 OK", &length, HEAD, None, five, Framing::HeadOnly);
+        check("200 OK", &[], HEAD, Some(5), five, Framing::HeadOnly);
+        check("200 OK", &[], HEAD, Some(0), "", Framing::HeadOnly);
+        check("200 OK", &[], HEAD, None, "", Framing::HeadOnly);
+        check(
+            "204 No Content",
+            &length,
+            GET,
+            Some(5),
+            "",
+            Framing::NoContent,
+        );
+        check(
+            "304 Not Modified",
+            &length,
+            GET,
+            Some(0),
+            five,
+            Framing::NoContent,
+        );
+        check(
+            "304 Not Modified",
+            &[],
+            GET,
+            Some(0),
+            "",
+            Framing::NoContent,
+        );
+        check(
+            "205 Reset Content",
+            &length,
+            GET,
+            None,
+            "Content-Length: 0\r\n",
+            Framing::NoContent,
+        );
+    }
+
+    #[test]
+    fn the_connection_is_kept_only_if_nobody_objects() {
+        let close = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let (wire, body) = finish("200 OK", &[("connection", "Close")], GET, Some(0));
+        assert_eq!((wire.as_str(), body.keep_alive()), (close, false));
+        let (wire, body) = finish(
+            "200 OK",
+            &[],
+            RequestFacts {
+                keep_alive: false,
+                ..GET
+            },
+            Some(0),
+        );
+        assert_eq!((wire.as_str(), body.keep_alive()), (close, false));
+        let (wire, body) = finish("200 OK", &[("Connection", "keep-alive")], GET, Some(0));
+        assert_eq!(
+            (wire.as_str(), body.keep_alive()),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true)
+        );
+    }
+
+    #[test]
+    fn a_cleared_head_begins_anew() {
+        let mut head = head(
+            "200 OK",
+            &[
+                ("Connection", "close"),
+                ("Content-Length", "5"),
+                ("Date", "x"),
+            ],
+        )
+        .expect("it is good");
+        head.clear();
+        assert_eq!(
+            (
+                head.status_code(),
+                head.content_length(),
+                head.wants_close()
+            ),
+            (0, None, false)
+        );
+        head.status(b"500 Oops").expect("it is good");
+        head.finish(&GET, Some(2), &COMMON, true);
+        assert!(
+            head.bytes()
+                .starts_with(b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\nDate: Sun")
+        );
     }
 }

@@ -83,7 +83,7 @@ impl Scan {
             }
             match self.line {
                 None => {
-                    self.line = Some(request_line::parse(&window[..lf - 1], self.start, secured)?)
+                    self.line = Some(request_line::parse(&window[..lf - 1], self.start, secured)?);
                 }
                 Some(line) if lf - 1 == self.line_start => {
                     return Ok(Some(Found { line, end: lf + 1 }));
@@ -125,6 +125,11 @@ impl Scan {
                 [_, ..] => return Ok(true),
             }
         }
+    }
+
+    /// The request line, once it has arrived and is sound.
+    pub(super) fn line(&self) -> Option<RequestLine> {
+        self.line
     }
 
     pub(super) fn error(&self, kind: ProtocolErrorKind) -> ProtocolError {

@@ -9,16 +9,8 @@
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use kirsch_pool::Forecast;
 use rustix::time::{ClockId, clock_gettime};
-
-/// What a job is expected to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forecast {
-    /// Returns soon: nobody needs to take the reactor.
-    Quick,
-    /// Waits for something: a parked thread should take the reactor at once.
-    Blocks,
-}
 
 /// Waiting longer than this makes a request a blocking one; a hand-over costs about 10 µs.
 const BLOCKING: Duration = Duration::from_micros(50);

@@ -1,0 +1,93 @@
+# The two commands: `make run` serves the example, `make test` proves the rest.
+# Every target sets up what it needs: a virtual environment in .venv, Debian's packages through `make deps`.
+
+PYTHON ?= python3
+PYTHONS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+CARGO ?= cargo
+# Nearly the released code in a fraction of its build time.
+PROFILE ?= fast
+SOURCES := $(shell find crates python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi') Cargo.toml Cargo.lock pyproject.toml
+RUST_TESTS = $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "nextest run" || echo test)
+
+.PHONY: run test test-fast test-rust test-loom test-python test-pythons lint lint-rust lint-python format docs bench deps clean
+
+run: $(VENV)/.built-example
+	cd examples/blog && ../../$(BIN)/kirsch blog:app --bind 127.0.0.1:8000
+
+test: deps lint test-rust test-loom test-python
+
+test-fast: $(VENV)/.built-test
+	$(CARGO) $(RUST_TESTS) --workspace --exclude kirsch-python
+	cd tests && ../$(BIN)/python -m pytest -q -m "not slow"
+
+test-rust:
+	$(CARGO) $(RUST_TESTS) --workspace --exclude kirsch-python
+	$(CARGO) test -q --doc --workspace --exclude kirsch-python
+
+# The model checker replaces the pool's primitives, so it has a build of its own.
+test-loom:
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom $(CARGO) test -q -p kirsch-pool --release
+
+test-python: $(VENV)/.built-test
+	cd tests && ../$(BIN)/python -m pytest -q
+
+# Every interpreter that is installed, or those that PYTHONS names: make test-pythons PYTHONS="python3.10 python3.13"
+test-pythons:
+	tools/test-pythons.sh $(PYTHONS)
+
+lint: lint-rust lint-python
+
+lint-rust:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy -q --workspace --all-targets -- -D warnings
+	$(CARGO) run -q -p xtask -- docs --check
+	$(CARGO) run -q -p xtask -- licences
+
+lint-python: $(VENV)/.built-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest kirsch._kirsch --ignore-disjoint-bases
+
+format:
+	$(CARGO) fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs:
+	$(CARGO) run -q -p xtask -- docs
+
+bench:
+	tools/deps.sh bench
+	$(MAKE) PROFILE=release $(VENV)/.built-test
+	$(CARGO) build -q --release -p kirsch-server --example floor
+	$(BIN)/python bench/environment.py
+	$(BIN)/python bench/run.py
+
+deps:
+	tools/deps.sh test
+
+clean:
+	rm -rf target $(VENV) .venvs
+
+$(VENV)/.made: requirements/build.txt
+	tools/deps.sh run
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements/build.txt
+	touch $@
+
+# The package, installed into the environment as pip would, but with the quicker profile.
+$(VENV)/.built-$(PROFILE): $(VENV)/.made $(SOURCES)
+	VIRTUAL_ENV=$(VENV) $(BIN)/maturin develop -q --profile $(PROFILE)
+	rm -f $(VENV)/.built-fast $(VENV)/.built-release
+	touch $@
+
+$(VENV)/.built-example: $(VENV)/.built-$(PROFILE) requirements/example.txt
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements/example.txt
+	touch $@
+
+$(VENV)/.built-test: $(VENV)/.built-example requirements/test.txt
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements/test.txt
+	touch $@

@@ -1,0 +1,665 @@
+//! The model that loom explores: every order in which a few threads can meet in the pool.
+//!
+//! The pool and its loops are the real ones. Around them stand a small reactor, a kernel whose events
+//! are edges (said once), a clock whose ticks are events, and an interpreter that is a mutex. A scene
+//! says which requests arrive on which connection and which of them wait for which other; it ends
+//! when all have been served. What is lost (a wake-up, a job, an edge, the reactor) shows as a
+//! deadlock, which loom reports. That the reactor has one owner and that one enters is asserted.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" cargo test -p kirsch-pool --profile loom
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use loom::sync::{Arc, Condvar, Mutex};
+use loom::thread;
+
+use crate::{
+    Forecast, Interpreter, Lane, Patience, Poller, Pool, Refusal, Task, Turn, Wake, watch, work,
+};
+
+/// A request of a scene.
+#[derive(Clone, Copy)]
+struct Request {
+    connection: usize,
+    lane: Lane,
+    forecast: Forecast,
+    /// Ends only after that request has been served.
+    waits_for: Option<usize>,
+    /// Arrives only after that request has been served, as a client's that waits for its response.
+    follows: Option<usize>,
+}
+
+const QUICK: Request = Request {
+    connection: 0,
+    lane: Lane::Thread,
+    forecast: Forecast::Quick,
+    waits_for: None,
+    follows: None,
+};
+
+impl Request {
+    const fn on(mut self, connection: usize) -> Request {
+        self.connection = connection;
+        self
+    }
+
+    const fn lane(mut self, lane: Lane) -> Request {
+        self.lane = lane;
+        self
+    }
+
+    const fn forecast(mut self, forecast: Forecast) -> Request {
+        self.forecast = forecast;
+        self
+    }
+
+    const fn waits_for(mut self, other: usize) -> Request {
+        self.waits_for = Some(other);
+        self
+    }
+
+    const fn follows(mut self, other: usize) -> Request {
+        self.follows = Some(other);
+        self
+    }
+}
+
+/// What is explored.
+#[derive(Clone)]
+struct Scene {
+    name: &'static str,
+    threads: usize,
+    requests: Vec<Request>,
+    /// Letters that the main thread posts, each of which must be received.
+    letters: usize,
+    /// Ticks of the clock at the start, beyond those that waiting requests bring.
+    ticks: usize,
+    /// Whether the watcher plays, which costs many orders.
+    watched: bool,
+    /// Stops without waiting for the requests.
+    hasty: bool,
+    preemptions: usize,
+}
+
+impl Default for Scene {
+    fn default() -> Scene {
+        Scene {
+            name: "",
+            threads: 2,
+            requests: Vec::new(),
+            letters: 0,
+            ticks: 0,
+            watched: false,
+            hasty: false,
+            preemptions: 2,
+        }
+    }
+}
+
+const INTERPRETER: Request = QUICK.lane(Lane::Interpreter);
+const LONG: Request = QUICK.lane(Lane::Long);
+
+#[test]
+fn an_edge_that_comes_while_its_connection_is_away_is_seen_when_it_returns() {
+    explore(Scene {
+        name: "edge",
+        requests: vec![QUICK, QUICK, QUICK],
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn two_connections_are_served_by_two_threads() {
+    explore(Scene {
+        name: "two connections",
+        requests: vec![QUICK, QUICK.on(1), QUICK.follows(0)],
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_letter_is_received_though_the_driver_is_about_to_sleep() {
+    explore(Scene {
+        name: "letters",
+        requests: vec![QUICK],
+        letters: 2,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_letter_that_comes_while_another_is_read_is_received() {
+    explore(Scene {
+        name: "two letters",
+        threads: 1,
+        letters: 2,
+        preemptions: 3,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_second_wait_finds_another_thread_as_the_first_did() {
+    const BLOCKS: Request = QUICK.forecast(Forecast::Blocks);
+    explore(Scene {
+        name: "forecast twice",
+        requests: vec![
+            BLOCKS.waits_for(1),
+            BLOCKS.on(1),
+            BLOCKS.on(1).follows(0).waits_for(3),
+            BLOCKS.follows(0),
+        ],
+        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_job_forecast_to_block_leaves_the_reactor_to_another_thread() {
+    explore(Scene {
+        name: "forecast",
+        requests: vec![
+            QUICK.forecast(Forecast::Blocks).waits_for(1),
+            QUICK.on(1).forecast(Forecast::Blocks),
+        ],
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn the_watcher_finds_a_reactor_that_a_blocked_thread_left() {
+    explore(Scene {
+        name: "rescue",
+        requests: vec![QUICK.waits_for(1), QUICK.on(1)],
+        watched: true,
+        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn the_watcher_drives_while_the_only_thread_is_blocked() {
+    explore(Scene {
+        name: "one thread",
+        threads: 1,
+        requests: vec![QUICK.waits_for(1), QUICK.on(1).lane(Lane::Inline)],
+        watched: true,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn the_watcher_gives_the_reactor_back_and_parks() {
+    explore(Scene {
+        name: "give back",
+        threads: 1,
+        requests: vec![
+            QUICK.waits_for(1),
+            QUICK.on(1).lane(Lane::Inline),
+            QUICK.follows(0),
+        ],
+        ticks: 2,
+        watched: true,
+        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn interpreter_jobs_enter_one_by_one() {
+    explore(Scene {
+        name: "enter",
+        requests: vec![INTERPRETER, INTERPRETER.on(1), INTERPRETER.on(2)],
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn an_interpreter_job_that_waits_for_a_queued_one_ends() {
+    explore(Scene {
+        name: "enter and wait",
+        requests: vec![
+            INTERPRETER.forecast(Forecast::Blocks).waits_for(1),
+            INTERPRETER.on(1),
+        ],
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_rust_job_that_waits_does_not_keep_the_interpreter() {
+    explore(Scene {
+        name: "release",
+        requests: vec![
+            INTERPRETER,
+            QUICK.on(1).forecast(Forecast::Blocks).waits_for(2),
+            INTERPRETER.on(2),
+        ],
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn an_unforeseen_wait_inside_does_not_hold_the_queue() {
+    explore(Scene {
+        name: "queue",
+        requests: vec![INTERPRETER.waits_for(1), INTERPRETER.on(1)],
+        watched: true,
+        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn long_jobs_beyond_half_the_pool_have_their_turn() {
+    explore(Scene {
+        name: "long",
+        requests: vec![LONG, LONG.on(1), LONG.on(2)],
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_stop_at_any_moment_ends_every_thread() {
+    explore(Scene {
+        name: "stop",
+        requests: vec![QUICK, INTERPRETER.on(1)],
+        letters: 1,
+        ticks: 2,
+        watched: true,
+        hasty: true,
+        ..Scene::default()
+    });
+}
+
+/// Plays a scene in every order.
+fn explore(scene: Scene) {
+    let name = scene.name;
+    let orders = std::sync::Arc::new(AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&orders);
+    let began = Instant::now();
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(scene.preemptions);
+    model.max_branches = 20_000;
+
+    model.check(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        play(&scene);
+    });
+    println!(
+        "{:<16} {:>8} orders in {:.1?}",
+        name,
+        orders.load(Ordering::Relaxed),
+        began.elapsed()
+    );
+}
+
+fn play(scene: &Scene) {
+    let world = Arc::new(World::new(scene));
+    let reactor = Box::new(Reactor::new(&world));
+    let pool = Arc::new(Pool::new(reactor, Waker(world.clone()), scene.threads, 8));
+    let mut threads = Vec::new();
+    for me in 0..scene.threads {
+        let (world, pool) = (world.clone(), pool.clone());
+        threads.push(thread::spawn(move || {
+            let inside = Inside::enter(&world);
+            work(&pool, me, &inside, &|job| {
+                run(&world, &pool, Some(&inside), job)
+            });
+        }));
+    }
+    if scene.watched {
+        let (world, pool) = (world.clone(), pool.clone());
+        threads.push(thread::spawn(move || {
+            watch(&pool, || world.tick(), |job| run(&world, &pool, None, job));
+        }));
+    }
+    for (id, request) in scene.requests.iter().enumerate() {
+        if request.follows.is_none() {
+            world.arrive(id);
+        }
+    }
+    for _ in 0..scene.letters {
+        pool.post(Mail::Letter);
+    }
+    if !scene.hasty {
+        world.wait_until(|state| {
+            state.served.iter().all(|served| *served) && state.letters == scene.letters
+        });
+    }
+    pool.stop();
+    world.change(|state| state.stopped = true);
+    for thread in threads {
+        thread.join().expect("no thread panics");
+    }
+    let (reactor, jobs) = pool.take_over();
+    let reactor = reactor.expect("the reactor lies in its slot when all have left");
+    if !scene.hasty {
+        assert!(jobs.is_empty(), "no job is left");
+        assert_eq!(pool.counters().jobs, scene.requests.len() as u64);
+    }
+    assert_eq!(
+        world.lock().letters,
+        scene.letters,
+        "every letter is received"
+    );
+    drop(reactor);
+}
+
+/// Runs a job on the thread that has it.
+fn run(world: &World, pool: &Pool<Reactor>, inside: Option<&Inside<'_>>, job: Job) {
+    if job.lane() == Lane::Interpreter {
+        assert!(inside.is_some_and(Inside::is_inside), "it runs inside");
+    }
+    let request = world.scene.requests[job.request];
+    if let Some(other) = request.waits_for {
+        // Time passes for those who wait: enough of it for the watcher to notice.
+        world.change(|state| state.ticks += 3);
+        let wait = || world.wait_until(|state| state.served[other] || state.stopped);
+        match inside {
+            Some(inside) if job.lane() == Lane::Interpreter => inside.release(wait),
+            Some(_) | None => wait(),
+        }
+    }
+    let id = job.request;
+    pool.post(Mail::Return(job));
+    world.served(id);
+}
+
+/// What is outside of the pool.
+struct World {
+    scene: Scene,
+    /// Not loom's: it is never held where another thread may go on, so there is nothing to explore.
+    state: std::sync::Mutex<WorldState>,
+    /// Whoever sleeps until the state changes.
+    sleepers: Mutex<()>,
+    changed: Condvar,
+    /// Whether a thread is inside.
+    interpreter: Mutex<bool>,
+    interpreter_free: Condvar,
+    driving: AtomicBool,
+}
+
+#[derive(Default)]
+struct WorldState {
+    /// Edges that nobody has polled.
+    edges: Vec<usize>,
+    rung: bool,
+    /// What has arrived on each connection and was not read.
+    unread: Vec<VecDeque<usize>>,
+    served: Vec<bool>,
+    letters: usize,
+    ticks: usize,
+    stopped: bool,
+}
+
+impl World {
+    fn new(scene: &Scene) -> World {
+        World {
+            scene: scene.clone(),
+            state: std::sync::Mutex::new(WorldState {
+                unread: vec![VecDeque::new(); 3],
+                served: vec![false; scene.requests.len()],
+                ticks: scene.ticks,
+                ..WorldState::default()
+            }),
+            sleepers: Mutex::new(()),
+            changed: Condvar::new(),
+            interpreter: Mutex::new(false),
+            interpreter_free: Condvar::new(),
+            driving: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, WorldState> {
+        self.state.lock().expect("no panic")
+    }
+
+    fn wait_until(&self, happened: impl Fn(&WorldState) -> bool) {
+        let mut sleepers = self.sleepers.lock().expect("no panic");
+        while !happened(&self.lock()) {
+            sleepers = self.changed.wait(sleepers).expect("no panic");
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut WorldState)) {
+        let sleepers = self.sleepers.lock().expect("no panic");
+        change(&mut self.lock());
+        self.changed.notify_all();
+        drop(sleepers);
+    }
+
+    fn arrive(&self, request: usize) {
+        self.change(|state| state.arrive(&self.scene, request));
+    }
+
+    fn served(&self, request: usize) {
+        self.change(|state| {
+            assert!(!state.served[request], "a job runs once");
+            state.served[request] = true;
+            for (id, other) in self.scene.requests.iter().enumerate() {
+                if other.follows == Some(request) {
+                    state.arrive(&self.scene, id);
+                }
+            }
+        });
+    }
+
+    fn tick(&self) {
+        self.wait_until(|state| state.ticks > 0 || state.stopped);
+        let mut state = self.lock();
+        state.ticks = state.ticks.saturating_sub(1);
+    }
+}
+
+impl WorldState {
+    fn arrive(&mut self, scene: &Scene, request: usize) {
+        let connection = scene.requests[request].connection;
+        self.unread[connection].push_back(request);
+        self.edges.push(connection);
+    }
+}
+
+struct Waker(Arc<World>);
+
+impl Wake for Waker {
+    fn wake(&self) {
+        self.0.change(|state| state.rung = true);
+    }
+}
+
+/// A thread's hold on the interpreter.
+struct Inside<'a> {
+    world: &'a World,
+    inside: AtomicBool,
+}
+
+impl<'a> Inside<'a> {
+    fn enter(world: &'a World) -> Inside<'a> {
+        let inside = Inside {
+            world,
+            inside: AtomicBool::new(false),
+        };
+        inside.acquire();
+        inside
+    }
+
+    fn is_inside(&self) -> bool {
+        self.inside.load(Ordering::Relaxed)
+    }
+
+    fn acquire(&self) {
+        let mut taken = self.world.interpreter.lock().expect("no panic");
+        while *taken {
+            taken = self.world.interpreter_free.wait(taken).expect("no panic");
+        }
+        *taken = true;
+        self.inside.store(true, Ordering::Relaxed);
+    }
+
+    fn leave(&self) {
+        self.inside.store(false, Ordering::Relaxed);
+        *self.world.interpreter.lock().expect("no panic") = false;
+        self.world.interpreter_free.notify_one();
+    }
+}
+
+impl Interpreter for Inside<'_> {
+    fn release<R: Send>(&self, outside: impl FnOnce() -> R + Send) -> R {
+        self.leave();
+        let result = outside();
+        self.acquire();
+        result
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// A request in the hands of a thread, with its connection.
+struct Job {
+    request: usize,
+    /// What the connection knows of its socket.
+    readable: bool,
+    lane: Lane,
+    forecast: Forecast,
+}
+
+impl Task for Job {
+    fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    fn forecast(&self) -> Forecast {
+        self.forecast
+    }
+}
+
+enum Mail {
+    Return(Job),
+    Letter,
+}
+
+struct Reactor {
+    world: Arc<World>,
+    places: Vec<Place>,
+    ready: VecDeque<usize>,
+}
+
+enum Place {
+    Here { readable: bool },
+    Away { missed: bool },
+}
+
+impl Reactor {
+    fn new(world: &Arc<World>) -> Reactor {
+        Reactor {
+            world: Arc::clone(world),
+            places: (0..3).map(|_| Place::Here { readable: false }).collect(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    fn poll(&mut self, patience: Patience) {
+        if patience == Patience::Sleep {
+            self.world
+                .wait_until(|state| state.rung || !state.edges.is_empty());
+        }
+        let mut state = self.world.lock();
+        state.rung = false;
+        for idx in state.edges.drain(..) {
+            match &mut self.places[idx] {
+                Place::Here { readable } => {
+                    *readable = true;
+                    self.ready.push_back(idx);
+                }
+                Place::Away { missed } => *missed = true,
+            }
+        }
+    }
+
+    /// Reads one request. The connection leaves with it.
+    fn step(&mut self, idx: usize) -> Option<Job> {
+        let Place::Here { readable: true } = self.places[idx] else {
+            return None;
+        };
+        let mut state = self.world.lock();
+        let Some(id) = state.unread[idx].pop_front() else {
+            self.places[idx] = Place::Here { readable: false };
+            return None;
+        };
+        // A short read: the connection takes its socket for drained until the next edge.
+        let readable = !state.unread[idx].is_empty();
+        self.places[idx] = Place::Away { missed: false };
+        let request = self.world.scene.requests[id];
+        Some(Job {
+            request: id,
+            readable,
+            lane: request.lane,
+            forecast: request.forecast,
+        })
+    }
+}
+
+impl Poller for Reactor {
+    type Job = Job;
+    type Mail = Mail;
+    type Waker = Waker;
+
+    fn turn(&mut self, patience: Patience) -> Turn<Job> {
+        let world = Arc::clone(&self.world);
+        assert!(!world.driving.swap(true, Ordering::Relaxed), "one drives");
+        let mut polled = false;
+        let turn = loop {
+            if let Some(job) = self.ready.pop_front() {
+                match self.step(job) {
+                    Some(job) => break Turn::Job(job),
+                    None => continue,
+                }
+            }
+            if polled {
+                break Turn::Idle;
+            }
+            polled = true;
+            self.poll(patience);
+        };
+        world.driving.store(false, Ordering::Relaxed);
+        turn
+    }
+
+    fn receive(&mut self, letter: Mail) {
+        match letter {
+            Mail::Return(job) => {
+                let idx = self.world.scene.requests[job.request].connection;
+                let Place::Away { missed } = self.places[idx] else {
+                    panic!("only who was away returns");
+                };
+                let readable = job.readable || missed;
+                self.places[idx] = Place::Here { readable };
+                if readable {
+                    self.ready.push_back(idx);
+                }
+            }
+            Mail::Letter => self.world.change(|state| state.letters += 1),
+        }
+    }
+
+    fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    fn refuse(&mut self, _job: Job, _why: Refusal) {
+        panic!("the queue has room");
+    }
+
+    fn has_expired(&mut self, _job: &Job) -> bool {
+        false
+    }
+}

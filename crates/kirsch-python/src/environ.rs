@@ -1,0 +1,430 @@
+//! The `environ` dictionary (PEP 3333, "environ Variables"): a copy of a template, and what the request adds.
+//!
+//! Built for each request, so this is where nanoseconds count: keys are made once, and values that
+//! clients repeat (host, agent, accepted types) are kept per thread and compared instead of made again.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use kirsch_http::{BodyLength, FieldName, Method, Version, decode_path};
+use kirsch_server::{Body, Origin, Request};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
+
+use crate::file_wrapper::FileWrapper;
+use crate::input::Input;
+use crate::text::latin1;
+
+/// Values longer than this are not worth keeping; comparing them costs more than making them.
+const LONGEST_KEPT: usize = 512;
+/// Names of fields we do not know that are kept as keys, per thread.
+const MOST_NAMES: usize = 256;
+const PORTS: usize = 256;
+
+/// The part of `environ` that is the same for all requests of a listener.
+pub(crate) struct Template {
+    dict: Py<PyDict>,
+}
+
+/// What of a request's `environ` error reports need, whatever the application did to the dictionary.
+pub(crate) struct Named {
+    pub(crate) method: Py<PyString>,
+    pub(crate) target: Py<PyString>,
+    pub(crate) id: Py<PyString>,
+    pub(crate) input: Py<Input>,
+}
+
+struct Keys {
+    method: Py<PyString>,
+    path_info: Py<PyString>,
+    query: Py<PyString>,
+    protocol: Py<PyString>,
+    remote_addr: Py<PyString>,
+    remote_port: Py<PyString>,
+    request_uri: Py<PyString>,
+    raw_uri: Py<PyString>,
+    content_type: Py<PyString>,
+    content_length: Py<PyString>,
+    input: Py<PyString>,
+    id: Py<PyString>,
+    fields: Vec<Py<PyString>>,
+    http10: Py<PyString>,
+    http11: Py<PyString>,
+    empty: Py<PyString>,
+    methods: [(Method, Py<PyString>); 7],
+}
+
+static KEYS: PyOnceLock<Keys> = PyOnceLock::new();
+
+thread_local! {
+    static CACHE: RefCell<Cache> = RefCell::new(Cache::default());
+}
+
+/// Strings made for earlier requests on this thread.
+#[derive(Default)]
+struct Cache {
+    values: Vec<Option<Kept>>,
+    names: HashMap<Vec<u8>, Py<PyString>>,
+    path: Option<Kept>,
+    address: Option<Kept>,
+    ports: Vec<Option<(u16, Py<PyString>)>>,
+    key: Vec<u8>,
+    decoded: Vec<u8>,
+}
+
+struct Kept {
+    bytes: Vec<u8>,
+    text: Py<PyString>,
+}
+
+impl Template {
+    /// The constant part for one listener.
+    pub(crate) fn new(
+        py: Python<'_>,
+        origin: &Origin,
+        script_name: &str,
+        multithread: bool,
+        errors: &Bound<'_, PyAny>,
+    ) -> PyResult<Template> {
+        let dict = PyDict::new(py);
+        dict.set_item("wsgi.version", PyTuple::new(py, [1, 0])?)?;
+        dict.set_item("wsgi.url_scheme", "http")?;
+        dict.set_item("wsgi.errors", errors)?;
+        dict.set_item("wsgi.multithread", PyBool::new(py, multithread))?;
+        dict.set_item("wsgi.multiprocess", PyBool::new(py, false))?;
+        dict.set_item("wsgi.run_once", PyBool::new(py, false))?;
+        dict.set_item("wsgi.input_terminated", PyBool::new(py, true))?;
+        dict.set_item("wsgi.file_wrapper", py.get_type::<FileWrapper>())?;
+        dict.set_item("GATEWAY_INTERFACE", "CGI/1.1")?;
+        dict.set_item(
+            "SERVER_SOFTWARE",
+            concat!("kirsch/", env!("CARGO_PKG_VERSION")),
+        )?;
+        dict.set_item("SERVER_NAME", &origin.local.name)?;
+        dict.set_item("SERVER_PORT", &origin.local.port)?;
+        dict.set_item("SCRIPT_NAME", script_name)?;
+        // What every request sets has its place already: a copy is filled in without growing.
+        let keys = KEYS.get_or_init(py, || Keys::new(py));
+        for key in [
+            &keys.method,
+            &keys.request_uri,
+            &keys.raw_uri,
+            &keys.path_info,
+            &keys.query,
+            &keys.protocol,
+            &keys.remote_addr,
+            &keys.remote_port,
+            &keys.id,
+            &keys.input,
+        ] {
+            dict.set_item(key, &keys.empty)?;
+        }
+        Ok(Template {
+            dict: dict.unbind(),
+        })
+    }
+
+    /// The `environ` of one request. Takes the request's body.
+    pub(crate) fn environ<'py>(
+        &self,
+        py: Python<'py>,
+        request: &mut Request,
+        mount: &str,
+    ) -> PyResult<(Bound<'py, PyDict>, Named)> {
+        let environ = self.dict.bind(py).copy()?;
+        let keys = KEYS.get_or_init(py, || Keys::new(py));
+        let body = request.take_body();
+        let strings = CACHE
+            .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, mount))?;
+        let input = Input::of(py, body)?;
+        environ.set_item(&keys.input, &input)?;
+        let (method, target, id) = strings;
+        Ok((
+            environ,
+            Named {
+                method,
+                target,
+                id,
+                input,
+            },
+        ))
+    }
+}
+
+fn fill<'py>(
+    py: Python<'py>,
+    environ: &Bound<'py, PyDict>,
+    keys: &Keys,
+    cache: &mut Cache,
+    request: &Request,
+    body: &Body,
+    mount: &str,
+) -> PyResult<(Py<PyString>, Py<PyString>, Py<PyString>)> {
+    let method = keys.method_of(py, request);
+    let target = cache.target(py, request.target());
+    environ.set_item(&keys.method, &method)?;
+    environ.set_item(&keys.request_uri, &target)?;
+    environ.set_item(&keys.raw_uri, &target)?;
+    set_path(py, environ, keys, cache, request, &target, mount)?;
+    if !request.query().is_empty() {
+        environ.set_item(&keys.query, latin1(py, request.query()))?;
+    }
+    let protocol = match request.version() {
+        Version::Http10 => &keys.http10,
+        Version::Http11 => &keys.http11,
+    };
+    environ.set_item(&keys.protocol, protocol)?;
+    set_origin(py, environ, keys, cache, request.origin())?;
+    let id = cache.id(py, request);
+    environ.set_item(&keys.id, &id)?;
+    set_fields(py, environ, keys, cache, request)?;
+    // The body's own length is the truth: of a chunked body the client said none.
+    if let Some(len) = body
+        .len()
+        .filter(|_| request.head().body != BodyLength::None)
+    {
+        environ.set_item(&keys.content_length, cache.number(py, len))?;
+    }
+    Ok((method.unbind(), target.unbind(), id.unbind()))
+}
+
+fn set_path<'py>(
+    py: Python<'py>,
+    environ: &Bound<'py, PyDict>,
+    keys: &Keys,
+    cache: &mut Cache,
+    request: &Request,
+    target: &Bound<'py, PyString>,
+    mount: &str,
+) -> PyResult<()> {
+    let raw = request.path();
+    if mount.is_empty() && raw.len() == request.target().len() && !raw.contains(&b'%') {
+        return environ.set_item(&keys.path_info, target);
+    }
+    cache.decoded.clear();
+    decode_path(raw, &mut cache.decoded);
+    // Under a mount, a path that does not begin with it is the application's to refuse.
+    let path = match cache.decoded.strip_prefix(mount.as_bytes()) {
+        Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest,
+        _ => &cache.decoded,
+    };
+    environ.set_item(&keys.path_info, latin1(py, path))
+}
+
+fn set_origin(
+    py: Python<'_>,
+    environ: &Bound<'_, PyDict>,
+    keys: &Keys,
+    cache: &mut Cache,
+    origin: &Origin,
+) -> PyResult<()> {
+    let address = keep(py, &mut cache.address, origin.peer_address.as_bytes());
+    environ.set_item(&keys.remote_addr, address)?;
+    // A unix socket's peer has no port.
+    match origin.peer {
+        Some(peer) => environ.set_item(&keys.remote_port, cache.port(py, peer.port())),
+        None => Ok(()),
+    }
+}
+
+fn set_fields(
+    py: Python<'_>,
+    environ: &Bound<'_, PyDict>,
+    keys: &Keys,
+    cache: &mut Cache,
+    request: &Request,
+) -> PyResult<()> {
+    let mut seen = 0_u128;
+    for (known, name, value) in request.fields() {
+        let Some(idx) = known.index() else {
+            if known == FieldName::Other {
+                let key = cache.name(py, name);
+                add(py, environ, &key, value, b",")?;
+            }
+            // Others could be taken for another field's name, or poison an application's own requests.
+            continue;
+        };
+        match known {
+            // The length is set from the body; the coding has been undone.
+            FieldName::ContentLength | FieldName::TransferEncoding => continue,
+            FieldName::ContentType => {
+                let text = cache.value(py, idx, value);
+                environ.set_item(&keys.content_type, text)?;
+                continue;
+            }
+            FieldName::Host => {
+                let host = request.authority().unwrap_or(value);
+                let text = cache.value(py, idx, host);
+                environ.set_item(&keys.fields[idx], text)?;
+                continue;
+            }
+            _ => {}
+        }
+        if seen & (1 << idx) != 0 {
+            let separator: &[u8] = if known == FieldName::Cookie {
+                b"; "
+            } else {
+                b","
+            };
+            add(py, environ, keys.fields[idx].bind(py), value, separator)?;
+        } else {
+            seen |= 1 << idx;
+            let text = cache.value(py, idx, value);
+            environ.set_item(&keys.fields[idx], text)?;
+        }
+    }
+    if request.head().form == kirsch_http::TargetForm::Absolute
+        && request.field(FieldName::Host).is_none()
+        && let (Some(idx), Some(host)) = (FieldName::Host.index(), request.authority())
+    {
+        environ.set_item(&keys.fields[idx], latin1(py, host))?;
+    }
+    Ok(())
+}
+
+/// Sets a field that may have come before: then both values are one list (RFC 9110, 5.3).
+fn add(
+    py: Python<'_>,
+    environ: &Bound<'_, PyDict>,
+    key: &Bound<'_, PyString>,
+    value: &[u8],
+    separator: &[u8],
+) -> PyResult<()> {
+    let value = latin1(py, value);
+    match environ.get_item(key)? {
+        None => environ.set_item(key, value),
+        Some(before) => {
+            let joined = before.add(latin1(py, separator))?.add(value)?;
+            environ.set_item(key, joined)
+        }
+    }
+}
+
+/// The string of these bytes: the one kept from last time if they are the same.
+fn keep<'py>(py: Python<'py>, kept: &mut Option<Kept>, bytes: &[u8]) -> Bound<'py, PyString> {
+    if let Some(kept) = kept
+        && kept.bytes == bytes
+    {
+        return kept.text.bind(py).clone();
+    }
+    let text = latin1(py, bytes);
+    if bytes.len() <= LONGEST_KEPT {
+        *kept = Some(Kept {
+            bytes: bytes.to_vec(),
+            text: text.clone().unbind(),
+        });
+    }
+    text
+}
+
+impl Cache {
+    fn target<'py>(&mut self, py: Python<'py>, target: &[u8]) -> Bound<'py, PyString> {
+        keep(py, &mut self.path, target)
+    }
+
+    fn value<'py>(&mut self, py: Python<'py>, idx: usize, value: &[u8]) -> Bound<'py, PyString> {
+        if self.values.is_empty() {
+            self.values.resize_with(FieldName::COUNT, || None);
+        }
+        keep(py, &mut self.values[idx], value)
+    }
+
+    fn name<'py>(&mut self, py: Python<'py>, name: &[u8]) -> Bound<'py, PyString> {
+        if let Some(key) = self.names.get(name) {
+            return key.bind(py).clone();
+        }
+        self.key.clear();
+        self.key.extend_from_slice(b"HTTP_");
+        self.key.extend(name.iter().map(|byte| {
+            if *byte == b'-' {
+                b'_'
+            } else {
+                byte.to_ascii_uppercase()
+            }
+        }));
+        let key = latin1(py, &self.key);
+        if self.names.len() < MOST_NAMES {
+            self.names.insert(name.to_vec(), key.clone().unbind());
+        }
+        key
+    }
+
+    fn port<'py>(&mut self, py: Python<'py>, port: u16) -> Bound<'py, PyString> {
+        if self.ports.is_empty() {
+            self.ports.resize_with(PORTS, || None);
+        }
+        let place = &mut self.ports[usize::from(port) % PORTS];
+        match place {
+            Some((kept, text)) if *kept == port => text.bind(py).clone(),
+            _ => {
+                let text = PyString::new(py, &port.to_string());
+                *place = Some((port, text.clone().unbind()));
+                text
+            }
+        }
+    }
+
+    fn id<'py>(&mut self, py: Python<'py>, request: &Request) -> Bound<'py, PyString> {
+        self.key.clear();
+        request.id().write(&mut self.key);
+        latin1(py, &self.key)
+    }
+
+    fn number<'py>(&self, py: Python<'py>, number: u64) -> Bound<'py, PyString> {
+        PyString::new(py, &number.to_string())
+    }
+}
+
+impl Keys {
+    fn new(py: Python<'_>) -> Keys {
+        let text = |text: &str| PyString::intern(py, text).unbind();
+        let field = |name: &FieldName| {
+            let mut key = String::from("HTTP_");
+            key.extend(name.as_str().chars().map(|char| {
+                if char == '-' {
+                    '_'
+                } else {
+                    char.to_ascii_uppercase()
+                }
+            }));
+            text(&key)
+        };
+        let method = |method: Method, name: &str| (method, text(name));
+        Keys {
+            method: text("REQUEST_METHOD"),
+            path_info: text("PATH_INFO"),
+            query: text("QUERY_STRING"),
+            protocol: text("SERVER_PROTOCOL"),
+            remote_addr: text("REMOTE_ADDR"),
+            remote_port: text("REMOTE_PORT"),
+            request_uri: text("REQUEST_URI"),
+            raw_uri: text("RAW_URI"),
+            content_type: text("CONTENT_TYPE"),
+            content_length: text("CONTENT_LENGTH"),
+            input: text("wsgi.input"),
+            id: text("kirsch.request_id"),
+            fields: FieldName::ALL.iter().map(field).collect(),
+            http10: text("HTTP/1.0"),
+            http11: text("HTTP/1.1"),
+            empty: text(""),
+            methods: [
+                method(Method::Get, "GET"),
+                method(Method::Post, "POST"),
+                method(Method::Head, "HEAD"),
+                method(Method::Put, "PUT"),
+                method(Method::Delete, "DELETE"),
+                method(Method::Patch, "PATCH"),
+                method(Method::Options, "OPTIONS"),
+            ],
+        }
+    }
+
+    fn method_of<'py>(&self, py: Python<'py>, request: &Request) -> Bound<'py, PyString> {
+        let method = request.head().method;
+        match self.methods.iter().find(|(known, _)| *known == method) {
+            Some((_, name)) => name.bind(py).clone(),
+            None => latin1(py, request.method_name()),
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The WSGI gateway: calls the application as PEP 3333 says and sends what it returns.
+//!
+//! Iteration and `close()` always run on the thread that called the application. `close()` is called
+//! exactly once, after the connection was given back: however long it takes, the client has its answer.
+//! Read next: `environ.rs`, `start_response.rs`.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use kirsch_server::{Exchange, Finished, Gateway, Lane, Request};
+use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use crate::environ::{Named, Template};
+use crate::ffi::FreshContext;
+use crate::file_wrapper::FileWrapper;
+use crate::start_response::{Call, Head, LARGE, StartResponse, lock, type_name};
+
+/// How many forks lie between this process and the one that loaded the module: where it differs from
+/// what a gateway saw when it was made, the gateway's engine is dead.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Calls one WSGI application.
+pub(crate) struct WsgiGateway {
+    application: Py<PyAny>,
+    /// `report(exception, message, method, target, request id)`: the error log.
+    report: Py<PyAny>,
+    /// The stream that is `wsgi.errors`.
+    errors: Py<PyAny>,
+    script_name: String,
+    multithread: bool,
+    streams: bool,
+    templates: Vec<PyOnceLock<Template>>,
+    /// `FORKS` when it was made.
+    forks: u32,
+}
+
+impl WsgiGateway {
+    pub(crate) fn new(
+        application: Py<PyAny>,
+        report: Py<PyAny>,
+        errors: Py<PyAny>,
+        script_name: String,
+        config: &kirsch_server::Config,
+    ) -> WsgiGateway {
+        WsgiGateway {
+            application,
+            report,
+            errors,
+            script_name,
+            multithread: config.threads > 1,
+            streams: config.stream_request_body,
+            templates: config.binds.iter().map(|_| PyOnceLock::new()).collect(),
+            forks: FORKS.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Called in a child after a fork: what returns into the server ends there.
+    pub(crate) fn after_fork() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn serve(&self, py: Python<'_>, mut exchange: Exchange) {
+        let request = exchange.request_mut();
+        let environ = self
+            .template(py, request)
+            .and_then(|it| it.environ(py, request, &self.script_name));
+        let (environ, named) = match environ {
+            Ok(environ) => environ,
+            Err(error) => {
+                // Only memory can have run out.
+                error.write_unraisable(py, None);
+                return exchange.abort();
+            }
+        };
+        let call = Arc::new(Mutex::new(Call {
+            exchange,
+            head: Head::Missing,
+        }));
+        let context = FreshContext::enter(py);
+        if let Err(error) = self.converse(py, &environ, &call, &named) {
+            self.failed(py, &call, &named, error);
+        }
+        drop(context);
+        // Kept by the application, it has nothing to give any more.
+        named.input.get().end(py);
+    }
+
+    fn template(&self, py: Python<'_>, request: &Request) -> PyResult<&Template> {
+        let origin = request.origin();
+        let place = self
+            .templates
+            .get(origin.local.listener)
+            .ok_or_else(|| PyRuntimeError::new_err("no listener"))?;
+        place.get_or_try_init(py, || {
+            Template::new(
+                py,
+                origin,
+                &self.script_name,
+                self.multithread,
+                self.errors.bind(py),
+            )
+        })
+    }
+
+    /// Calls the application, sends what it returns, closes it.
+    fn converse<'py>(
+        &self,
+        py: Python<'py>,
+        environ: &Bound<'py, PyAny>,
+        call: &Arc<Mutex<Call>>,
+        named: &Named,
+    ) -> PyResult<()> {
+        let start_response = Bound::new(py, StartResponse::new(Arc::clone(call)))?;
+        let iterable = self.application.bind(py).call1((environ, &start_response));
+        self.end_if_forked(py);
+        let iterable = iterable?;
+        if let Some(blocks) = plain(&iterable) {
+            // Python's own sequences have no `close()`: one look at the call does it all.
+            let mut call = lock(py, call);
+            send_all(py, &blocks, &mut call)?;
+            let finished = call.finish()?;
+            drop(call);
+            self.check(py, finished, named);
+            return Ok(());
+        }
+        let sent = self.send(py, &iterable, call);
+        self.end_if_forked(py);
+        // Who still has `write` may use it in `close()`, and what it writes belongs to the body. Otherwise
+        // the response ends here, so that the client does not wait for `close()`.
+        let mut unfinished = sent.is_ok();
+        if let Err(error) = sent {
+            self.failed(py, call, named, error);
+        } else if Arc::weak_count(call) == 0 {
+            unfinished = false;
+            self.finish(py, call, named);
+        }
+        // Exactly once, whatever happened; what it raises cannot hurt a response that is sent.
+        if let Some(close) = iterable.getattr_opt(intern!(py, "close"))? {
+            let closed = close.call0();
+            self.end_if_forked(py);
+            if let Err(error) = closed {
+                self.report(py, &error, "close() of the response failed", named);
+            }
+        }
+        if unfinished {
+            self.finish(py, call, named);
+        }
+        Ok(())
+    }
+
+    fn send(
+        &self,
+        py: Python<'_>,
+        iterable: &Bound<'_, PyAny>,
+        call: &Mutex<Call>,
+    ) -> PyResult<()> {
+        if let Ok(wrapper) = iterable.cast_exact::<FileWrapper>()
+            && send_file(py, wrapper, &mut lock(py, call))?
+        {
+            return Ok(());
+        }
+        // Each block is on its way before the next is asked for (PEP 3333, "Buffering and Streaming").
+        for block in iterable.try_iter().map_err(|_| not_iterable(iterable))? {
+            self.end_if_forked(py);
+            let block = block?;
+            let mut call = lock(py, call);
+            call.send(py, as_bytes(&block)?)?;
+            if !call.exchange.wants_more() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, py: Python<'_>, call: &Mutex<Call>, named: &Named) {
+        let finished = lock(py, call).finish();
+        match finished {
+            Ok(finished) => self.check(py, finished, named),
+            Err(error) => self.failed(py, call, named, error),
+        }
+    }
+
+    /// A forked child that comes back here ends: the connection and the threads are its parent's.
+    fn end_if_forked(&self, py: Python<'_>) {
+        if FORKS.load(Ordering::Relaxed) != self.forks {
+            let ended = py
+                .import("os")
+                .and_then(|os| os.call_method1("_exit", (0,)));
+            if let Err(error) = ended {
+                error.write_unraisable(py, None);
+            }
+            std::process::abort();
+        }
+    }
+
+    /// Logs what the application announced and did not do.
+    fn check(&self, py: Python<'_>, finished: Finished, named: &Named) {
+        let text = match finished {
+            Finished {
+                missing: 0,
+                overflow: 0,
+            } => return,
+            Finished {
+                missing: 0,
+                overflow,
+            } => {
+                format!(
+                    "the application gave {overflow} bytes more than the response can have; they were dropped"
+                )
+            }
+            Finished { missing, .. } => {
+                format!(
+                    "the application gave {missing} bytes less than Content-Length says; the connection is closed"
+                )
+            }
+        };
+        self.log(py, py.None(), &text, named);
+    }
+
+    /// The application, or what it returned, failed.
+    fn failed(&self, py: Python<'_>, call: &Mutex<Call>, named: &Named, error: PyErr) {
+        lock(py, call).exchange.abort();
+        // A client that leaves is no error of the application.
+        if !error.is_instance_of::<PyBrokenPipeError>(py) {
+            self.report(py, &error, "the application failed", named);
+        }
+    }
+
+    fn report(&self, py: Python<'_>, error: &PyErr, message: &str, named: &Named) {
+        self.log(
+            py,
+            error.value(py).clone().into_any().unbind(),
+            message,
+            named,
+        );
+    }
+
+    fn log(&self, py: Python<'_>, error: Py<PyAny>, message: &str, named: &Named) {
+        let logged =
+            self.report
+                .bind(py)
+                .call1((error, message, &named.method, &named.target, &named.id));
+        if let Err(error) = logged {
+            error.write_unraisable(py, None);
+        }
+    }
+}
+
+impl Gateway for WsgiGateway {
+    fn handle(&self, exchange: Exchange) {
+        // The thread is attached already, so this costs a look at a counter.
+        Python::attach(|py| self.serve(py, exchange));
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Interpreter
+    }
+
+    fn streams_body(&self, _request: &Request) -> bool {
+        self.streams
+    }
+}
+
+/// The blocks of one of Python's own sequences.
+fn plain<'py>(iterable: &Bound<'py, PyAny>) -> Option<Bound<'py, PyTuple>> {
+    match iterable.cast_exact::<PyList>() {
+        Ok(list) => Some(list.to_tuple()),
+        Err(_) => iterable.cast_exact::<PyTuple>().ok().cloned(),
+    }
+}
+
+/// Sends blocks that are all there, so that their sum is the length.
+fn send_all(py: Python<'_>, blocks: &Bound<'_, PyTuple>, call: &mut Call) -> PyResult<()> {
+    let mut total = 0;
+    for block in blocks.iter_borrowed() {
+        total += as_bytes(&block)?.as_bytes().len();
+    }
+    call.begin_fresh(total as u64)?;
+    if total < LARGE && blocks.len() > 1 {
+        // One copy is cheaper than several sends.
+        let mut joined = Vec::with_capacity(total);
+        for block in blocks.iter_borrowed() {
+            joined.extend_from_slice(as_bytes(&block)?.as_bytes());
+        }
+        return call.send(py, &PyBytes::new(py, &joined));
+    }
+    for block in blocks.iter_borrowed() {
+        call.send(py, as_bytes(&block)?)?;
+    }
+    Ok(())
+}
+
+/// Sends a real file without reading it; false if it is none.
+fn send_file(py: Python<'_>, wrapper: &Bound<'_, FileWrapper>, call: &mut Call) -> PyResult<bool> {
+    let Some(real) = wrapper.get().real_file(py) else {
+        return Ok(false);
+    };
+    let given = match &call.head {
+        Head::Given(head) => head.content_length(),
+        Head::Missing | Head::Sent => None,
+    };
+    let len = given.map_or(real.len, |given| given.min(real.len));
+    call.begin_fresh(len)?;
+    let exchange = &mut call.exchange;
+    let sent = py.detach(|| {
+        if exchange.wants_more() {
+            exchange.file(&real.file, real.offset, len)
+        } else {
+            Ok(())
+        }
+    });
+    sent.map_err(|_| gone())?;
+    Ok(true)
+}
+
+fn as_bytes<'a, 'py>(block: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
+    block.cast::<PyBytes>().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "the response must consist of bytes, not {}",
+            type_name(block)
+        ))
+    })
+}
+
+fn not_iterable(object: &Bound<'_, PyAny>) -> PyErr {
+    PyTypeError::new_err(format!(
+        "the application must return an iterable of bytes, not {}",
+        type_name(object)
+    ))
+}
+
+fn gone() -> PyErr {
+    PyBrokenPipeError::new_err("the client has closed the connection, or the file was cut short")
+}

@@ -1,0 +1,168 @@
+//! The server as Python sees it. The threads are Python's own: `threading.Thread`s whose target is
+//! [`PyServer::work`], so that thread-locals, profilers and debuggers see ordinary threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kirsch_server::{Bind, BoundAddress, Interpreter, Server, StartError};
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::ffi;
+use crate::gateway::WsgiGateway;
+use crate::settings::PySettings;
+
+/// The engine behind `kirsch.Server`.
+#[pyclass(frozen, name = "Engine", module = "kirsch._kirsch")]
+pub(crate) struct PyServer {
+    server: Server,
+}
+
+/// Held while a pool thread is inside; released around everything that waits.
+struct Attached<'py>(Python<'py>);
+
+impl Interpreter for Attached<'_> {
+    fn release<R: Send>(&self, outside: impl FnOnce() -> R + Send) -> R {
+        self.0.detach(outside)
+    }
+}
+
+#[pymethods]
+impl PyServer {
+    /// Opens the sockets.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        application: Py<PyAny>,
+        settings: &PySettings,
+        report: Py<PyAny>,
+        errors: Py<PyAny>,
+    ) -> PyResult<PyServer> {
+        let settings = &settings.settings;
+        let config = settings.config.clone();
+        let gateway = WsgiGateway::new(
+            application,
+            report,
+            errors,
+            settings.script_name.clone(),
+            &config,
+        );
+        let mut inherited = Vec::new();
+        for bind in &config.binds {
+            if let Bind::Descriptor(number) = bind
+                && let Ok(descriptor) = ffi::duplicate(*number)
+            {
+                inherited.push((*number, descriptor));
+            }
+        }
+        let server = py
+            .detach(|| Server::bind_with(config, Arc::new(gateway), inherited))
+            .map_err(start_error)?;
+        Ok(PyServer { server })
+    }
+
+    /// One pool thread's life.
+    fn work(&self, py: Python<'_>, thread: usize) {
+        self.server.work(thread, &Attached(py));
+    }
+
+    /// Stops accepting, finishes what has begun within `patience` seconds (the drain timeout without it).
+    #[pyo3(signature = (patience=None))]
+    fn stop(&self, py: Python<'_>, patience: Option<f64>) -> bool {
+        py.detach(|| match patience {
+            None => self.server.stop(),
+            Some(seconds) => self.server.stop_within(
+                Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX),
+            ),
+        })
+    }
+
+    /// Ends a `stop` that is under way.
+    fn stop_now(&self) {
+        self.server.stop_now();
+    }
+
+    /// Lets go of sockets and logs, once every thread has returned from `work`.
+    fn release(&self, py: Python<'_>) {
+        py.detach(|| self.server.join());
+    }
+
+    #[getter]
+    fn threads(&self) -> usize {
+        self.server.threads()
+    }
+
+    /// What is listened on: `http://127.0.0.1:8000`, `unix:/run/kirsch.sock`, `@name`.
+    #[getter]
+    fn urls(&self) -> Vec<String> {
+        self.server
+            .addresses()
+            .iter()
+            .map(BoundAddress::to_string)
+            .collect()
+    }
+
+    /// What is listened on: `(host, port)` for TCP, a path or `@name` for unix sockets.
+    #[getter]
+    fn addresses<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let address = |address: &BoundAddress| match address {
+            BoundAddress::Tcp(addr) => (addr.ip().to_string(), addr.port())
+                .into_pyobject(py)
+                .map(Bound::into_any),
+            other => Ok(other
+                .to_string()
+                .trim_start_matches("unix:")
+                .into_pyobject(py)?
+                .into_any()),
+        };
+        self.server.addresses().iter().map(address).collect()
+    }
+
+    /// Descriptors that a forked child must close.
+    #[getter]
+    fn descriptors(&self) -> Vec<i32> {
+        self.server.descriptors().to_vec()
+    }
+
+    /// Counters and what each thread is doing.
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let statistics = self.server.statistics();
+        let dict = PyDict::new(py);
+        dict.set_item("requests", statistics.requests)?;
+        dict.set_item("accepted", statistics.accepted)?;
+        dict.set_item("refused", statistics.refused)?;
+        dict.set_item("evicted", statistics.evicted)?;
+        dict.set_item("outran", statistics.outran)?;
+        dict.set_item("panics", statistics.panics)?;
+        dict.set_item("connections", statistics.connections)?;
+        dict.set_item("queued", statistics.queued)?;
+        dict.set_item("buffer_bytes", statistics.buffer_bytes)?;
+        dict.set_item("spool_bytes", statistics.spool_bytes)?;
+        dict.set_item("jobs", statistics.pool.jobs)?;
+        dict.set_item("hand_overs", statistics.pool.hand_overs)?;
+        dict.set_item("rescues", statistics.pool.rescues)?;
+        dict.set_item("watcher_drives", statistics.pool.watcher_drives)?;
+        dict.set_item("jobs_queued", statistics.pool.queued)?;
+        dict.set_item("jobs_refused", statistics.pool.refused)?;
+        let threads: Vec<String> = statistics
+            .threads
+            .iter()
+            .map(|doing| format!("{doing:?}").to_lowercase())
+            .collect();
+        dict.set_item("threads", threads)?;
+        Ok(dict)
+    }
+}
+
+fn start_error(error: StartError) -> PyErr {
+    let text = error.to_string();
+    let number = match &error {
+        StartError::Bind(error) => error.source.raw_os_error(),
+        StartError::AccessLog(error) | StartError::System(error) => error.raw_os_error(),
+    };
+    match number {
+        Some(number) => PyOSError::new_err((number, text)),
+        None => PyOSError::new_err(text),
+    }
+}

@@ -1,0 +1,245 @@
+//! `start_response` and the `write` it returns (PEP 3333, "The start_response() Callable").
+//!
+//! A [`Call`] is one request's conversation with the application. Its head is checked and encoded
+//! while `start_response` runs, so that every mistake is raised into the application, where it was made.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kirsch_server::{Block, Exchange, Finished, Gone, ResponseError, ResponseHead};
+use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::sync::MutexExt;
+use pyo3::types::{PyBytes, PyCFunction, PyList, PyString, PyTuple};
+
+use crate::text::with_latin1;
+
+/// Blocks from this size on are sent with the interpreter released, and kept by reference while they wait.
+pub(crate) const LARGE: usize = 64 * 1024;
+
+/// One request's conversation with the application.
+pub(crate) struct Call {
+    pub(crate) exchange: Exchange,
+    pub(crate) head: Head,
+}
+
+/// How far the head is.
+pub(crate) enum Head {
+    /// `start_response` was not called.
+    Missing,
+    /// It was, and can be replaced until something is sent.
+    Given(ResponseHead),
+    /// It is on its way.
+    Sent,
+}
+
+/// What the application calls to begin its response.
+#[pyclass(frozen, module = "kirsch")]
+pub(crate) struct StartResponse {
+    call: Arc<Mutex<Call>>,
+}
+
+impl StartResponse {
+    pub(crate) fn new(call: Arc<Mutex<Call>>) -> StartResponse {
+        StartResponse { call }
+    }
+}
+
+/// Locks a call without holding the interpreter while another thread has it.
+pub(crate) fn lock<'a>(py: Python<'_>, call: &'a Mutex<Call>) -> MutexGuard<'a, Call> {
+    call.lock_py_attached(py)
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+#[pymethods]
+impl StartResponse {
+    #[pyo3(signature = (status, headers, exc_info=None, /))]
+    fn __call__<'py>(
+        &self,
+        py: Python<'py>,
+        status: &Bound<'py, PyAny>,
+        headers: &Bound<'py, PyAny>,
+        exc_info: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCFunction>> {
+        {
+            let mut call = lock(py, &self.call);
+            match (&call.head, exc_info) {
+                (Head::Missing, _) => {}
+                (Head::Given(_), Some(_)) => {}
+                (Head::Given(_) | Head::Sent, None) => {
+                    return Err(PyRuntimeError::new_err(
+                        "start_response() was called before; only an error handler may call it again, with exc_info",
+                    ));
+                }
+                (Head::Sent, Some(exc_info)) => return Err(given_exception(exc_info)?),
+            }
+            let head = std::mem::replace(&mut call.head, Head::Missing);
+            let mut head = match head {
+                Head::Given(mut head) => {
+                    head.clear();
+                    head
+                }
+                Head::Missing | Head::Sent => ResponseHead::new(),
+            };
+            fill(&mut head, status, headers)?;
+            call.head = Head::Given(head);
+        }
+        self.write_callable(py)
+    }
+}
+
+impl StartResponse {
+    fn write_callable<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCFunction>> {
+        let call = Arc::downgrade(&self.call);
+        PyCFunction::new_closure(
+            py,
+            Some(c"write"),
+            None,
+            move |args: &Bound<'_, PyTuple>, _| -> PyResult<()> {
+                let py = args.py();
+                let data = args.get_item(0)?;
+                let data = data.cast::<PyBytes>().map_err(|_| {
+                    PyTypeError::new_err(format!("write() takes bytes, not {}", type_name(&data)))
+                })?;
+                let Some(call) = call.upgrade() else {
+                    return Err(PyRuntimeError::new_err(
+                        "write() was called after the request had ended",
+                    ));
+                };
+                lock(py, &call).send(py, data)
+            },
+        )
+    }
+}
+
+impl Call {
+    /// Sends a block of the body, behind the head if that was not sent yet.
+    pub(crate) fn send(&mut self, py: Python<'_>, block: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let bytes = block.as_bytes();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.begin(None)?;
+        let exchange = &mut self.exchange;
+        let sent = if bytes.len() >= LARGE {
+            let shared = Box::new(PyBackedBytes::from(block.clone()));
+            py.detach(|| exchange.shared_block(shared))
+        } else {
+            match exchange.block(bytes) {
+                Ok(Block::Taken) => Ok(()),
+                Ok(Block::Rest(count)) => {
+                    let rest = &bytes[bytes.len() - count..];
+                    py.detach(|| exchange.rest(rest))
+                }
+                Err(gone) => Err(gone),
+            }
+        };
+        sent.map_err(|Gone| PyBrokenPipeError::new_err("the client has closed the connection"))
+    }
+
+    /// As `begin`, for a body that is all there: its length is known, unless something was written before.
+    pub(crate) fn begin_fresh(&mut self, length: u64) -> PyResult<()> {
+        let fresh = !matches!(self.head, Head::Sent);
+        self.begin(fresh.then_some(length))
+    }
+
+    /// Ends the response; without any block it is empty.
+    pub(crate) fn finish(&mut self) -> PyResult<Finished> {
+        self.begin_fresh(0)?;
+        Ok(self.exchange.finish())
+    }
+
+    /// Fixes the head; `length` is that of the whole body, if it is known.
+    pub(crate) fn begin(&mut self, length: Option<u64>) -> PyResult<()> {
+        match std::mem::replace(&mut self.head, Head::Sent) {
+            Head::Given(head) => self.exchange.begin(head, length),
+            Head::Sent => {}
+            Head::Missing => {
+                self.head = Head::Missing;
+                return Err(PyRuntimeError::new_err(
+                    "the application did not call start_response()",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fill(
+    head: &mut ResponseHead,
+    status: &Bound<'_, PyAny>,
+    headers: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let status = status.cast::<PyString>().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "status must be a str such as '200 OK', not {}",
+            type_name(status)
+        ))
+    })?;
+    with_latin1(status, "status", |bytes| head.status(bytes))?
+        .map_err(|error| refused(error, status))?;
+    let headers = headers.cast::<PyList>().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "headers must be a list of (name, value) tuples, not {}",
+            type_name(headers)
+        ))
+    })?;
+    for item in headers.iter() {
+        let pair = item
+            .cast::<PyTuple>()
+            .ok()
+            .filter(|pair| pair.len() == 2)
+            .ok_or_else(|| {
+                PyTypeError::new_err(format!(
+                    "headers must hold (name, value) tuples, not {}",
+                    type_name(&item)
+                ))
+            })?;
+        let (name, value) = (pair.get_item(0)?, pair.get_item(1)?);
+        let name = name.cast::<PyString>().map_err(|_| {
+            PyTypeError::new_err(format!(
+                "header names must be str, not {}",
+                type_name(&name)
+            ))
+        })?;
+        let value = value.cast::<PyString>().map_err(|_| {
+            PyTypeError::new_err(format!(
+                "the value of header {name} must be a str, not {}",
+                type_name(&value)
+            ))
+        })?;
+        with_latin1(name, "a header name", |name_bytes| {
+            with_latin1(value, "a header value", |bytes| {
+                head.field(name_bytes, bytes)
+            })
+        })??
+        .map_err(|error| refused(error, name))?;
+    }
+    Ok(())
+}
+
+fn refused(error: ResponseError, what: &Bound<'_, PyString>) -> PyErr {
+    let shown = what.repr().map(|text| text.to_string()).unwrap_or_default();
+    PyValueError::new_err(format!("{error}; got {shown}"))
+}
+
+/// The exception of an `exc_info` tuple, with its traceback.
+fn given_exception(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    let tuple = exc_info.cast::<PyTuple>().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "exc_info must be a tuple as of sys.exc_info(), not {}",
+            type_name(exc_info)
+        ))
+    })?;
+    let (value, traceback) = (tuple.get_item(1)?, tuple.get_item(2)?);
+    let value = value.call_method1("with_traceback", (traceback,))?;
+    Ok(PyErr::from_value(value))
+}
+
+pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
+    object
+        .get_type()
+        .name()
+        .map(|name| name.to_string())
+        .unwrap_or_default()
+}

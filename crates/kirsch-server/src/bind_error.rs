@@ -1,0 +1,153 @@
+//! Why an address cannot be listened on, in words that say what to do about it.
+
+use std::fmt;
+use std::io;
+
+use rustix::io::Errno;
+
+use crate::config::Bind;
+use crate::port_owner::{PortOwner, port_owner};
+
+/// Below it, Linux asks for a capability (`net.ipv4.ip_unprivileged_port_start`).
+const FIRST_FREE_PORT: u16 = 1024;
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// Which one.
+    pub bind: Bind,
+    /// Why.
+    pub source: io::Error,
+    /// Who has the port, if it is in use and that can be seen.
+    pub owner: Option<PortOwner>,
+}
+
+impl BindError {
+    /// Looks up at once who has the port: a moment later it may be somebody else.
+    pub(crate) fn new(bind: Bind, source: io::Error) -> BindError {
+        let owner = match &bind {
+            Bind::Tcp(addr) if source.kind() == io::ErrorKind::AddrInUse => port_owner(*addr),
+            _ => None,
+        };
+        BindError {
+            bind,
+            source,
+            owner,
+        }
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}: ", self.bind)?;
+        let reason = Errno::from_io_error(&self.source);
+        match (&self.bind, reason) {
+            (Bind::Tcp(_), Some(Errno::ADDRINUSE)) => in_use(self.owner.as_ref(), f),
+            (Bind::Tcp(addr), Some(Errno::ACCESS)) if addr.port() < FIRST_FREE_PORT => f.write_str(
+                "this needs the right to bind ports below 1024 (CAP_NET_BIND_SERVICE); \
+                 choose a port from 1024 on, or have systemd open it and pass it on with --bind fd://3",
+            ),
+            (Bind::Tcp(addr), Some(Errno::ADDRNOTAVAIL)) => {
+                let any = if addr.is_ipv6() { "[::]" } else { "0.0.0.0" };
+                write!(
+                    f,
+                    "{} is not an address of this machine; write one that `ip address` lists, or {any} for all",
+                    addr.ip()
+                )
+            }
+            (Bind::Unix(_) | Bind::Abstract(_), _)
+                if self.source.kind() == io::ErrorKind::AddrInUse =>
+            {
+                f.write_str("another process listens there; stop it or choose another with --bind")
+            }
+            _ => self.source.fmt(f),
+        }
+    }
+}
+
+fn in_use(owner: Option<&PortOwner>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match owner {
+        Some(owner) if owner.pid == std::process::id() => f.write_str(
+            "this process listens on the port already; give each address once, or choose another with --bind",
+        ),
+        Some(owner) => write!(
+            f,
+            "the port is in use by process {owner}; stop it or choose another with --bind"
+        ),
+        // Only root sees the sockets of others.
+        None => f.write_str(
+            "the port is in use, perhaps by another user's process; stop that or choose another with --bind",
+        ),
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(addr: &str, errno: Errno, owner: Option<PortOwner>) -> String {
+        let error = BindError {
+            bind: Bind::Tcp(addr.parse().expect("an address")),
+            source: errno.into(),
+            owner,
+        };
+        error.to_string()
+    }
+
+    #[test]
+    fn a_port_in_use_says_by_whom() {
+        let owner = PortOwner {
+            pid: 4711,
+            command: "python3 app.py".to_owned(),
+        };
+        assert_eq!(
+            words("127.0.0.1:8000", Errno::ADDRINUSE, Some(owner)),
+            "cannot listen on 127.0.0.1:8000: the port is in use by process 4711 (python3 app.py); \
+             stop it or choose another with --bind"
+        );
+        assert_eq!(
+            words("127.0.0.1:8000", Errno::ADDRINUSE, None),
+            "cannot listen on 127.0.0.1:8000: the port is in use, perhaps by another user's process; \
+             stop that or choose another with --bind"
+        );
+    }
+
+    #[test]
+    fn a_port_below_1024_says_what_right_is_missing() {
+        assert_eq!(
+            words("0.0.0.0:80", Errno::ACCESS, None),
+            "cannot listen on 0.0.0.0:80: this needs the right to bind ports below 1024 \
+             (CAP_NET_BIND_SERVICE); choose a port from 1024 on, or have systemd open it and \
+             pass it on with --bind fd://3"
+        );
+    }
+
+    #[test]
+    fn a_foreign_address_says_so() {
+        assert_eq!(
+            words("192.0.2.1:8000", Errno::ADDRNOTAVAIL, None),
+            "cannot listen on 192.0.2.1:8000: 192.0.2.1 is not an address of this machine; \
+             write one that `ip address` lists, or 0.0.0.0 for all"
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_given_twice_is_found_to_be_our_own() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let addr = socket.local_addr().expect("bound");
+        let error = BindError::new(Bind::Tcp(addr), Errno::ADDRINUSE.into());
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot listen on {addr}: this process listens on the port already; \
+                 give each address once, or choose another with --bind"
+            )
+        );
+    }
+}

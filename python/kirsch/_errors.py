@@ -1,0 +1,97 @@
+"""What goes to the error log: exceptions of applications, and what they write to ``wsgi.errors``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Iterable
+
+logger = logging.getLogger("kirsch")
+
+#: Longer reports are cut: one exception must not fill the disk.
+LONGEST = 64 * 1024
+
+
+class Errors:
+    """``wsgi.errors``: a text stream whose lines reach standard error whole, whatever threads write at once."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self._begun = threading.local()
+
+    def write(self, text: str) -> int:
+        """Writes text; it appears once its line is complete."""
+        if not isinstance(text, str):
+            raise TypeError(f"wsgi.errors takes str, not {type(text).__name__}")
+        lines = getattr(self._begun, "text", "") + text
+        whole, end, rest = lines.rpartition("\n")
+        self._begun.text = rest
+        if end:
+            to_stderr(whole + end)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Writes each of the strings."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Writes what was begun of a line."""
+        rest = getattr(self._begun, "text", "")
+        if rest:
+            self._begun.text = ""
+            to_stderr(rest)
+
+
+def to_stderr(text: str) -> None:
+    """Writes to standard error; if that is closed or broken, serving matters more."""
+    stream = sys.stderr
+    if stream is None:
+        return
+    try:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
+        stream.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def describe(error: BaseException | None, message: str, method: str, target: str, request_id: str) -> str:
+    """A report: one line that says what failed in which request, then the traceback, indented.
+
+    Args:
+        error: The exception, if it was one.
+        message: What failed.
+        method: The request's method.
+        target: The request's target, as sent.
+        request_id: The request's id.
+    """
+    head = f"{message}: {printable(method)} {printable(target)} [{printable(request_id)}]"
+    if error is None:
+        return head
+    lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    if len(lines) > LONGEST:
+        lines = f"{lines[: LONGEST // 2]}\n... {len(lines) - LONGEST} characters left out ...\n{lines[-LONGEST // 2 :]}"
+    # Indented and escaped, so that no exception text can look like a log line of ours.
+    shown = (f"  {printable(line)}" for line in lines.rstrip("\n").split("\n"))
+    return "\n".join([head, *shown])
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that could forge or hide output."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def report_to_stderr(error: BaseException | None, message: str, method: str, target: str, request_id: str) -> None:
+    """Reports on standard error; the command line's way."""
+    to_stderr(f"ERROR {describe(error, message, method, target, request_id)}\n")
+
+
+def report_to_logging(error: BaseException | None, message: str, method: str, target: str, request_id: str) -> None:
+    """Reports to the logger ``kirsch``; an embedding's way."""
+    logger.error("%s: %s %s [%s]", message, method, target, request_id, exc_info=error)

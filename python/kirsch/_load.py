@@ -1,0 +1,285 @@
+"""Loading an application: from where the command line says, with one clear message for each first mistake."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+#: Where an application is: ``module`` or ``file``, its name, ``default``, ``attribute`` or ``factory``, its name.
+AppPlace = tuple[str, str, str, str]
+
+DEFAULT_NAMES = ("application", "app")
+FACTORY_NAMES = ("create_app", "make_app", "get_app", "main")
+
+
+class LoadError(Exception):
+    """An application that cannot be served; the text says why and what to write instead.
+
+    Attributes:
+        code: The exit code: 1 if the application is at fault, 2 if what was typed is.
+    """
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def load(place: AppPlace, chdir: os.PathLike[str] | str | None = None) -> Callable[..., Any]:
+    """Imports an application and makes sure that it can be served.
+
+    Args:
+        place: Where it is.
+        chdir: The folder to change to first.
+
+    Returns:
+        A WSGI application.
+
+    Raises:
+        LoadError: If there is none, or it cannot be served; the text is for the user.
+    """
+    source, name, kind, target = place
+    if chdir is not None:
+        try:
+            os.chdir(chdir)
+        except OSError as error:
+            raise LoadError(f"--chdir: cannot change to {chdir}: {error.strerror}", 2) from None
+    module = _load_file(Path(name)) if source == "file" else _load_module(name)
+    label = name if source == "module" else Path(name).name
+    found, spec = _find(module, label, kind, target)
+    application = as_wsgi(found, spec)
+    refuse_green_threads()
+    return application
+
+
+def as_wsgi(found: Any, spec: str) -> Callable[..., Any]:
+    """The WSGI application that an object is or has.
+
+    Args:
+        found: What was found where the application should be.
+        spec: How the user names it, for messages.
+
+    Raises:
+        LoadError: If it cannot be served.
+    """
+    if _is_webpy(found):
+        return found.wsgifunc()  # type: ignore[no-any-return]
+    if not callable(found):
+        raise LoadError(
+            f"{spec} is {_article(type(found).__name__)} and cannot be called; "
+            "a WSGI application is a callable that takes environ and start_response"
+        )
+    if _is_asgi(found):
+        raise LoadError(
+            f"{spec} is an ASGI application; Kirsch serves WSGI; "
+            f"wrap it with a2wsgi (pip install a2wsgi; application = a2wsgi.ASGIMiddleware({spec.split(':')[-1]}))"
+        )
+    if _takes_nothing(found):
+        raise LoadError(
+            f"{spec} takes no arguments, so it is no WSGI application; "
+            f"if it makes one, write {spec}() with the brackets"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def refuse_green_threads() -> None:
+    """Refuses a process whose threads are no threads.
+
+    Raises:
+        LoadError: If gevent or eventlet has replaced the thread module.
+    """
+    gevent = sys.modules.get("gevent.monkey")
+    eventlet = sys.modules.get("eventlet.patcher")
+    for name, patched in (
+        ("gevent", gevent is not None and gevent.is_module_patched("threading")),
+        ("eventlet", eventlet is not None and eventlet.is_monkey_patched("thread")),
+    ):
+        if patched:
+            raise LoadError(
+                f"the application has monkey-patched the standard library with {name}, so threads would not be "
+                f"threads; remove the patching: Kirsch runs {name}-free code on real threads"
+            )
+
+
+def _load_module(name: str) -> ModuleType:
+    here = os.getcwd()
+    _put_first(here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing == name or name.startswith(missing + "."):
+            raise LoadError(_no_module(name, missing, here), 1) from None
+        raise _failed(name, error) from None
+    except BaseException as error:  # an application may raise anything, SystemExit included
+        raise _failed(name, error) from None
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        folder = path.parent
+        near = _near(path.name, (entry.name for entry in folder.glob("*.py"))) if folder.is_dir() else []
+        hint = f"; did you mean {folder / near[0]}" if near else ""
+        what = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise LoadError(f"the file {path} {what}{hint}", 1)
+    path = path.resolve()
+    _put_first(str(path.parent))
+    name = path.stem if path.stem.isidentifier() else "_kirsch_application"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise LoadError(f"{path} is not a Python file; its name should end with .py", 1)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:  # as above
+        raise _failed(str(path), error) from None
+    return module
+
+
+def _find(module: ModuleType, label: str, kind: str, target: str) -> tuple[Any, str]:
+    if kind == "default":
+        for name in DEFAULT_NAMES:
+            if hasattr(module, name):
+                return getattr(module, name), f"{label}:{name}"
+        raise LoadError(_no_default(module, label))
+    found: Any = module
+    for part in target.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise LoadError(_no_attribute(found, label, target, part)) from None
+    if kind == "attribute":
+        return found, f"{label}:{target}"
+    spec = f"{label}:{target}()"
+    if not callable(found):
+        raise LoadError(f"{label}:{target} is {_article(type(found).__name__)}, not a factory; write {label}:{target}")
+    try:
+        return found(), spec
+    except BaseException as error:  # as above
+        raise _failed(spec, error) from None
+
+
+def _failed(name: str, error: BaseException) -> LoadError:
+    text = str(error)
+    if "DJANGO_SETTINGS_MODULE" in text and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        return LoadError(
+            f"{name} is a Django application and the variable DJANGO_SETTINGS_MODULE is not set; "
+            "set it to the settings module, as in DJANGO_SETTINGS_MODULE=mysite.settings"
+        )
+    if isinstance(error, SystemExit):
+        return LoadError(f"{name} ended the program while it was imported (SystemExit: {error.code})")
+    shown = "".join(traceback.format_exception(type(error), error, _without_ours(error.__traceback__)))
+    return LoadError(f"{name} failed to load; its own traceback is\n{shown.rstrip()}")
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that begins in the application: not in this package, not in the import system."""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not (file.startswith("<frozen importlib") or file == __file__ or file == importlib.__file__):
+            return trace
+        trace = trace.tb_next
+    return None
+
+
+def _no_module(name: str, missing: str, here: str) -> str:
+    parent, _, last = missing.rpartition(".")
+    if parent:
+        package = sys.modules.get(parent)
+        known = [info.name for info in pkgutil.iter_modules(getattr(package, "__path__", []))]
+        near = [f"{parent}.{found}" for found in _near(last, known)]
+    else:
+        near = _near(missing, [info.name for info in pkgutil.iter_modules([here])])
+    hint = f"; did you mean {near[0]}" if near else ""
+    if not near and name.endswith(".py"):
+        hint = f"; write the file's path, or {name.removesuffix('.py')}"
+    return f"there is no module {missing} (looked in {here} and in the environment {sys.prefix}){hint}"
+
+
+def _no_attribute(found: Any, label: str, target: str, part: str) -> str:
+    names = [name for name in vars(found) if not name.startswith("_")] if hasattr(found, "__dict__") else []
+    near = _near(part, names)
+    where = label if isinstance(found, ModuleType) else f"{label}:{target.rsplit('.' + part, 1)[0]}"
+    if near:
+        return f"{where} has no attribute {part}; did you mean {label}:{target.replace(part, near[0])}"
+    return f"{where} has no attribute {part}{_candidates(found, label)}"
+
+
+def _no_default(module: ModuleType, label: str) -> str:
+    factories = [name for name in FACTORY_NAMES if callable(getattr(module, name, None))]
+    if factories:
+        return f"{label} has neither application nor app; write {label}:{factories[0]}() for its factory"
+    return f"{label} has neither application nor app{_candidates(module, label)}"
+
+
+def _candidates(module: Any, label: str) -> str:
+    """Names what the user may have meant: what the module itself defines and can be called."""
+    if not isinstance(module, ModuleType):
+        return ""
+    names = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and callable(value)
+        and not inspect.isclass(value)
+        and getattr(value, "__module__", module.__name__) == module.__name__
+    ]
+    return f"; it defines {', '.join(f'{label}:{name}' for name in names[:5])}" if names else ""
+
+
+def _is_webpy(found: Any) -> bool:
+    kind = type(found)
+    return any(base.__module__ == "web.application" and base.__name__ == "application" for base in kind.__mro__)
+
+
+def _is_asgi(found: Any) -> bool:
+    if inspect.isclass(found):
+        return False
+    call = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)
+    if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(call):
+        return True
+    try:
+        names = list(inspect.signature(found).parameters)
+    except (TypeError, ValueError):
+        return False
+    return names[:3] == ["scope", "receive", "send"] or names == ["scope"]
+
+
+def _takes_nothing(found: Any) -> bool:
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):
+        return False
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        try:
+            signature.bind()
+        except TypeError:
+            return False
+        return True
+    return False
+
+
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[:1].lower() in "aeiou" else f"a {noun}"
+
+
+def _put_first(folder: str) -> None:
+    if folder in sys.path:
+        sys.path.remove(folder)
+    sys.path.insert(0, folder)

@@ -1,0 +1,199 @@
+"""``kirsch.Server``: a server in the background of a program."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from kirsch import _kirsch
+from kirsch._errors import Errors, report_to_logging
+from kirsch._load import LoadError, as_wsgi, refuse_green_threads
+
+#: Servers whose sockets a forked child must close.
+_running: weakref.WeakSet[Server] = weakref.WeakSet()
+
+#: A thread that has not returned by then, after everything was ended, is in the application.
+_JOIN_SECONDS = 5.0
+
+
+class Server:
+    """Serves a WSGI application on threads of its own.
+
+    It installs no signal handlers and prints nothing; exceptions of the application go to the logger
+    ``kirsch``. Every method may be called from any thread. After `stop` it can be started again.
+
+        with kirsch.Server(app, bind="127.0.0.1:0") as server:
+            host, port = server.addresses[0]
+
+    Args:
+        app: The WSGI application, or a ``web.application``.
+        **settings: As the command line's options, with underscores: ``bind``, ``threads``,
+            ``timeout_drain`` and so on; sizes and durations as numbers or text (``"64KiB"``, ``"30s"``).
+            All are listed in the settings reference.
+
+    Raises:
+        ValueError: If a setting is wrong; the text says which and what to write instead.
+        TypeError: If ``app`` is no WSGI application.
+    """
+
+    def __init__(self, app: Callable[..., Any], **settings: Any) -> None:
+        self._app = _checked(app)
+        self._settings = _kirsch.Settings.from_keywords(settings)
+        self._lock = threading.Lock()
+        self._engine: _kirsch.Engine | None = None
+        self._threads: list[threading.Thread] = []
+        self._report: Callable[..., None] = report_to_logging
+
+    @classmethod
+    def _of(cls, app: Callable[..., Any], settings: _kirsch.Settings, report: Callable[..., None]) -> Server:
+        """A server for an application that was checked, with settings that were parsed."""
+        server = cls.__new__(cls)
+        server._app = app
+        server._settings = settings
+        server._lock = threading.Lock()
+        server._engine = None
+        server._threads = []
+        server._report = report
+        return server
+
+    def start(self) -> Server:
+        """Opens the sockets and starts the threads; when it returns, requests are served.
+
+        Returns:
+            The server itself.
+
+        Raises:
+            OSError: If an address cannot be listened on.
+            RuntimeError: If it runs already.
+        """
+        with self._lock:
+            if self._engine is not None:
+                raise RuntimeError("the server runs already; stop it first")
+            engine = _kirsch.Engine(self._app, self._settings, self._report, Errors())
+            threads = [
+                threading.Thread(target=engine.work, args=(idx,), name=f"kirsch-{idx}", daemon=True)
+                for idx in range(engine.threads)
+            ]
+            started = []
+            try:
+                for thread in threads:
+                    thread.start()
+                    started.append(thread)
+            except RuntimeError:
+                engine.stop(0)
+                for thread in started:
+                    thread.join(_JOIN_SECONDS)
+                engine.release()
+                raise
+            self._engine, self._threads = engine, threads
+        _running.add(self)
+        atexit.register(_stop_at_exit, weakref.ref(self))
+        return self
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Stops accepting, finishes the requests that have begun, then ends the threads.
+
+        From within a request it returns at once, and the stop goes on in the background.
+
+        Args:
+            timeout: Seconds to wait for requests that have begun; without it the setting ``timeout_drain``.
+                0 ends them at once.
+
+        Returns:
+            Whether every request that had begun was finished. True if the server did not run.
+        """
+        if threading.current_thread() in self._threads:
+            threading.Thread(target=self.stop, args=(timeout,), name="kirsch-stop", daemon=True).start()
+            return False
+        with self._lock:
+            engine, threads = self._engine, self._threads
+            if engine is None:
+                return True
+            finished = engine.stop(timeout)
+            for thread in threads:
+                thread.join(_JOIN_SECONDS if finished else 0.5)
+            if not any(thread.is_alive() for thread in threads):
+                engine.release()
+            self._engine, self._threads = None, []
+        _running.discard(self)
+        return finished
+
+    def stop_now(self) -> None:
+        """Ends the wait of a `stop` that is under way."""
+        engine = self._engine
+        if engine is not None:
+            engine.stop_now()
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are served."""
+        return self._engine is not None
+
+    @property
+    def addresses(self) -> list[tuple[str, int] | str]:
+        """What is listened on: ``(host, port)`` with the port that was taken, or a unix socket's path."""
+        return self._running_engine().addresses
+
+    @property
+    def urls(self) -> list[str]:
+        """What is listened on, as in the start-up line: ``http://127.0.0.1:8000``, ``unix:/run/app.sock``."""
+        return self._running_engine().urls
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters since the start, and what each thread is doing."""
+        return self._running_engine().statistics()
+
+    def _running_engine(self) -> _kirsch.Engine:
+        engine = self._engine
+        if engine is None:
+            raise RuntimeError("the server does not run; call start() first")
+        return engine
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _checked(app: Callable[..., Any]) -> Callable[..., Any]:
+    try:
+        refuse_green_threads()
+        return as_wsgi(app, "app")
+    except LoadError as error:
+        raise TypeError(str(error)) from None
+
+
+def _stop_at_exit(reference: weakref.ref[Server]) -> None:
+    server = reference()
+    if server is not None:
+        # Threads inside the engine while the interpreter ends would abort the process.
+        server.stop(0)
+
+
+def _after_fork_in_child() -> None:
+    """A child has copies of the sockets and none of the threads: it must not hold, nor use, the server."""
+    _kirsch.after_fork_in_child()
+    for server in list(_running):
+        engine = server._engine
+        if engine is not None:
+            for descriptor in engine.descriptors:
+                try:
+                    os.close(descriptor)
+                except OSError:
+                    pass
+        server._engine, server._threads, server._lock = None, [], threading.Lock()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

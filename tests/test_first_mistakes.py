@@ -1,0 +1,310 @@
+"""The first mistakes at the command line: each ends with one clear message, and none of ours shows through.
+
+`kirsch check` finds all that `kirsch serve` would fail at, without serving: every mistake is made with both.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.server import clean_environment, kirsch
+
+SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and all it said."""
+
+    code: int
+    output: str
+
+
+def run(
+    folder: Path, *words: str, environment: Mapping[str, str] | None = None, under: Sequence[str] = ()
+) -> Ended:
+    """Run `kirsch` in a folder to its end, `under` a program that starts it."""
+    done = subprocess.run(
+        [*under, *kirsch(), *words],
+        cwd=folder,
+        # On a free port, should it serve where it must not.
+        env={**clean_environment(), **(environment or {"KIRSCH_BIND": "127.0.0.1:0"})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=SECONDS,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout.decode())
+
+
+def refused(ended: Ended, *texts: str, traceback: bool = False) -> None:
+    """The command must have ended with code 1 or 2, and a short message with all the texts.
+
+    Args:
+        ended: How it ended.
+        texts: What the message must contain.
+        traceback: Whether a traceback of the application's is due; none of ours ever is.
+    """
+    assert ended.code in (1, 2), ended
+    assert [text for text in texts if text.lower() not in ended.output.lower()] == [], ended.output
+    assert "panicked" not in ended.output
+    assert ended.output.count("Traceback") == traceback, ended.output
+    assert "site-packages/kirsch" not in ended.output, "a frame of ours in the traceback"
+    lines = [line for line in ended.output.splitlines() if line.strip()]
+    assert traceback or len(lines) <= 5, f"not one clear message:\n{ended.output}"
+
+
+@pytest.fixture(params=["serve", "check"])
+def verb(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with applications, good and bad."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+FILES = {
+    "hello.py": """
+        def app(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [b"hello"]
+
+        number = 42
+        """,
+    "broken.py": """
+        def prepare():
+            raise LookupError("the database is away")
+
+        prepare()
+        """,
+    "unimportable.py": "import a_module_that_nobody_has\n",
+    "misspelt.py": "def app(environ, start_response:\n    pass\n",
+    "leaving.py": "raise SystemExit('I will not start')\n",
+    "asgi.py": """
+        async def app(scope, receive, send):
+            pass
+
+
+        class Framework:
+            async def __call__(self, scope, receive, send):
+                pass
+
+
+        instance = Framework()
+        """,
+    "patched.py": """
+        from gevent import monkey
+
+        monkey.patch_all()
+
+        from hello import app
+        """,
+    "mysite.py": """
+        from django.core.wsgi import get_wsgi_application
+
+        application = get_wsgi_application()
+        """,
+    "factories.py": """
+        def create_app():
+            from hello import app
+
+            return app
+
+
+        def nothing():
+            return None
+
+
+        def wants(name):
+            return name
+        """,
+    "empty.py": "",
+}
+
+
+def test_check_says_nothing_bad_of_a_good_application_and_does_not_serve(folder: Path) -> None:
+    for spec in ("hello:app", "hello.py", "hello", "factories:create_app()"):
+        ended = run(folder, "check", spec)
+        assert ended.code == 0, ended
+
+
+def test_a_module_that_does_not_exist_suggests_the_near_miss(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "helo:app"), "helo", "hello")
+
+
+def test_a_file_that_does_not_exist_suggests_the_near_miss(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "helo.py"), "helo.py", "hello.py")
+
+
+def test_an_attribute_that_does_not_exist_suggests_the_near_miss(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "hello:aap"), "aap", "app")
+
+
+def test_a_module_without_an_application_says_which_names_were_looked_for(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "empty"), "empty", "application", "app")
+
+
+def test_an_attribute_that_cannot_be_called_is_named_with_its_type(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "hello:number"), "hello:number", "int")
+
+
+def test_a_factory_without_its_brackets_suggests_them(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "factories:create_app"), "create_app()")
+
+
+def test_a_factory_that_gives_nothing_says_so(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "factories:nothing()"), "nothing()", "None")
+
+
+def test_a_factory_that_wants_arguments_says_so(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "factories:wants()"), "wants", "argument", traceback=False)
+
+
+@pytest.mark.parametrize(
+    ("module", "error"),
+    [
+        ("broken", "LookupError: the database is away"),
+        ("unimportable", "No module named 'a_module_that_nobody_has'"),
+        ("misspelt", "SyntaxError"),
+    ],
+)
+def test_an_application_that_fails_at_import_shows_its_whole_traceback_and_none_of_ours(
+    folder: Path, verb: str, module: str, error: str
+) -> None:
+    ended = run(folder, verb, f"{module}:app")
+    # A SyntaxError is shown with its line; there is no traceback, because nothing was run.
+    refused(ended, f"{module}.py", error, traceback=ended.output.count("Traceback") == 1)
+    assert module == "misspelt" or ended.output.count("Traceback") == 1
+    assert module != "broken" or "in prepare" in ended.output
+    assert "importlib" not in ended.output
+
+
+def test_an_application_that_exits_at_import_is_no_success(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "leaving:app"), "I will not start", traceback=True)
+
+
+@pytest.mark.parametrize("attribute", ["app", "instance"])
+def test_an_asgi_application_is_told_what_kirsch_serves_and_what_helps(
+    folder: Path, verb: str, attribute: str
+) -> None:
+    refused(run(folder, verb, f"asgi:{attribute}"), "ASGI", "WSGI", "a2wsgi")
+
+
+def test_gevents_monkey_patching_is_refused(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "patched:app"), "gevent", "monkey")
+
+
+def test_a_missing_django_settings_module_is_named(folder: Path, verb: str) -> None:
+    """Django says it at import in its own words; ours say what to set."""
+    ended = run(folder, verb, "mysite:application")
+    assert ended.code in (1, 2), ended
+    assert "DJANGO_SETTINGS_MODULE" in ended.output
+    assert "panicked" not in ended.output
+    assert ended.output.count("Traceback") <= 1
+
+
+@pytest.mark.parametrize("how", ["serve", ""])
+def test_a_port_in_use_is_named(folder: Path, how: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        words = [how] if how else []
+        refused(run(folder, *words, "hello:app", "--bind", address), address, "in use")
+
+
+def test_check_finds_a_port_in_use(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        refused(run(folder, "check", "hello:app", "--bind", address), address, "in use")
+
+
+def test_a_port_below_1024_without_the_right_to_it_says_what_helps(folder: Path, verb: str) -> None:
+    floor = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    port = str(floor - 1)
+    assert floor > 1, "this machine gives every port to everybody: nothing can be refused"
+    # Root without this capability may read everything, as nobody might not, and bind as little as nobody.
+    under = ("setpriv", "--bounding-set", "-net_bind_service") if os.geteuid() == 0 else ()
+    address = f"127.0.0.1:{port}"
+    refused(run(folder, verb, "hello:app", "--bind", address, under=under), address, "permission")
+
+
+def test_an_address_of_another_machine_says_so(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "hello:app", "--bind", "192.0.2.1:8000"), "192.0.2.1:8000")
+
+
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [
+        (["--threads", "many"], ["--threads", "many"]),
+        (["--threads", "0"], ["--threads", "0"]),
+        (["--timeout-head", "soon"], ["--timeout-head", "soon", "s"]),
+        (["--limit-body", "1 potato"], ["--limit-body", "potato", "MiB"]),
+        (["--bind", "127.0.0.1:99999"], ["--bind", "99999"]),
+        (["--thread", "4"], ["--thread", "--threads"]),
+        (["--chdir", "nowhere"], ["--chdir", "nowhere"]),
+        (["--config", "nowhere.toml"], ["nowhere.toml"]),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_a_bad_flag_is_named_with_what_to_write(
+    folder: Path, verb: str, words: list[str], texts: list[str]
+) -> None:
+    refused(run(folder, verb, "hello:app", *words), *texts)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "texts"),
+    [
+        ("KIRSCH_THREADS", "many", ["KIRSCH_THREADS", "many"]),
+        ("KIRSCH_THREAD", "4", ["KIRSCH_THREAD", "KIRSCH_THREADS"]),
+        ("PORT", "eighty", ["PORT", "eighty"]),
+    ],
+)
+def test_a_bad_variable_is_named_with_what_to_write(
+    folder: Path, verb: str, name: str, value: str, texts: list[str]
+) -> None:
+    refused(run(folder, verb, "hello:app", environment={name: value}), *texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "texts"),
+    [
+        ("# a comment\nthreads = 'many'\n", ["kirsch.toml:2", "threads"]),
+        ("threads = 4\nthread = 4\n", ["kirsch.toml:2", "thread", "threads"]),
+        ("threads = 4\n\nthreads = \n", ["kirsch.toml:3"]),
+        ("[timeouts]\nhaed = '5s'\n", ["kirsch.toml:2", "head"]),
+    ],
+    ids=["value", "key", "syntax", "key in a table"],
+)
+def test_a_bad_line_of_a_file_is_named_with_its_number(
+    folder: Path, verb: str, text: str, texts: list[str]
+) -> None:
+    (folder / "kirsch.toml").write_text(text)
+    refused(run(folder, verb, "hello:app"), *texts)
+
+
+def test_no_application_at_all_says_how_to_name_one(folder: Path, verb: str) -> None:
+    refused(run(folder, verb), "module:")
+
+
+def test_a_misspelt_verb_or_module_is_not_taken_for_success(folder: Path) -> None:
+    refused(run(folder, "srve", "hello:app"), "srve")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["serve", "--help"], ["--version"]], ids=" ".join)
+def test_help_and_version_are_a_success(folder: Path, words: list[str]) -> None:
+    ended = run(folder, *words)
+    assert ended.code == 0
+    assert "kirsch" in ended.output.lower()
+    assert "Traceback" not in ended.output

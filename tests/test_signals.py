@@ -1,0 +1,97 @@
+"""What signals do: the first asks for a drain, the second ends at once, the application keeps its own."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from support.client import BrokenResponse, Client, get, request_bytes
+from support.server import ServerProcess
+
+STOPS = [signal.SIGTERM, signal.SIGINT]
+named = pytest.mark.parametrize("number", STOPS, ids=[number.name for number in STOPS])
+
+
+def begin_stop(server: ServerProcess, number: signal.Signals) -> None:
+    """Send a signal, and wait until the drain has begun: idle connections are closed then."""
+    with server.client() as idle:
+        assert idle.request("/").status == 200
+        server.signal(number)
+        idle.expect_close()
+
+
+def wait_in_application(server: ServerProcess, client: Client) -> None:
+    """Send a request that reaches the application and stays there until SIGUSR2."""
+    client.send(request_bytes("/wait/SIGUSR2"))
+    assert get(server.address, "/waiting").body == b"True"
+
+
+@named
+def test_a_stop_finishes_what_has_begun_and_begins_nothing(number: signal.Signals) -> None:
+    with ServerProcess("handlers:app") as server, server.client() as busy:
+        wait_in_application(server, busy)
+        begin_stop(server, number)
+        assert server.process.poll() is None, "it did not wait for the request that had begun"
+        server.signal(signal.SIGUSR2)
+        answer = busy.response()
+        assert (answer.body, answer.get("Connection")) == (b"seen in the main thread", "close")
+        busy.expect_close()
+        busy.socket.close()
+        assert server.wait() == 0
+
+
+@named
+def test_a_second_signal_ends_at_once(number: signal.Signals) -> None:
+    with ServerProcess("handlers:app", "--timeout-drain", "1h") as server, server.client() as busy:
+        wait_in_application(server, busy)
+        begin_stop(server, number)
+        server.signal(number)
+        assert server.wait() != 0, "it left a request unanswered, and said that all is well"
+        with pytest.raises((BrokenResponse, ConnectionError)):
+            busy.response()
+
+
+@named
+def test_with_nothing_to_finish_a_stop_is_exit_code_0(number: signal.Signals) -> None:
+    with ServerProcess("pep3333:app") as server:
+        get(server.address)
+        server.signal(number)
+        assert server.wait() == 0
+
+
+def test_the_drain_timeout_ends_a_request_that_never_does() -> None:
+    with ServerProcess("handlers:app", "--timeout-drain", "1s") as server, server.client() as busy:
+        wait_in_application(server, busy)
+        server.signal(signal.SIGTERM)
+        server.wait()
+        with pytest.raises((BrokenResponse, ConnectionError)):
+            busy.response()
+
+
+def test_what_was_accepted_before_the_stop_is_answered() -> None:
+    """Half a request that is complete in time is a request that has begun."""
+    with ServerProcess("pep3333:app") as server, server.client() as client:
+        message = request_bytes("/input/sha256", "POST", body=b"x" * 100_000)
+        client.send(message[:50_000])
+        begin_stop(server, signal.SIGTERM)
+        client.send(message[50_000:])
+        assert client.response().status == 200
+        client.expect_close()
+        client.socket.close()
+        assert server.wait() == 0
+
+
+def test_the_applications_own_handlers_go_on() -> None:
+    with ServerProcess("handlers:app") as server:
+        for number in (signal.SIGUSR2, signal.SIGALRM):
+            server.signal(number)
+            assert get(server.address, f"/wait/{number.name}").body == b"seen in the main thread"
+        server.signal(signal.SIGTERM)
+        server.wait()
+        assert "the application saw SIGTERM" in server.log, "its handler of SIGTERM is called too"
+
+
+def test_a_child_of_the_application_can_be_interrupted() -> None:
+    """Signals that the server handles are not blocked in what the application starts."""
+    with ServerProcess("handlers:app") as server:
+        assert get(server.address, "/child").body == b"-15"
