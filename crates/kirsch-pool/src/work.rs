@@ -15,6 +15,10 @@ pub trait Interpreter {
     fn release<R: Send>(&self, outside: impl FnOnce() -> R + Send) -> R;
 }
 
+/// Jobs a thread runs on while another waits to enter: about a millisecond's worth of quick ones at most,
+/// and few enough that whoever waits does so for less than the interpreter's own switch interval.
+const STRETCH: u32 = 16;
+
 /// For servers whose gateways are all Rust.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoInterpreter;
@@ -44,6 +48,7 @@ where
         };
         pool.entered(me, job.forecast());
         thread.run(job);
+        let mut stretch = 0;
         while let Some(job) = thread.find_inside() {
             match job.lane() {
                 Lane::Interpreter | Lane::Inline => thread.run(job),
@@ -51,8 +56,12 @@ where
                 Lane::Thread | Lane::Long => interpreter.release(|| thread.run(job)),
             }
             if pool.somebody_enters() {
-                // Others wait for the interpreter: what comes next is theirs to fetch.
-                break;
+                // Others wait for the interpreter; what comes next is theirs to fetch. Not at once: two
+                // threads that let each other in after every job would switch for each request.
+                stretch += 1;
+                if stretch >= STRETCH {
+                    break;
+                }
             }
         }
     }
