@@ -236,7 +236,12 @@ def test_a_port_below_1024_without_the_right_to_it_says_what_helps(folder: Path,
     # Root without this capability may read everything, as nobody might not, and bind as little as nobody.
     under = ("setpriv", "--bounding-set", "-net_bind_service") if os.geteuid() == 0 else ()
     address = f"127.0.0.1:{port}"
-    refused(run(folder, verb, "hello:app", "--bind", address, under=under), address, "permission")
+    refused(
+        run(folder, verb, "hello:app", "--bind", address, under=under),
+        address,
+        "CAP_NET_BIND_SERVICE",
+        "1024",
+    )
 
 
 def test_an_address_of_another_machine_says_so(folder: Path, verb: str) -> None:

@@ -14,7 +14,7 @@ threads, handles signals and words the messages.
 """
 
 from kirsch._kirsch import __version__
-from kirsch._server import Server
 from kirsch._run import run
+from kirsch._server import Server
 
 __all__ = ["Server", "__version__", "run"]

@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(command.stdout)
         sys.stderr.write(command.stderr)
         return command.code
-    assert command.settings is not None and command.app is not None
+    assert command.settings is not None
+    assert command.app is not None
     _kirsch.start_logging(command.settings.log_level)
     try:
         application = load(command.app, command.settings.chdir)

@@ -15,7 +15,7 @@ LONGEST = 64 * 1024
 
 
 class Errors:
-    """``wsgi.errors``: a text stream whose lines reach standard error whole, whatever threads write at once."""
+    """``wsgi.errors``: a text stream whose lines reach standard error whole, from however many threads."""
 
     encoding = "utf-8"
 
@@ -76,7 +76,8 @@ def describe(error: BaseException | None, message: str, method: str, target: str
         return head
     lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     if len(lines) > LONGEST:
-        lines = f"{lines[: LONGEST // 2]}\n... {len(lines) - LONGEST} characters left out ...\n{lines[-LONGEST // 2 :]}"
+        half, left_out = LONGEST // 2, len(lines) - LONGEST
+        lines = f"{lines[:half]}\n... {left_out} characters left out ...\n{lines[-half:]}"
     # Indented and escaped, so that no exception text can look like a log line of ours.
     shown = (f"  {printable(line)}" for line in lines.rstrip("\n").split("\n"))
     return "\n".join([head, *shown])
@@ -84,14 +85,20 @@ def describe(error: BaseException | None, message: str, method: str, target: str
 
 def printable(text: str) -> str:
     """The text with everything escaped that could forge or hide output."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
 
 
-def report_to_stderr(error: BaseException | None, message: str, method: str, target: str, request_id: str) -> None:
+def report_to_stderr(
+    error: BaseException | None, message: str, method: str, target: str, request_id: str
+) -> None:
     """Reports on standard error; the command line's way."""
     to_stderr(f"ERROR {describe(error, message, method, target, request_id)}\n")
 
 
-def report_to_logging(error: BaseException | None, message: str, method: str, target: str, request_id: str) -> None:
+def report_to_logging(
+    error: BaseException | None, message: str, method: str, target: str, request_id: str
+) -> None:
     """Reports to the logger ``kirsch``; an embedding's way."""
     logger.error("%s: %s %s [%s]", message, method, target, request_id, exc_info=error)

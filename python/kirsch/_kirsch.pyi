@@ -4,6 +4,19 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, final
 
+__all__ = [
+    "Command",
+    "Engine",
+    "FileWrapper",
+    "Input",
+    "Settings",
+    "StartResponse",
+    "__version__",
+    "after_fork_in_child",
+    "parse_command_line",
+    "start_logging",
+]
+
 __version__: str
 
 @final
@@ -91,8 +104,6 @@ class StartResponse:
         /,
     ) -> Callable[[bytes], None]: ...
 
-def parse_command_line(
-    argv: list[str], environ: list[tuple[str, str]], cwd: str
-) -> Command: ...
+def parse_command_line(argv: list[str], environ: list[tuple[str, str]], cwd: str) -> Command: ...
 def start_logging(level: str) -> None: ...
 def after_fork_in_child() -> None: ...

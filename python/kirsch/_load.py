@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-#: Where an application is: ``module`` or ``file``, its name, ``default``, ``attribute`` or ``factory``, its name.
+#: Where an application is: ``module`` or ``file`` and its name, ``default``, ``attribute`` or ``factory`` and
+#: its name.
 AppPlace = tuple[str, str, str, str]
 
 DEFAULT_NAMES = ("application", "app")
@@ -80,8 +81,8 @@ def as_wsgi(found: Any, spec: str) -> Callable[..., Any]:
         )
     if _is_asgi(found):
         raise LoadError(
-            f"{spec} is an ASGI application; Kirsch serves WSGI; "
-            f"wrap it with a2wsgi (pip install a2wsgi; application = a2wsgi.ASGIMiddleware({spec.split(':')[-1]}))"
+            f"{spec} is an ASGI application; Kirsch serves WSGI; wrap it with a2wsgi "
+            f"(pip install a2wsgi; application = a2wsgi.ASGIMiddleware({spec.split(':')[-1]}))"
         )
     if _takes_nothing(found):
         raise LoadError(
@@ -105,8 +106,8 @@ def refuse_green_threads() -> None:
     ):
         if patched:
             raise LoadError(
-                f"the application has monkey-patched the standard library with {name}, so threads would not be "
-                f"threads; remove the patching: Kirsch runs {name}-free code on real threads"
+                f"the application has monkey-patched the standard library with {name}, so threads would not "
+                f"be threads; remove the patching: Kirsch runs {name}-free code on real threads"
             )
 
 
@@ -162,7 +163,9 @@ def _find(module: ModuleType, label: str, kind: str, target: str) -> tuple[Any, 
         return found, f"{label}:{target}"
     spec = f"{label}:{target}()"
     if not callable(found):
-        raise LoadError(f"{label}:{target} is {_article(type(found).__name__)}, not a factory; write {label}:{target}")
+        raise LoadError(
+            f"{label}:{target} is {_article(type(found).__name__)}, not a factory; write {label}:{target}"
+        )
     try:
         return found(), spec
     except BaseException as error:  # as above
@@ -176,14 +179,13 @@ def _failed(name: str, error: BaseException) -> LoadError:
             f"{name} is a Django application and the variable DJANGO_SETTINGS_MODULE is not set; "
             "set it to the settings module, as in DJANGO_SETTINGS_MODULE=mysite.settings"
         )
-    if isinstance(error, SystemExit):
-        return LoadError(f"{name} ended the program while it was imported (SystemExit: {error.code})")
+    what = "ended the program while it was loaded" if isinstance(error, SystemExit) else "failed to load"
     shown = "".join(traceback.format_exception(type(error), error, _without_ours(error.__traceback__)))
-    return LoadError(f"{name} failed to load; its own traceback is\n{shown.rstrip()}")
+    return LoadError(f"{name} {what}; its own traceback is\n{shown.rstrip()}")
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    """The part of a traceback that begins in the application: not in this package, not in the import system."""
+    """The part of a traceback that begins in the application, without this package and the import system."""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if not (file.startswith("<frozen importlib") or file == __file__ or file == importlib.__file__):
@@ -239,13 +241,15 @@ def _candidates(module: Any, label: str) -> str:
 
 def _is_webpy(found: Any) -> bool:
     kind = type(found)
-    return any(base.__module__ == "web.application" and base.__name__ == "application" for base in kind.__mro__)
+    return any(
+        base.__module__ == "web.application" and base.__name__ == "application" for base in kind.__mro__
+    )
 
 
 def _is_asgi(found: Any) -> bool:
     if inspect.isclass(found):
         return False
-    call = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)
+    call = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)  # noqa: B004 - its kind is wanted
     if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(call):
         return True
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -93,8 +94,8 @@ def _serve_until_signal(server: Server, name: str) -> bool:
     before: dict[int, Any] = {}
     with _Bell() as bell:
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                before[number] = signal.signal(number, on_signal)
+            for wanted in _SIGNALS:
+                before[wanted] = signal.signal(wanted, on_signal)
         try:
             server.start()
             threads = server._settings.threads
@@ -144,19 +145,16 @@ class _Bell:
 
     def ring(self) -> None:
         """Wakes the sleeper, now or at its next wait."""
-        try:
+        # Full: it is awake; closed: it has gone.
+        with contextlib.suppress(OSError):
             self._writer.send(b"\0")
-        except (BlockingIOError, OSError):
-            pass  # Full: it is awake; closed: it has gone.
 
     def wait(self, true: Callable[[], bool]) -> None:
         """Sleeps until the condition holds; it is looked at whenever somebody rings."""
         while not true():
             select.select([self._reader], [], [])
-            try:
+            with contextlib.suppress(BlockingIOError):
                 self._reader.recv(4096)
-            except BlockingIOError:
-                pass
 
 
 def _end_process(code: int) -> None:
@@ -179,10 +177,8 @@ def _end_process(code: int) -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
-        except (AttributeError, OSError, ValueError):
-            pass
 
 
 def _text(error: BaseException) -> str:

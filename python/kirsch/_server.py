@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import weakref
@@ -188,10 +189,8 @@ def _after_fork_in_child() -> None:
         engine = server._engine
         if engine is not None:
             for descriptor in engine.descriptors:
-                try:
+                with contextlib.suppress(OSError):
                     os.close(descriptor)
-                except OSError:
-                    pass
         server._engine, server._threads, server._lock = None, [], threading.Lock()
     _running.clear()
 

@@ -18,113 +18,43 @@
 //!
 //! 1. *One owner.* The reactor is in the slot, or in the hand of exactly the thread the slot names.
 //! 2. *One enters.* At most one thread is `Entering`; while it is, further interpreter jobs queue.
-//! 3. *No lost wake-up.* Whoever adds mail or a job while the driver sleeps rings; the driver empties
-//!    the mail box under the same lock under which it declares that it sleeps.
+//! 3. *No lost wake-up.* Whoever adds mail or a job while the driver sleeps rings; the driver declares
+//!    that it sleeps under the same lock under which it found the mail box empty.
 //! 4. *No stuck job.* A job in the queue is taken by the next thread that becomes free or is awake,
-//!    and a thread never parks while it could take one.
+//!    and a thread never parks while it could take one. While jobs wait, the watcher looks.
 //! 5. *No stuck reactor.* A thread never parks while the reactor rests; a reactor that rests
 //!    while all who are awake run jobs is found by the watcher, who gives it to a parked thread or drives.
-//! 6. *One wake in flight* for the reactor: a second thread is not woken for it while the first is on its way.
+//! 6. *One wake in flight*: a second thread is not woken while the first is on its way. What the first
+//!    leaves, it or the watcher has somebody else fetch.
+//! 7. *The watcher drives last*: only while no thread is parked or on its way, since who drives
+//!    does not look.
+//! 8. *A panic costs what panicked.* The reactor travels in a [`Hand`], which lays it back when it is
+//!    dropped; the thread goes on. Of the poller, only what is documented as quick is called under the lock.
 
 #[cfg(all(test, loom))]
 mod model;
+mod poller;
+mod queue;
 mod sync;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod watcher;
 mod work;
 
 use std::collections::VecDeque;
 use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use self::queue::Queue;
 use self::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, Token, lock};
 
+pub use self::poller::{Forecast, Lane, Patience, Poller, Refusal, Task, Turn, Wake};
 pub use self::watcher::{TICK, watch};
 pub use self::work::{Interpreter, NoInterpreter, work};
 
 /// Index of a pool thread.
 pub type ThreadId = usize;
-
-/// What the pool drives. The reactor implements it; so does the model that loom explores.
-pub trait Poller: Send {
-    /// What a turn may yield for a thread to run.
-    type Job: Task;
-    /// What other threads post to whoever drives.
-    type Mail: Send;
-    /// Ends a sleeping turn from any thread.
-    type Waker: Wake;
-
-    /// Goes on with what is ready and polls; sleeps only if `patience` allows and nothing is ready.
-    fn turn(&mut self, patience: Patience) -> Turn<Self::Job>;
-    /// Takes in what was posted.
-    fn receive(&mut self, mail: &mut Vec<Self::Mail>);
-    /// Whether a turn has work without polling.
-    fn has_ready(&self) -> bool;
-    /// Answers a job in the server's own name, because nobody can run it.
-    fn refuse(&mut self, job: Self::Job, why: Refusal);
-    /// Whether a job that has waited in the queue since it was dispatched should be refused now.
-    fn has_expired(&self, job: &Self::Job) -> bool;
-}
-
-/// What the pool must know of a job.
-pub trait Task: Send {
-    /// Where it may run.
-    fn lane(&self) -> Lane;
-    /// Whether it is expected to block.
-    fn forecast(&self) -> Forecast;
-}
-
-/// What a job is expected to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forecast {
-    /// Returns soon: nobody needs to take the reactor.
-    Quick,
-    /// Waits for something: a parked thread should take the reactor at once.
-    Blocks,
-}
-
-/// Where a job may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// Needs the interpreter: one thread enters at a time.
-    Interpreter,
-    /// Rust that may block: runs on any pool thread.
-    Thread,
-    /// Rust that never blocks: runs wherever the reactor is driven, even when all threads are busy.
-    Inline,
-    /// Work of the engine that may take longer than 100 µs (disk, bulk encryption): at most half the pool.
-    Long,
-}
-
-/// Ends a sleeping turn of the driver.
-pub trait Wake: Send + Sync {
-    /// Makes the current or next sleeping turn return.
-    fn wake(&self);
-}
-
-/// Whether a turn may sleep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// Until something happens.
-    Sleep,
-    /// Only look.
-    Look,
-}
-
-/// What a turn at the reactor yielded.
-pub enum Turn<J> {
-    /// A request is complete, or long work is due.
-    Job(J),
-    /// Nothing is ready.
-    Idle,
-}
-
-/// Why a job is answered without being run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The queue is full.
-    QueueFull,
-    /// It waited longer than the queue timeout.
-    Waited,
-}
 
 /// What a thread is doing; for the invariants and for whoever asks which request is stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,9 +74,23 @@ pub enum Doing {
 }
 
 /// Where the reactor is.
-enum Slot<P> {
-    Resting(Box<P>),
+enum Slot<P: Poller> {
+    Resting(Desk<P>),
     Driven(Driver),
+}
+
+/// The reactor, and the letters that whoever drives has collected and not yet given to it.
+struct Desk<P: Poller> {
+    reactor: Box<P>,
+    letters: VecDeque<P::Mail>,
+}
+
+/// The reactor in the hand of who drives. Dropped, as it is by a panic, it lays the reactor back.
+pub(crate) struct Hand<'a, P: Poller> {
+    pool: &'a Pool<P>,
+    driver: Driver,
+    /// `None` only once it was laid back.
+    desk: Option<Desk<P>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +114,8 @@ pub struct PoolCounters {
     pub queued: u64,
     /// Jobs refused, because the queue was full or they had waited too long.
     pub refused: u64,
+    /// Panics of jobs and of turns at the reactor, each caught.
+    pub panics: u64,
 }
 
 /// Everything the threads share.
@@ -197,10 +143,9 @@ struct State<P: Poller> {
     /// A thread woken to take the reactor that has not looked yet.
     waking: Option<ThreadId>,
     entering: Option<ThreadId>,
-    queue: VecDeque<P::Job>,
-    long_queue: VecDeque<P::Job>,
+    queue: Queue<P::Job>,
     long_running: usize,
-    mail: Vec<P::Mail>,
+    mail: VecDeque<P::Mail>,
     /// The driver sleeps in a poll, or is about to.
     sleeping: bool,
     watcher_parked: bool,
@@ -210,11 +155,11 @@ struct State<P: Poller> {
 }
 
 /// What a free thread does next.
-pub(crate) enum Next<P: Poller> {
+pub(crate) enum Next<'a, P: Poller> {
     /// Run this; the reactor is where it was.
     Run(P::Job),
     /// Drive.
-    Drive(Box<P>),
+    Drive(Hand<'a, P>),
     /// Wait for a token.
     Park,
     /// The pool ends.
@@ -222,13 +167,23 @@ pub(crate) enum Next<P: Poller> {
 }
 
 /// What becomes of a job that the driver brings.
-pub(crate) enum Dispatched<P: Poller> {
+pub(crate) enum Dispatched<'a, P: Poller> {
     /// Run it; the reactor lies in the slot.
     Run(P::Job),
     /// It waits in the queue; go on driving.
-    Queued(Box<P>),
+    Queued(Hand<'a, P>),
     /// There is no room in the queue; refuse it and go on driving.
-    Refused(Box<P>, P::Job),
+    Refused(Hand<'a, P>, P::Job),
+}
+
+/// What the driver does after a look around.
+pub(crate) enum Between<'a, P: Poller> {
+    /// The next turn.
+    GoOn(Hand<'a, P>, Patience),
+    /// Run this; the reactor lies in the slot.
+    Run(P::Job),
+    /// Drive no more; the reactor lies in the slot.
+    Stop,
 }
 
 /// Whether the caller holds the interpreter.
@@ -245,16 +200,18 @@ impl<P: Poller> Pool<P> {
     pub fn new(reactor: Box<P>, waker: P::Waker, threads: usize, queue_limit: usize) -> Self {
         Pool {
             state: Mutex::new(State {
-                slot: Slot::Resting(reactor),
+                slot: Slot::Resting(Desk {
+                    reactor,
+                    letters: VecDeque::new(),
+                }),
                 turns: 0,
                 threads: vec![Doing::Awake; threads],
                 parked: Vec::with_capacity(threads),
                 waking: None,
                 entering: None,
-                queue: VecDeque::new(),
-                long_queue: VecDeque::new(),
+                queue: Queue::new(),
                 long_running: 0,
-                mail: Vec::new(),
+                mail: VecDeque::new(),
                 sleeping: false,
                 watcher_parked: false,
                 stopping: false,
@@ -274,7 +231,7 @@ impl<P: Poller> Pool<P> {
     /// Posts to whoever drives, now or next. From any thread.
     pub fn post(&self, mail: P::Mail) {
         let mut state = lock(&self.state);
-        state.mail.push(mail);
+        state.mail.push_back(mail);
         self.has_mail.store(true, Ordering::Release);
         let ring = mem::take(&mut state.sleeping);
         drop(state);
@@ -284,7 +241,7 @@ impl<P: Poller> Pool<P> {
     }
 
     /// What a thread that has nothing in its hands does next.
-    pub(crate) fn next(&self, me: ThreadId, inside: Inside) -> Next<P> {
+    pub(crate) fn next(&self, me: ThreadId, inside: Inside) -> Next<'_, P> {
         let mut state = lock(&self.state);
         if state.waking == Some(me) {
             state.waking = None;
@@ -295,19 +252,19 @@ impl<P: Poller> Pool<P> {
             self.deliver(wakes);
             return Next::Run(job);
         }
+        state.threads[me] = Doing::Awake;
         if state.stopping {
             return Next::Stop;
         }
-        if let Some(mut reactor) = state.take_reactor(Driver::Thread(me)) {
-            if !state.mail.is_empty() {
-                self.has_mail.store(false, Ordering::Relaxed);
-                reactor.receive(&mut state.mail);
-            }
-            return Next::Drive(reactor);
+        if let Some(mut desk) = state.take_desk(Driver::Thread(me)) {
+            self.collect(&mut state, &mut desk);
+            drop(state);
+            let mut hand = self.hand(Driver::Thread(me), desk);
+            hand.read_letters();
+            return Next::Drive(hand);
         }
         if inside == Inside::Attached {
             // Nothing to do inside: leave the interpreter before going to sleep.
-            state.threads[me] = Doing::Awake;
             return Next::Park;
         }
         state.threads[me] = Doing::Parked;
@@ -315,9 +272,10 @@ impl<P: Poller> Pool<P> {
         // The watcher drives only because nobody was free: ask it to give the reactor back.
         let ring = state.slot.driven_by_watcher() && mem::take(&mut state.sleeping);
         drop(state);
-        if ring {
-            self.waker.wake();
-        }
+        self.deliver(Wakes {
+            ring,
+            ..Wakes::NONE
+        });
         Next::Park
     }
 
@@ -327,40 +285,45 @@ impl<P: Poller> Pool<P> {
     }
 
     /// The driver brings a job.
-    pub(crate) fn dispatch(
-        &self,
+    pub(crate) fn dispatch<'a>(
+        &'a self,
         driver: ThreadId,
-        reactor: Box<P>,
+        hand: Hand<'a, P>,
         job: P::Job,
         inside: Inside,
-    ) -> Dispatched<P> {
+    ) -> Dispatched<'a, P> {
         let mut state = lock(&self.state);
         match job.lane() {
             Lane::Interpreter if inside == Inside::Detached && state.entering.is_some() => {
-                let answer = self.enqueue(&mut state, reactor, job);
-                let wakes = Wakes {
-                    thread: None,
-                    watcher: state.alert(),
-                };
+                if state.queue.is_full(self.queue_limit) {
+                    state.counters.refused += 1;
+                    return Dispatched::Refused(hand, job);
+                }
+                self.enqueue(&mut state, job);
+                let watcher = state.alert();
                 drop(state);
-                self.deliver(wakes);
-                return answer;
+                self.deliver(Wakes {
+                    watcher,
+                    ..Wakes::NONE
+                });
+                return Dispatched::Queued(hand);
             }
             Lane::Interpreter if inside == Inside::Detached => self.enter(&mut state, driver),
             Lane::Interpreter | Lane::Thread | Lane::Inline => {
-                state.threads[driver] = Doing::Running
+                state.threads[driver] = Doing::Running;
+            }
+            Lane::Long if state.long_running >= state.long_limit() => {
+                // Whoever ends a long job takes the next: nobody needs to be woken.
+                state.queue.long.push_back(job);
+                return Dispatched::Queued(hand);
             }
             Lane::Long => {
-                if state.long_running >= state.long_limit() {
-                    state.long_queue.push_back(job);
-                    return Dispatched::Queued(reactor);
-                }
                 state.long_running += 1;
                 state.threads[driver] = Doing::Running;
             }
         }
         state.counters.jobs += 1;
-        state.put(reactor);
+        hand.put(&mut state);
         let wakes = state.leave_reactor_for(&job);
         drop(state);
         self.deliver(wakes);
@@ -368,32 +331,34 @@ impl<P: Poller> Pool<P> {
     }
 
     /// The watcher, who drives because everybody is busy, brings a job: it waits in the queue.
-    fn dispatch_from_watcher(&self, reactor: Box<P>, job: P::Job) -> Dispatched<P> {
+    pub(crate) fn dispatch_from_watcher<'a>(
+        &'a self,
+        hand: Hand<'a, P>,
+        job: P::Job,
+    ) -> Dispatched<'a, P> {
         let mut state = lock(&self.state);
-        if job.lane() == Lane::Inline {
-            // Never blocks, so the watcher may run it with the reactor in the slot.
-            state.counters.jobs += 1;
-            state.put(reactor);
-            return Dispatched::Run(job);
+        match job.lane() {
+            Lane::Inline => {
+                // Never blocks, so the watcher may run it with the reactor in the slot.
+                state.counters.jobs += 1;
+                hand.put(&mut state);
+                return Dispatched::Run(job);
+            }
+            Lane::Long => state.queue.long.push_back(job),
+            Lane::Interpreter | Lane::Thread if state.queue.is_full(self.queue_limit) => {
+                state.counters.refused += 1;
+                return Dispatched::Refused(hand, job);
+            }
+            Lane::Interpreter | Lane::Thread => self.enqueue(&mut state, job),
         }
-        if job.lane() == Lane::Long {
-            state.long_queue.push_back(job);
-            let thread = state.wake_one();
-            drop(state);
-            self.deliver(Wakes {
-                thread,
-                watcher: false,
-            });
-            return Dispatched::Queued(reactor);
-        }
-        let answer = self.enqueue(&mut state, reactor, job);
+        // Somebody may have become free since the watcher looked.
         let thread = state.wake_one();
         drop(state);
         self.deliver(Wakes {
             thread,
-            watcher: false,
+            ..Wakes::NONE
         });
-        answer
+        Dispatched::Queued(hand)
     }
 
     /// The thread has the interpreter now; the next may try.
@@ -408,21 +373,32 @@ impl<P: Poller> Pool<P> {
         self.somebody_enters.store(false, Ordering::Relaxed);
         state.threads[me] = Doing::Running;
         // If this job is quick, this thread drains the queue itself; if it blocks, somebody else must.
-        let thread = if forecast == Forecast::Blocks && !state.queue.is_empty() {
-            state.wake_one()
+        let wakes = if forecast == Forecast::Blocks && !state.queue.interpreter.is_empty() {
+            state.summon()
         } else {
-            None
+            Wakes::NONE
         };
         drop(state);
-        self.deliver(Wakes {
-            thread,
-            watcher: false,
-        });
+        self.deliver(wakes);
     }
 
-    /// A long job of this thread is done.
+    /// A long job of this thread is done; the thread asks [`Pool::next`] what to do now.
     pub(crate) fn long_done(&self) {
         lock(&self.state).long_running -= 1;
+    }
+
+    /// Runs a step of a job or of the reactor that must not end the thread if it panics. The panic
+    /// hook has reported what is caught here.
+    pub(crate) fn survive<R>(&self, step: impl FnOnce() -> R) -> Option<R> {
+        if cfg!(loom) {
+            // A model's panic is loom's to catch.
+            return Some(step());
+        }
+        let result = catch_unwind(AssertUnwindSafe(step)).ok();
+        if result.is_none() {
+            lock(&self.state).counters.panics += 1;
+        }
+        result
     }
 
     /// The thread starts (`true`) or ends to wait for a slow client. Answers how many threads are not held.
@@ -462,13 +438,24 @@ impl<P: Poller> Pool<P> {
     /// Takes the reactor out for good, and the jobs that nobody ran, once every thread has returned.
     pub fn take_over(&self) -> (Option<Box<P>>, Vec<P::Job>) {
         let mut state = lock(&self.state);
-        let mut jobs: Vec<P::Job> = state.queue.drain(..).collect();
-        jobs.extend(state.long_queue.drain(..));
+        let jobs = state.queue.drain();
         self.queued.store(0, Ordering::Relaxed);
-        let mut reactor = state.take_reactor(Driver::Watcher);
-        if let Some(reactor) = &mut reactor {
-            reactor.receive(&mut state.mail);
-        }
+        let desk = state.take_desk(Driver::Watcher).map(|mut desk| {
+            self.collect(&mut state, &mut desk);
+            desk
+        });
+        drop(state);
+        let reactor = desk.map(
+            |Desk {
+                 mut reactor,
+                 letters,
+             }| {
+                letters
+                    .into_iter()
+                    .for_each(|letter| reactor.receive(letter));
+                reactor
+            },
+        );
         (reactor, jobs)
     }
 
@@ -488,70 +475,64 @@ impl<P: Poller> Pool<P> {
     }
 
     /// The driver looks around between two turns: takes in mail, refuses what waited too long, and
-    /// either may go on (`Some`) or has put the reactor down to run a job (`None`, job in `taken`).
-    fn between_turns(
-        &self,
-        driver: Driver,
-        mut reactor: Box<P>,
+    /// either may go on or has laid the reactor back.
+    pub(crate) fn between_turns<'a>(
+        &'a self,
+        mut hand: Hand<'a, P>,
         inside: Inside,
-        may_sleep: bool,
-    ) -> Between<P> {
+        patience: Patience,
+    ) -> Between<'a, P> {
         let mut state = lock(&self.state);
         state.sleeping = false;
-        if !state.mail.is_empty() {
-            self.has_mail.store(false, Ordering::Relaxed);
-            let State { mail, .. } = &mut *state;
-            reactor.receive(mail);
+        if let Some(desk) = &mut hand.desk {
+            self.collect(&mut state, desk);
         }
-        while state
-            .queue
-            .front()
-            .is_some_and(|job| reactor.has_expired(job))
-        {
-            if let Some(job) = state.queue.pop_front() {
-                self.queued.fetch_sub(1, Ordering::Relaxed);
-                state.counters.refused += 1;
-                reactor.refuse(job, Refusal::Waited);
+        let expired = self.take_expired(&mut state, &mut hand);
+        if hand.has_letters() || !expired.is_empty() {
+            // What they lead to (closing, logging) is not for under the lock.
+            drop(state);
+            hand.read_letters();
+            for job in expired {
+                hand.refuse(job, Refusal::Waited);
             }
+            state = lock(&self.state);
         }
-        match driver {
+        match hand.driver {
             Driver::Thread(me) => {
                 if let Some(job) = self.take_job(&mut state, me, inside) {
-                    state.put(reactor);
+                    hand.put(&mut state);
                     let wakes = state.leave_reactor_for(&job);
                     drop(state);
                     self.deliver(wakes);
                     return Between::Run(job);
                 }
                 if state.stopping {
-                    state.put(reactor);
+                    hand.put(&mut state);
                     return Between::Stop;
                 }
             }
             Driver::Watcher => {
                 let thread = state.wake_one();
-                if thread.is_some() || state.stopping {
-                    state.put(reactor);
+                if state.waking.is_some() || state.stopping {
+                    hand.put(&mut state);
                     drop(state);
                     self.deliver(Wakes {
                         thread,
-                        watcher: false,
+                        ..Wakes::NONE
                     });
                     return Between::Stop;
                 }
             }
         }
-        let sleep = may_sleep && !reactor.has_ready();
+        let sleep = patience == Patience::Sleep && state.mail.is_empty() && !hand.has_ready();
         state.sleeping = sleep;
         drop(state);
-        Between::GoOn(
-            reactor,
-            if sleep {
-                Patience::Sleep
-            } else {
-                Patience::Look
-            },
-        )
+        let patience = if sleep {
+            Patience::Sleep
+        } else {
+            Patience::Look
+        };
+        Between::GoOn(hand, patience)
     }
 
     /// Whether the driver has a reason to look around: mail, or a job it could take.
@@ -560,47 +541,83 @@ impl<P: Poller> Pool<P> {
     }
 
     fn take_job(&self, state: &mut State<P>, me: ThreadId, inside: Inside) -> Option<P::Job> {
-        if state.long_running < state.long_limit()
-            && let Some(job) = state.long_queue.pop_front()
+        let job = if state.long_running < state.long_limit()
+            && let Some(job) = state.queue.long.pop_front()
         {
             state.long_running += 1;
             state.threads[me] = Doing::Running;
-            state.counters.jobs += 1;
-            return Some(job);
-        }
-        let needs_entry = match state.queue.front() {
-            None => return None,
-            Some(job) => job.lane() == Lane::Interpreter && inside == Inside::Detached,
-        };
-        if needs_entry && state.entering.is_some() {
-            return None;
-        }
-        let job = state.queue.pop_front()?;
-        self.queued.fetch_sub(1, Ordering::Relaxed);
-        if needs_entry {
-            self.enter(state, me);
-        } else {
+            job
+        } else if let Some(job) = state.queue.thread.pop_front() {
+            self.queued.fetch_sub(1, Ordering::Relaxed);
             state.threads[me] = Doing::Running;
-        }
+            job
+        } else if inside == Inside::Attached || state.entering.is_none() {
+            let job = state.queue.interpreter.pop_front()?;
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+            match inside {
+                Inside::Attached => state.threads[me] = Doing::Running,
+                Inside::Detached => self.enter(state, me),
+            }
+            job
+        } else {
+            return None;
+        };
         state.counters.jobs += 1;
         Some(job)
     }
 
+    /// Takes the jobs that have waited too long out of the queue.
+    fn take_expired(&self, state: &mut State<P>, reactor: &mut P) -> Vec<P::Job> {
+        let mut expired = Vec::new();
+        let State {
+            queue, counters, ..
+        } = state;
+        for lane in [&mut queue.interpreter, &mut queue.thread] {
+            while lane.front().is_some_and(|job| reactor.has_expired(job)) {
+                expired.extend(lane.pop_front());
+                self.queued.fetch_sub(1, Ordering::Relaxed);
+                counters.refused += 1;
+            }
+        }
+        expired
+    }
+
+    /// Moves the mail to the driver's desk.
+    fn collect(&self, state: &mut State<P>, desk: &mut Desk<P>) {
+        if state.mail.is_empty() {
+            return;
+        }
+        self.has_mail.store(false, Ordering::Relaxed);
+        if desk.letters.is_empty() {
+            mem::swap(&mut state.mail, &mut desk.letters);
+        } else {
+            // A panic has kept the driver from reading all.
+            desk.letters.append(&mut state.mail);
+        }
+    }
+
+    fn hand(&self, driver: Driver, desk: Desk<P>) -> Hand<'_, P> {
+        Hand {
+            pool: self,
+            driver,
+            desk: Some(desk),
+        }
+    }
+
     fn enter(&self, state: &mut State<P>, me: ThreadId) {
+        debug_assert_eq!(state.entering, None, "one enters");
         state.entering = Some(me);
         self.somebody_enters.store(true, Ordering::Relaxed);
         state.threads[me] = Doing::Entering;
     }
 
-    fn enqueue(&self, state: &mut State<P>, reactor: Box<P>, job: P::Job) -> Dispatched<P> {
-        if state.queue.len() >= self.queue_limit {
-            state.counters.refused += 1;
-            return Dispatched::Refused(reactor, job);
+    fn enqueue(&self, state: &mut State<P>, job: P::Job) {
+        match job.lane() {
+            Lane::Interpreter => state.queue.interpreter.push_back(job),
+            Lane::Thread | Lane::Inline | Lane::Long => state.queue.thread.push_back(job),
         }
-        state.queue.push_back(job);
         state.counters.queued += 1;
         self.queued.fetch_add(1, Ordering::Relaxed);
-        Dispatched::Queued(reactor)
     }
 
     fn deliver(&self, wakes: Wakes) {
@@ -610,39 +627,102 @@ impl<P: Poller> Pool<P> {
         if wakes.watcher {
             self.watcher.grant();
         }
+        if wakes.ring {
+            self.waker.wake();
+        }
     }
 }
 
-enum Between<P: Poller> {
-    GoOn(Box<P>, Patience),
-    Run(P::Job),
-    Stop,
-}
-
-/// Tokens to grant once the lock is released.
+/// Whom to wake once the lock is released.
+#[derive(Clone, Copy)]
 struct Wakes {
+    /// A thread that was parked.
     thread: Option<ThreadId>,
     watcher: bool,
+    /// The driver, who sleeps.
+    ring: bool,
 }
 
-impl<P> Slot<P> {
+impl Wakes {
+    const NONE: Wakes = Wakes {
+        thread: None,
+        watcher: false,
+        ring: false,
+    };
+}
+
+impl<P: Poller> Hand<'_, P> {
+    /// Lays the reactor back.
+    fn put(mut self, state: &mut State<P>) {
+        if let Some(desk) = self.desk.take() {
+            state.put(desk);
+        }
+    }
+
+    fn has_letters(&self) -> bool {
+        self.desk
+            .as_ref()
+            .is_some_and(|desk| !desk.letters.is_empty())
+    }
+
+    /// Gives the reactor what was collected. If that panics, the next driver reads on.
+    fn read_letters(&mut self) {
+        if let Some(Desk { reactor, letters }) = &mut self.desk {
+            while let Some(letter) = letters.pop_front() {
+                reactor.receive(letter);
+            }
+        }
+    }
+}
+
+impl<P: Poller> Deref for Hand<'_, P> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        &self
+            .desk
+            .as_ref()
+            .expect("a hand in use is not empty")
+            .reactor
+    }
+}
+
+impl<P: Poller> DerefMut for Hand<'_, P> {
+    fn deref_mut(&mut self) -> &mut P {
+        &mut self
+            .desk
+            .as_mut()
+            .expect("a hand in use is not empty")
+            .reactor
+    }
+}
+
+impl<P: Poller> Drop for Hand<'_, P> {
+    fn drop(&mut self) {
+        if let Some(desk) = self.desk.take() {
+            lock(&self.pool.state).put(desk);
+        }
+    }
+}
+
+impl<P: Poller> Slot<P> {
     fn driven_by_watcher(&self) -> bool {
         matches!(self, Slot::Driven(Driver::Watcher))
     }
 }
 
 impl<P: Poller> State<P> {
-    fn put(&mut self, reactor: Box<P>) {
+    fn put(&mut self, desk: Desk<P>) {
         debug_assert!(
             matches!(self.slot, Slot::Driven(_)),
             "the reactor exists once"
         );
-        self.slot = Slot::Resting(reactor);
+        self.slot = Slot::Resting(desk);
         self.sleeping = false;
         self.turns += 1;
     }
 
-    fn take_reactor(&mut self, by: Driver) -> Option<Box<P>> {
+    fn take_desk(&mut self, by: Driver) -> Option<Desk<P>> {
         if matches!(self.slot, Slot::Driven(_)) {
             return None;
         }
@@ -654,7 +734,7 @@ impl<P: Poller> State<P> {
             self.threads[me] = Doing::Driving;
         }
         match mem::replace(&mut self.slot, Slot::Driven(by)) {
-            Slot::Resting(reactor) => Some(reactor),
+            Slot::Resting(desk) => Some(desk),
             Slot::Driven(_) => None,
         }
     }
@@ -670,10 +750,23 @@ impl<P: Poller> State<P> {
         Some(thread)
     }
 
-    /// Who must be woken, because a thread turns to a job and the reactor may lie in the slot.
+    /// Somebody has to look at the queue: a parked thread, or else the driver.
+    fn summon(&mut self) -> Wakes {
+        let thread = self.wake_one();
+        let ring = self.waking.is_none() && mem::take(&mut self.sleeping);
+        Wakes {
+            thread,
+            ring,
+            ..Wakes::NONE
+        }
+    }
+
+    /// Who must be woken, because a thread turns to a job: the reactor may lie in the slot, and jobs
+    /// for which no wake was sent, because this thread's was on its way, in the queue.
     fn leave_reactor_for<J: Task>(&mut self, job: &J) -> Wakes {
         let resting = matches!(self.slot, Slot::Resting(_));
-        let thread = if resting && job.forecast() == Forecast::Blocks {
+        let leaves_reactor = resting && job.forecast() == Forecast::Blocks;
+        let thread = if leaves_reactor || !self.queue.thread.is_empty() {
             self.wake_one()
         } else {
             None
@@ -681,7 +774,15 @@ impl<P: Poller> State<P> {
         Wakes {
             thread,
             watcher: self.alert(),
+            ring: false,
         }
+    }
+
+    /// Whether a thread that is free and outside could take a job.
+    fn has_job_to_take(&self) -> bool {
+        (self.long_running < self.long_limit() && !self.queue.long.is_empty())
+            || !self.queue.thread.is_empty()
+            || (self.entering.is_none() && !self.queue.interpreter.is_empty())
     }
 
     /// Whether the watcher has to be woken; it is awake then.

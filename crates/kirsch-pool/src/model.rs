@@ -132,6 +132,33 @@ fn a_letter_is_received_though_the_driver_is_about_to_sleep() {
 }
 
 #[test]
+fn a_letter_that_comes_while_another_is_read_is_received() {
+    explore(Scene {
+        name: "two letters",
+        threads: 1,
+        letters: 2,
+        preemptions: 3,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_second_wait_finds_another_thread_as_the_first_did() {
+    const BLOCKS: Request = QUICK.forecast(Forecast::Blocks);
+    explore(Scene {
+        name: "forecast twice",
+        requests: vec![
+            BLOCKS.waits_for(1),
+            BLOCKS.on(1),
+            BLOCKS.on(1).follows(0).waits_for(3),
+            BLOCKS.follows(0),
+        ],
+        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
 fn a_job_forecast_to_block_leaves_the_reactor_to_another_thread() {
     explore(Scene {
         name: "forecast",
@@ -159,11 +186,7 @@ fn the_watcher_drives_while_the_only_thread_is_blocked() {
     explore(Scene {
         name: "one thread",
         threads: 1,
-        requests: vec![
-            QUICK.waits_for(1),
-            QUICK.on(1).lane(Lane::Inline),
-            QUICK.on(2),
-        ],
+        requests: vec![QUICK.waits_for(1), QUICK.on(1).lane(Lane::Inline)],
         watched: true,
         ..Scene::default()
     });
@@ -181,6 +204,7 @@ fn the_watcher_gives_the_reactor_back_and_parks() {
         ],
         ticks: 2,
         watched: true,
+        preemptions: 1,
         ..Scene::default()
     });
 }
@@ -202,8 +226,19 @@ fn an_interpreter_job_that_waits_for_a_queued_one_ends() {
             INTERPRETER.forecast(Forecast::Blocks).waits_for(1),
             INTERPRETER.on(1),
         ],
-        watched: true,
-        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_rust_job_that_waits_does_not_keep_the_interpreter() {
+    explore(Scene {
+        name: "release",
+        requests: vec![
+            INTERPRETER,
+            QUICK.on(1).forecast(Forecast::Blocks).waits_for(2),
+            INTERPRETER.on(2),
+        ],
         ..Scene::default()
     });
 }
@@ -212,11 +247,7 @@ fn an_interpreter_job_that_waits_for_a_queued_one_ends() {
 fn an_unforeseen_wait_inside_does_not_hold_the_queue() {
     explore(Scene {
         name: "queue",
-        requests: vec![
-            INTERPRETER.waits_for(1),
-            INTERPRETER.on(1).waits_for(2),
-            QUICK.on(2).lane(Lane::Inline),
-        ],
+        requests: vec![INTERPRETER.waits_for(1), INTERPRETER.on(1)],
         watched: true,
         preemptions: 1,
         ..Scene::default()
@@ -330,7 +361,7 @@ fn run(world: &World, pool: &Pool<Reactor>, inside: Option<&Inside<'_>>, job: Jo
         world.change(|state| state.ticks += 3);
         let wait = || world.wait_until(|state| state.served[other] || state.stopped);
         match inside {
-            Some(inside) if inside.is_inside() => inside.release(wait),
+            Some(inside) if job.lane() == Lane::Interpreter => inside.release(wait),
             Some(_) | None => wait(),
         }
     }
@@ -603,24 +634,20 @@ impl Poller for Reactor {
         turn
     }
 
-    fn receive(&mut self, mail: &mut Vec<Mail>) {
-        for letter in mail.drain(..) {
-            match letter {
-                Mail::Return(job) => {
-                    let idx = self.world.scene.requests[job.request].connection;
-                    let Place::Away { missed } = self.places[idx] else {
-                        panic!("only who was away returns");
-                    };
-                    let readable = job.readable || missed;
-                    self.places[idx] = Place::Here { readable };
-                    if readable {
-                        self.ready.push_back(idx);
-                    }
-                }
-                Mail::Letter => {
-                    self.world.change(|state| state.letters += 1);
+    fn receive(&mut self, letter: Mail) {
+        match letter {
+            Mail::Return(job) => {
+                let idx = self.world.scene.requests[job.request].connection;
+                let Place::Away { missed } = self.places[idx] else {
+                    panic!("only who was away returns");
+                };
+                let readable = job.readable || missed;
+                self.places[idx] = Place::Here { readable };
+                if readable {
+                    self.ready.push_back(idx);
                 }
             }
+            Mail::Letter => self.world.change(|state| state.letters += 1),
         }
     }
 
@@ -632,7 +659,7 @@ impl Poller for Reactor {
         panic!("the queue has room");
     }
 
-    fn has_expired(&self, _job: &Job) -> bool {
+    fn has_expired(&mut self, _job: &Job) -> bool {
         false
     }
 }

@@ -5,12 +5,11 @@
 //! busy it drives itself: accepts, reads, writes, times out, and lets requests queue. It parks when
 //! nothing can get stuck, so that an idle server makes no system calls.
 
-use std::mem;
 use std::time::Duration;
 
 use crate::sync::lock;
 use crate::{
-    Between, Dispatched, Driver, Patience, Poller, Pool, Refusal, Slot, Turn, Wake, Wakes,
+    Between, Dispatched, Driver, Hand, Inside, Patience, Poller, Pool, Refusal, Slot, State, Turn,
 };
 
 /// A tick: a stuck reactor is found after one to two of them.
@@ -20,13 +19,13 @@ pub const TICK: Duration = Duration::from_millis(1);
 const QUIET_TICKS: u32 = if cfg!(loom) { 1 } else { 20 };
 
 /// What the watcher found at a tick.
-pub(crate) enum Tick<P> {
+pub(crate) enum Tick<'a, P: Poller> {
     /// Look again after a tick.
     Again,
     /// Wait for a token.
     Park,
     /// Drive until a thread is free.
-    Drive(Box<P>),
+    Drive(Hand<'a, P>),
     /// The pool ends.
     Stop,
 }
@@ -46,41 +45,38 @@ pub fn watch<P: Poller>(pool: &Pool<P>, tick: impl Fn(), run: impl Fn(P::Job)) {
         match pool.tick(&mut watch) {
             Tick::Again => tick(),
             Tick::Park => pool.watcher.wait(),
-            Tick::Drive(reactor) => drive(pool, reactor, &run),
+            Tick::Drive(hand) => {
+                pool.survive(|| drive(pool, hand, &run));
+            }
             Tick::Stop => return,
         }
     }
 }
 
-fn drive<P: Poller>(pool: &Pool<P>, mut reactor: Box<P>, run: &impl Fn(P::Job)) {
+fn drive<'a, P: Poller>(pool: &'a Pool<P>, mut hand: Hand<'a, P>, run: &impl Fn(P::Job)) {
     let mut patience = Patience::Look;
     loop {
-        match pool.between_turns(
-            Driver::Watcher,
-            reactor,
-            crate::Inside::Detached,
-            patience == Patience::Sleep,
-        ) {
+        match pool.between_turns(hand, Inside::Detached, patience) {
             Between::GoOn(again, allowed) => {
-                reactor = again;
+                hand = again;
                 patience = allowed;
             }
             Between::Run(_) | Between::Stop => return,
         }
-        match reactor.turn(patience) {
-            Turn::Job(job) => match pool.dispatch_from_watcher(reactor, job) {
+        match hand.turn(patience) {
+            Turn::Job(job) => match pool.dispatch_from_watcher(hand, job) {
                 Dispatched::Run(job) => {
                     run(job);
                     match pool.resume_watching() {
-                        Some(again) => reactor = again,
+                        Some(again) => hand = again,
                         None => return,
                     }
                     patience = Patience::Look;
                 }
-                Dispatched::Queued(again) => reactor = again,
+                Dispatched::Queued(again) => hand = again,
                 Dispatched::Refused(mut again, job) => {
                     again.refuse(job, Refusal::QueueFull);
-                    reactor = again;
+                    hand = again;
                 }
             },
             Turn::Idle => patience = Patience::Sleep,
@@ -90,7 +86,7 @@ fn drive<P: Poller>(pool: &Pool<P>, mut reactor: Box<P>, run: &impl Fn(P::Job)) 
 
 impl<P: Poller> Pool<P> {
     /// One look at the state.
-    pub(crate) fn tick(&self, watch: &mut Watch) -> Tick<P> {
+    pub(crate) fn tick(&self, watch: &mut Watch) -> Tick<'_, P> {
         let mut state = lock(&self.state);
         if state.stopping {
             return Tick::Stop;
@@ -98,37 +94,27 @@ impl<P: Poller> Pool<P> {
         let resting = matches!(state.slot, Slot::Resting(_));
         let lain = resting && state.turns == watch.seen_turns;
         watch.seen_turns = state.turns;
-        let waiting = !state.queue.is_empty() || !state.long_queue.is_empty();
-        let stuck_queue = waiting && watch.seen_queue && state.entering.is_none();
+        let waiting = state.has_job_to_take();
+        let stuck_queue = waiting && watch.seen_queue;
         watch.seen_queue = waiting;
         if lain || stuck_queue {
             watch.quiet = 0;
-            if let Some(thread) = state.wake_one() {
-                state.counters.rescues += 1;
-                drop(state);
-                self.deliver(Wakes {
-                    thread: Some(thread),
-                    watcher: false,
-                });
-                return Tick::Again;
-            }
-            // A thread is on its way, or all are busy. Where the reactor rests, the watcher drives;
-            // where a pool thread drives, it should look at the queue.
-            if state.waking.is_none()
-                && lain
-                && let Some(reactor) = state.take_reactor(Driver::Watcher)
+            // Where the reactor rests and all threads are busy, the watcher drives.
+            if lain
+                && state.is_nobody_free()
+                && let Some(desk) = state.take_desk(Driver::Watcher)
             {
                 state.counters.watcher_drives += 1;
-                return Tick::Drive(reactor);
+                drop(state);
+                return Tick::Drive(self.hand(Driver::Watcher, desk));
             }
-            let ring = stuck_queue && !resting && mem::take(&mut state.sleeping);
+            let wakes = state.summon();
+            state.counters.rescues += u64::from(wakes.thread.is_some());
             drop(state);
-            if ring {
-                self.waker.wake();
-            }
+            self.deliver(wakes);
             return Tick::Again;
         }
-        if resting || waiting {
+        if resting || !state.queue.is_empty() {
             watch.quiet = 0;
             return Tick::Again;
         }
@@ -141,7 +127,15 @@ impl<P: Poller> Pool<P> {
         Tick::Park
     }
 
-    fn resume_watching(&self) -> Option<Box<P>> {
-        lock(&self.state).take_reactor(Driver::Watcher)
+    fn resume_watching(&self) -> Option<Hand<'_, P>> {
+        let desk = lock(&self.state).take_desk(Driver::Watcher)?;
+        Some(self.hand(Driver::Watcher, desk))
+    }
+}
+
+impl<P: Poller> State<P> {
+    /// Whether no thread is parked or on its way.
+    fn is_nobody_free(&self) -> bool {
+        self.waking.is_none() && self.parked.is_empty()
     }
 }

@@ -4,13 +4,20 @@
 //! A thread is either *inside* (holds the interpreter) or not. It drives and sleeps outside; it goes
 //! in with a job, and as long as it is in and finds more to do without sleeping, it stays in.
 
-use crate::{Dispatched, Driver, Inside, Lane, Next, Patience, Poller, Pool, Task, ThreadId, Turn};
+use crate::{
+    Between, Dispatched, Hand, Inside, Lane, Next, Patience, Poller, Pool, Refusal, Task, ThreadId,
+    Turn,
+};
 
 /// What the threads hold while they run interpreter jobs. Without an interpreter, [`NoInterpreter`].
 pub trait Interpreter {
     /// Runs `outside` with the interpreter released.
     fn release<R: Send>(&self, outside: impl FnOnce() -> R + Send) -> R;
 }
+
+/// Jobs a thread runs on while another waits to enter: about a millisecond's worth of quick ones at most,
+/// and few enough that whoever waits does so for less than the interpreter's own switch interval.
+const STRETCH: u32 = 16;
 
 /// For servers whose gateways are all Rust.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,16 +47,21 @@ where
             return;
         };
         pool.entered(me, job.forecast());
-        run(job);
+        thread.run(job);
+        let mut stretch = 0;
         while let Some(job) = thread.find_inside() {
             match job.lane() {
-                Lane::Interpreter => run(job),
-                Lane::Thread | Lane::Inline => run(job),
-                Lane::Long => interpreter.release(|| thread.run_outside(job)),
+                Lane::Interpreter | Lane::Inline => thread.run(job),
+                // It may wait for somebody who needs the interpreter.
+                Lane::Thread | Lane::Long => interpreter.release(|| thread.run(job)),
             }
             if pool.somebody_enters() {
-                // Others wait for the interpreter: what comes next is theirs to fetch.
-                break;
+                // Others wait for the interpreter; what comes next is theirs to fetch. Not at once: two
+                // threads that let each other in after every job would switch for each request.
+                stretch += 1;
+                if stretch >= STRETCH {
+                    break;
+                }
             }
         }
     }
@@ -60,65 +72,78 @@ struct Thread<'a, P: Poller, F> {
     me: ThreadId,
     run: &'a F,
     /// The reactor, while this thread drives.
-    hand: Option<Box<P>>,
+    hand: Option<Hand<'a, P>>,
 }
 
-impl<P: Poller, F: Fn(P::Job) + Sync> Thread<'_, P, F> {
+impl<'a, P: Poller, F: Fn(P::Job) + Sync> Thread<'a, P, F> {
     /// Drives, runs Rust jobs and parks until there is an interpreter job that this thread may enter with.
     fn find_outside(&mut self) -> Option<P::Job> {
         loop {
-            let job = match self.hand.take() {
-                Some(reactor) => match self.drive(reactor, Inside::Detached) {
+            let next = match self.hand.take() {
+                Some(hand) => Next::Drive(hand),
+                None => self.next(Inside::Detached),
+            };
+            let job = match next {
+                Next::Run(job) => job,
+                Next::Drive(hand) => match self.drive(hand, Inside::Detached) {
                     Drove::Job(job) => job,
                     Drove::Nothing => continue,
                 },
-                None => match self.pool.next(self.me, Inside::Detached) {
-                    Next::Run(job) => job,
-                    Next::Drive(reactor) => {
-                        self.hand = Some(reactor);
-                        continue;
-                    }
-                    Next::Park => {
-                        self.pool.park(self.me);
-                        continue;
-                    }
-                    Next::Stop => return None,
-                },
+                Next::Park => {
+                    self.pool.park(self.me);
+                    continue;
+                }
+                Next::Stop => return None,
             };
             match job.lane() {
                 Lane::Interpreter => return Some(job),
-                Lane::Thread | Lane::Inline | Lane::Long => self.run_outside(job),
+                Lane::Thread | Lane::Inline | Lane::Long => self.run(job),
             }
         }
     }
 
     /// The next job that can be had without sleeping; `None` when there is none.
     fn find_inside(&mut self) -> Option<P::Job> {
-        let reactor = match self.hand.take() {
-            Some(reactor) => reactor,
-            None => match self.pool.next(self.me, Inside::Attached) {
+        let hand = match self.hand.take() {
+            Some(hand) => hand,
+            None => match self.next(Inside::Attached) {
                 Next::Run(job) => return Some(job),
-                Next::Drive(reactor) => reactor,
+                Next::Drive(hand) => hand,
                 Next::Park | Next::Stop => return None,
             },
         };
-        match self.drive(reactor, Inside::Attached) {
+        match self.drive(hand, Inside::Attached) {
             Drove::Job(job) => Some(job),
             Drove::Nothing => None,
         }
     }
 
-    fn run_outside(&mut self, job: P::Job) {
+    fn next(&self, inside: Inside) -> Next<'a, P> {
+        loop {
+            // It reads mail; if a letter panics, the others are still there.
+            if let Some(next) = self.pool.survive(|| self.pool.next(self.me, inside)) {
+                return next;
+            }
+        }
+    }
+
+    fn run(&mut self, job: P::Job) {
         let long = job.lane() == Lane::Long;
-        (self.run)(job);
+        self.pool.survive(|| (self.run)(job));
         if long {
             self.pool.long_done();
         }
     }
 
     /// Drives until there is a job to run. Inside, only as long as no sleep is needed: then the reactor
-    /// stays in the hand.
-    fn drive(&mut self, mut reactor: Box<P>, inside: Inside) -> Drove<P::Job> {
+    /// stays in the hand. After a panic it lies in the slot.
+    fn drive(&mut self, hand: Hand<'a, P>, inside: Inside) -> Drove<P::Job> {
+        let pool = self.pool;
+        pool.survive(|| self.take_turns(hand, inside))
+            .unwrap_or(Drove::Nothing)
+    }
+
+    fn take_turns(&mut self, mut hand: Hand<'a, P>, inside: Inside) -> Drove<P::Job> {
         // Inside, a sleep is out of the question, so the state is looked at only when there is news.
         let mut patience = match inside {
             Inside::Attached => Patience::Look,
@@ -126,30 +151,26 @@ impl<P: Poller, F: Fn(P::Job) + Sync> Thread<'_, P, F> {
         };
         loop {
             if patience == Patience::Sleep || self.pool.has_news() {
-                let may_sleep = patience == Patience::Sleep;
-                match self
-                    .pool
-                    .between_turns(Driver::Thread(self.me), reactor, inside, may_sleep)
-                {
-                    crate::Between::GoOn(again, allowed) => {
-                        reactor = again;
+                match self.pool.between_turns(hand, inside, patience) {
+                    Between::GoOn(again, allowed) => {
+                        hand = again;
                         patience = allowed;
                     }
-                    crate::Between::Run(job) => return Drove::Job(job),
-                    crate::Between::Stop => return Drove::Nothing,
+                    Between::Run(job) => return Drove::Job(job),
+                    Between::Stop => return Drove::Nothing,
                 }
             }
-            match reactor.turn(patience) {
-                Turn::Job(job) => match self.pool.dispatch(self.me, reactor, job, inside) {
+            match hand.turn(patience) {
+                Turn::Job(job) => match self.pool.dispatch(self.me, hand, job, inside) {
                     Dispatched::Run(job) => return Drove::Job(job),
-                    Dispatched::Queued(again) => reactor = again,
+                    Dispatched::Queued(again) => hand = again,
                     Dispatched::Refused(mut again, job) => {
-                        again.refuse(job, crate::Refusal::QueueFull);
-                        reactor = again;
+                        again.refuse(job, Refusal::QueueFull);
+                        hand = again;
                     }
                 },
                 Turn::Idle if inside == Inside::Attached => {
-                    self.hand = Some(reactor);
+                    self.hand = Some(hand);
                     return Drove::Nothing;
                 }
                 Turn::Idle => patience = Patience::Sleep,

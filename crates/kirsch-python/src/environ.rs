@@ -104,6 +104,22 @@ impl Template {
         dict.set_item("SERVER_NAME", &origin.local.name)?;
         dict.set_item("SERVER_PORT", &origin.local.port)?;
         dict.set_item("SCRIPT_NAME", script_name)?;
+        // What every request sets has its place already: a copy is filled in without growing.
+        let keys = KEYS.get_or_init(py, || Keys::new(py));
+        for key in [
+            &keys.method,
+            &keys.request_uri,
+            &keys.raw_uri,
+            &keys.path_info,
+            &keys.query,
+            &keys.protocol,
+            &keys.remote_addr,
+            &keys.remote_port,
+            &keys.id,
+            &keys.input,
+        ] {
+            dict.set_item(key, &keys.empty)?;
+        }
         Ok(Template {
             dict: dict.unbind(),
         })
@@ -151,9 +167,8 @@ fn fill<'py>(
     environ.set_item(&keys.request_uri, &target)?;
     environ.set_item(&keys.raw_uri, &target)?;
     set_path(py, environ, keys, cache, request, &target, mount)?;
-    match request.query() {
-        b"" => environ.set_item(&keys.query, &keys.empty)?,
-        query => environ.set_item(&keys.query, latin1(py, query))?,
+    if !request.query().is_empty() {
+        environ.set_item(&keys.query, latin1(py, request.query()))?;
     }
     let protocol = match request.version() {
         Version::Http10 => &keys.http10,
@@ -161,7 +176,7 @@ fn fill<'py>(
     };
     environ.set_item(&keys.protocol, protocol)?;
     set_origin(py, environ, keys, cache, request.origin())?;
-    let id = PyString::new(py, &request.id().to_text());
+    let id = cache.id(py, request);
     environ.set_item(&keys.id, &id)?;
     set_fields(py, environ, keys, cache, request)?;
     // The body's own length is the truth: of a chunked body the client said none.
@@ -206,10 +221,11 @@ fn set_origin(
 ) -> PyResult<()> {
     let address = keep(py, &mut cache.address, origin.peer_address.as_bytes());
     environ.set_item(&keys.remote_addr, address)?;
-    if let Some(peer) = origin.peer {
-        environ.set_item(&keys.remote_port, cache.port(py, peer.port()))?;
+    // A unix socket's peer has no port.
+    match origin.peer {
+        Some(peer) => environ.set_item(&keys.remote_port, cache.port(py, peer.port())),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn set_fields(
@@ -347,6 +363,12 @@ impl Cache {
                 text
             }
         }
+    }
+
+    fn id<'py>(&mut self, py: Python<'py>, request: &Request) -> Bound<'py, PyString> {
+        self.key.clear();
+        request.id().write(&mut self.key);
+        latin1(py, &self.key)
     }
 
     fn number<'py>(&self, py: Python<'py>, number: u64) -> Bound<'py, PyString> {

@@ -120,6 +120,8 @@ pub(crate) struct Reactor {
     now: Instant,
     /// Accepting pauses until then.
     accept_again: Option<Instant>,
+    /// A request in the queue has to be refused then, unless a thread has taken it.
+    refuse_at: Option<Instant>,
     /// Accepting pauses until a connection has closed.
     full: bool,
     last_trouble: Option<Instant>,
@@ -184,6 +186,7 @@ impl Reactor {
             spares: Vec::new(),
             now,
             accept_again: None,
+            refuse_at: None,
             full: false,
             last_trouble: None,
             victims: Vec::new(),
@@ -213,6 +216,7 @@ impl Reactor {
             error!(%err, "cannot poll");
         }
         self.now = Instant::now();
+        self.refuse_at = None;
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             self.note(event);
@@ -225,15 +229,13 @@ impl Reactor {
     /// How long may be slept: until the next deadline.
     fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
-        let pause = self
-            .accept_again
-            .map(|at| at.saturating_duration_since(now));
+        let until = |at: Instant| at.saturating_duration_since(now);
+        let pause = self.accept_again.map(until);
+        let refusal = self.refuse_at.map(until);
+        let wheel = self.wheel.wait(now);
+        let wait = [pause, refusal, wheel].into_iter().flatten().min()?;
         // The kernel counts in milliseconds; a wait cut short would be followed by another.
-        let wheel = self
-            .wheel
-            .wait(now)
-            .map(|wait| wait + Duration::from_millis(1));
-        [pause, wheel].into_iter().flatten().min()
+        Some(wait + Duration::from_millis(1))
     }
 
     fn note(&mut self, event: &mio::event::Event) {
@@ -677,20 +679,18 @@ impl Poller for Reactor {
         }
     }
 
-    fn receive(&mut self, mail: &mut Vec<Mail>) {
-        for letter in mail.drain(..) {
-            match letter {
-                Mail::Return(connection) => self.returned(connection),
-                Mail::Output(key) | Mail::Room(key) => self.queue(key),
-                Mail::Continue(key) => {
-                    if let Some(Place::Here { connection, .. }) = self.place(key) {
-                        connection.ask_for_body();
-                    }
-                    self.queue(key);
+    fn receive(&mut self, letter: Mail) {
+        match letter {
+            Mail::Return(connection) => self.returned(connection),
+            Mail::Output(key) | Mail::Room(key) => self.queue(key),
+            Mail::Continue(key) => {
+                if let Some(Place::Here { connection, .. }) = self.place(key) {
+                    connection.ask_for_body();
                 }
-                Mail::Drain => self.drain(),
-                Mail::Abort => self.abort(),
+                self.queue(key);
             }
+            Mail::Drain => self.drain(),
+            Mail::Abort => self.abort(),
         }
     }
 
@@ -731,9 +731,13 @@ impl Poller for Reactor {
         }
     }
 
-    fn has_expired(&self, job: &Job) -> bool {
+    fn has_expired(&mut self, job: &Job) -> bool {
         match job {
-            Job::Request(job) => job.ready + self.shared.config.timeouts.queue <= self.now,
+            Job::Request(job) => {
+                let expires = job.ready + self.shared.config.timeouts.queue;
+                self.refuse_at = Some(self.refuse_at.map_or(expires, |at| at.min(expires)));
+                expires <= self.now
+            }
             Job::Spool(_) | Job::SendFile(_) => false,
         }
     }

@@ -261,7 +261,7 @@ impl fmt::Display for RequestId<'_> {
 
 impl RequestId<'_> {
     /// Writes the id into a buffer that is used again.
-    pub(crate) fn write(self, out: &mut Vec<u8>) {
+    pub fn write(self, out: &mut Vec<u8>) {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         match self {
             RequestId::Given(id) => out.extend_from_slice(id.as_bytes()),

@@ -21,6 +21,7 @@ use tracing::{debug, error};
 use crate::access_log::AccessLogWriter;
 use crate::bind_error::BindError;
 use crate::config::Config;
+use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::gateway::Gateway;
 use crate::listener::{BoundAddress, listen};
@@ -240,9 +241,10 @@ impl Server {
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
         let counters = &shared.counters;
+        let pool = self.inner.pool.counters();
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Statistics {
-            pool: self.inner.pool.counters(),
+            pool,
             threads: self.inner.pool.doing(),
             connections: shared.connections.load(Ordering::Relaxed),
             accepted: read(&counters.accepted),
@@ -250,7 +252,7 @@ impl Server {
             refused: read(&counters.refused),
             evicted: read(&counters.evicted),
             outran: read(&counters.remote),
-            panics: read(&counters.panics),
+            panics: read(&counters.panics) + pool.panics,
             queued: self.inner.pool.queue_len(),
             buffer_bytes: shared.memory.used(),
             spool_bytes: shared.spool.used(),
@@ -296,15 +298,21 @@ fn run(shared: &Arc<Shared>, job: Job) {
                 shared.forecaster.learn(&measurement);
             }
         }
-        Job::Spool(mut connection) => {
-            connection.spill(shared);
-            shared.post(Mail::Return(connection));
-        }
-        Job::SendFile(mut connection) => {
-            connection.transmit_file(shared);
-            shared.post(Mail::Return(connection));
+        Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
+        Job::SendFile(connection) => {
+            run_long(shared, connection, |held| held.transmit_file(shared))
         }
     }
+}
+
+/// Runs long work of a connection's. Whatever becomes of it, the connection returns: the reactor keeps its place.
+fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(&mut Connection)) {
+    if catch_unwind(AssertUnwindSafe(|| work(&mut connection))).is_err() {
+        Counters::count(&shared.counters.panics);
+        connection.give_up(shared);
+        connection.lost(None);
+    }
+    shared.post(Mail::Return(connection));
 }
 
 fn start_watcher(shared: &Arc<Shared>, pool: &Arc<Pool<Reactor>>) -> io::Result<JoinHandle<()>> {

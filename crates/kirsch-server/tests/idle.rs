@@ -1,0 +1,56 @@
+//! A server that has nothing to do sleeps. A file of its own: it looks at its process' threads.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use kirsch_server::Config;
+
+use support::{PATIENCE, answer, serve};
+
+/// In this time a watcher that ticks would have slept and woken 300 times.
+const INTERVAL: Duration = Duration::from_millis(300);
+
+#[test]
+fn an_idle_server_sleeps() {
+    let running = serve(Config::default(), |exchange| answer(exchange, "hello"));
+    let mut client = running.connect();
+    for _ in 0..100 {
+        assert_eq!(client.get("/").0, 200);
+    }
+    // The connection stays open, and the watcher takes a while to lie down.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let before = sleeps();
+        assert_eq!(before.len(), 11, "ten threads and the watcher: {before:?}");
+        thread::sleep(INTERVAL);
+        let after = sleeps();
+        if before == after {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{before:?} {after:?}");
+    }
+}
+
+/// How often each of the server's threads has gone to sleep.
+fn sleeps() -> BTreeMap<String, u64> {
+    let tasks = fs::read_dir("/proc/self/task").expect("a process");
+    let status = |task: fs::DirEntry| fs::read_to_string(task.path().join("status")).ok();
+    tasks
+        .filter_map(|task| status(task.ok()?))
+        .filter_map(|status| {
+            let value = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+                Some(line.trim().to_owned())
+            };
+            let name = value("Name:")?;
+            let count = value("voluntary_ctxt_switches:")?.parse().ok()?;
+            name.starts_with("kirsch-").then_some((name, count))
+        })
+        .collect()
+}
