@@ -38,7 +38,7 @@ def run(app: Callable[..., Any], **settings: Any) -> None:
     Raises:
         ValueError: If a setting is wrong.
         TypeError: If ``app`` is no WSGI application.
-        OSError: If an address cannot be listened on.
+        OSError: If an address cannot be listened on, or the access log cannot be opened.
     """
     server = Server._of(_checked(app), _kirsch.Settings.from_keywords(settings), report_to_stderr)
     _serve_until_signal(server, _name(app))

@@ -69,7 +69,7 @@ class Server:
             The server itself.
 
         Raises:
-            OSError: If an address cannot be listened on.
+            OSError: If an address cannot be listened on, or the access log cannot be opened.
             RuntimeError: If it runs already.
         """
         with self._lock:
@@ -146,7 +146,7 @@ class Server:
         return self._running_engine().urls
 
     def statistics(self) -> dict[str, Any]:
-        """Counters since the start, and what each thread is doing."""
+        """Counters since the start, and what each thread is doing; the embedding guide lists the keys."""
         return self._running_engine().statistics()
 
     def _running_engine(self) -> _kirsch.Engine:

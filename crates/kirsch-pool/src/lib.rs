@@ -196,7 +196,8 @@ pub(crate) enum Inside {
 }
 
 impl<P: Poller> Pool<P> {
-    /// A pool of `threads` threads around a reactor. Nothing runs until the threads call [`work::work`].
+    /// A pool of `threads` threads around a reactor, and at most `queue_limit` requests that wait for one.
+    /// Nothing runs until the threads call [`work()`], each with its own index from 0, and another calls [`watch`].
     pub fn new(reactor: Box<P>, waker: P::Waker, threads: usize, queue_limit: usize) -> Self {
         Pool {
             state: Mutex::new(State {

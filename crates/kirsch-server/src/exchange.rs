@@ -160,7 +160,7 @@ impl Exchange {
         !matches!(self.stage, Stage::Unanswered)
     }
 
-    /// Sends a whole response and ends the exchange.
+    /// Sends a whole response, with its length, and ends the exchange. A client that has left is no error here.
     pub fn respond(mut self, head: ResponseHead, body: &[u8]) {
         self.begin(head, Some(body.len() as u64));
         if self.put(body).is_ok() {
@@ -435,7 +435,8 @@ impl Exchange {
         }
     }
 
-    /// Whether the client is known to have left.
+    /// Whether the client is known to have left. While the exchange writes to the socket itself, only the next
+    /// block can tell.
     pub fn is_gone(&self) -> bool {
         match &self.wire {
             Wire::Held(_) => false,
@@ -444,7 +445,12 @@ impl Exchange {
         }
     }
 
-    /// Gives a block and whatever it takes to get rid of it.
+    /// Gives a block and whatever it takes to get rid of it: [`Exchange::block`], then [`Exchange::rest`]. Waits
+    /// only when the response buffer is full.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] if nobody will receive it, or the client did not take anything for too long.
     pub fn put(&mut self, data: &[u8]) -> Result<(), Gone> {
         match self.block(data)? {
             Block::Taken => Ok(()),

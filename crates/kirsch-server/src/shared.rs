@@ -115,7 +115,7 @@ impl Shared {
     }
 }
 
-/// `/var/tmp` is on a disk where `/tmp` is memory on many systems; `TMPDIR` says what the operator wants.
+/// The system's temporary folder, or `TMPDIR`. Where it lies in memory, the operator names another (`spool_dir`).
 fn spool_folder() -> PathBuf {
     std::env::temp_dir()
 }
