@@ -130,6 +130,10 @@ class Server:
         if engine is not None:
             engine.stop_now()
 
+    def reopen_access_log(self) -> None:
+        """Opens the access log's file again, after it was moved away for rotation."""
+        self._running_engine().reopen_access_log()
+
     @property
     def ready(self) -> bool:
         """Whether requests are served."""
