@@ -29,7 +29,8 @@ def run(app: Callable[..., Any], **settings: Any) -> None:
 
     Called from the main thread it handles those signals while it serves: the first stops accepting and
     finishes what has begun, the second ends at once. Handlers that the application has installed are
-    called, too. SIGUSR1 opens the access log's file again. From another thread it serves until the process ends.
+    called, too. SIGUSR1 opens the access log's file again. From another thread it serves until the
+    process ends.
 
     Args:
         app: The WSGI application, or a ``web.application``.

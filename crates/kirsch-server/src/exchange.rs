@@ -188,14 +188,10 @@ impl Exchange {
         };
         let keep = match &self.wire {
             Wire::Held(connection) => connection.may_keep(shared),
-            // A client that was never asked for its body may send it or not: nobody could tell where
-            // the next request begins.
             Wire::Remote(outlet, _) => {
-                let unasked = self
-                    .intake
-                    .as_ref()
-                    .is_some_and(|intake| intake.awaits_continue());
-                outlet.may_keep() && !unasked && !shared.is_draining()
+                let body = self.intake.as_ref();
+                let clear = body.is_none_or(|intake| intake.may_keep(request.head.body));
+                outlet.may_keep() && clear && !shared.is_draining()
             }
             Wire::Ended => false,
         };

@@ -6,8 +6,10 @@ use std::io;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use kirsch_http::BodyLength;
+
 use crate::budget::Charge;
-use crate::connection::Key;
+use crate::connection::{DISCARD_BYTES, Key};
 use crate::reactor::Mail;
 use crate::shared::Shared;
 
@@ -28,6 +30,8 @@ struct State {
     bytes: Vec<u8>,
     taken: usize,
     charge: Charge,
+    /// Bytes that have arrived in all.
+    received: u64,
     end: Option<End>,
     /// The client waits for "100 Continue" before it sends.
     awaits_continue: bool,
@@ -50,6 +54,7 @@ impl Intake {
                 bytes: Vec::new(),
                 taken: 0,
                 charge: Charge::new(&shared.memory),
+                received: 0,
                 end: None,
                 awaits_continue,
                 paused: false,
@@ -122,6 +127,7 @@ impl Intake {
     pub(crate) fn put(&self, bytes: &[u8]) {
         let mut state = self.lock();
         state.awaits_continue = false;
+        state.received += bytes.len() as u64;
         if state.taken > 0 {
             let taken = mem::take(&mut state.taken);
             state.bytes.drain(..taken);
@@ -144,6 +150,22 @@ impl Intake {
     /// Whether the client was never told to send its body.
     pub(crate) fn awaits_continue(&self) -> bool {
         self.lock().awaits_continue
+    }
+
+    /// Whether a response that begins now may promise that the connection stays: the rest of the body has
+    /// to be read first, and only little of it is worth that. A client that was never asked for its
+    /// body may send it or not, so nobody could tell where the next request begins.
+    pub(crate) fn may_keep(&self, length: BodyLength) -> bool {
+        let state = self.lock();
+        match (&state.end, length) {
+            (Some(End::Complete), _) => true,
+            (Some(End::Broken(_)), _) => false,
+            (None, BodyLength::Known(length)) => {
+                !state.awaits_continue && length - state.received.min(length) <= DISCARD_BYTES
+            }
+            (None, BodyLength::Chunked) => false,
+            (None, BodyLength::None) => true,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
