@@ -121,11 +121,14 @@ pub(crate) enum State {
     Closed,
 }
 
-/// The order in which connections make room: the longest idle one, then the oldest unfinished head.
+/// The order in which connections make room: the longest idle one, then the one that has lingered longest,
+/// then the oldest unfinished head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Eviction {
     /// Idle between two requests, since then.
     Idle(Instant),
+    /// Has been sent its last answer, and lingers since then.
+    Linger(Instant),
     /// In a head, or before the first one, since then.
     Head(Instant),
 }
@@ -272,11 +275,11 @@ impl Connection {
             State::Head {
                 since: Some(since), ..
             } => Some(Eviction::Head(since)),
+            State::Linger { since, .. } => Some(Eviction::Linger(since)),
             State::Body(_)
             | State::Remote(_)
             | State::Flush { .. }
             | State::Discard { .. }
-            | State::Linger { .. }
             | State::Closed => None,
         }
     }

@@ -135,8 +135,8 @@ impl Reactor {
         }
     }
 
-    /// Whom to close if room is needed, the first one last: the longest idle connection, or else the
-    /// oldest unfinished head. Good for one turn of accepting; looking at all for each would be slow.
+    /// Whom to close if room is needed, in the order of [`Eviction`], the first one last. Good for one turn
+    /// of accepting; looking at all for each would be slow.
     fn victims(&self) -> Vec<Key> {
         let mut victims: Vec<(Eviction, Key)> = self
             .connections
