@@ -38,6 +38,8 @@ use crate::transmit::Transmission;
 /// After our side is shut, the peer's remaining bytes are read for so long, and so many of them, so
 /// that our last bytes are not lost to a reset (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(5);
+/// The same while the server drains: its end does not wait for a client that has its answer.
+const LINGER_DRAINING: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 2 * 1024 * 1024;
 /// So much of a body that nobody wanted is read to keep the connection.
 pub(crate) const DISCARD_BYTES: u64 = 64 * 1024;
@@ -114,16 +116,19 @@ pub(crate) enum State {
     /// The rest of a body that nobody wanted is read and dropped.
     Discard { left: u64 },
     /// Our side is shut; the peer's is read to its end.
-    Linger { left: u64 },
+    Linger { since: Instant, left: u64 },
     /// There is nothing more to do.
     Closed,
 }
 
-/// The order in which connections make room: the longest idle one, then the oldest unfinished head.
+/// The order in which connections make room: the longest idle one, then the one that has lingered longest,
+/// then the oldest unfinished head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Eviction {
     /// Idle between two requests, since then.
     Idle(Instant),
+    /// Has been sent its last answer, and lingers since then.
+    Linger(Instant),
     /// In a head, or before the first one, since then.
     Head(Instant),
 }
@@ -270,11 +275,11 @@ impl Connection {
             State::Head {
                 since: Some(since), ..
             } => Some(Eviction::Head(since)),
+            State::Linger { since, .. } => Some(Eviction::Linger(since)),
             State::Body(_)
             | State::Remote(_)
             | State::Flush { .. }
             | State::Discard { .. }
-            | State::Linger { .. }
             | State::Closed => None,
         }
     }
@@ -391,8 +396,10 @@ impl Connection {
     /// Ends our side and waits for the peer to end its own.
     pub(crate) fn shut(&mut self, now: Instant) {
         self.stream.shut_write();
-        self.state = State::Linger { left: LINGER_BYTES };
-        self.deadline = Some(now + LINGER);
+        self.state = State::Linger {
+            since: now,
+            left: LINGER_BYTES,
+        };
     }
 
     /// Ends so that the client notices: where only the end of the connection delimits the response, a
@@ -609,9 +616,18 @@ impl Connection {
     }
 
     fn linger(&mut self, turn: &mut Turn<'_>) -> Step {
+        let State::Linger { since, .. } = self.state else {
+            return Step::Again;
+        };
+        let patience = if turn.shared.is_draining() {
+            LINGER_DRAINING
+        } else {
+            LINGER
+        };
+        self.deadline = Some(since + patience);
         let mut scratch = turn.scratch();
         let next = loop {
-            if matches!(self.state, State::Linger { left: 0 }) {
+            if matches!(self.state, State::Linger { left: 0, .. }) {
                 break Next::Close;
             }
             scratch.buf.clear();
@@ -620,7 +636,7 @@ impl Connection {
             }
             match self.fill(&mut scratch.buf) {
                 Ok(Fill::Bytes) => {
-                    if let State::Linger { left } = &mut self.state {
+                    if let State::Linger { left, .. } = &mut self.state {
                         *left = left.saturating_sub(scratch.buf.len() as u64);
                     }
                 }

@@ -10,7 +10,9 @@
 //! connection's place in the table is `Here`, or `Away` with what was said meanwhile: that is looked
 //! at when it returns, so no edge is lost. Keys carry a generation, so that an event for a closed
 //! connection is not taken for its successor's.
-//! Read next: `connection.rs`.
+//! Read next: `reactor/accept.rs`, `connection.rs`.
+
+mod accept;
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,25 +29,19 @@ use slab::Slab;
 use tracing::{error, warn};
 
 use crate::access_log::{Ending, Record};
-use crate::connection::{Connection, Eviction, Key, Next, Readiness, State, Turn as Lent};
+use crate::connection::{Connection, Key, Next, Readiness, State, Turn as Lent};
 use crate::exchange::{Fate, Wire};
 use crate::forecast::ForecastKey;
-use crate::listener::{Accepted, Listener};
+use crate::listener::Listener;
 use crate::outlet::{Ended, Told};
 use crate::request::Request;
 use crate::shared::{Counters, Shared};
 use crate::wheel::{Entry, Wheel};
 
-/// Connections accepted before others have their turn.
-const ACCEPT_TURN: usize = 64;
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
 /// Steps after which the kernel is asked again even if some connections still have something to do.
 const STEPS: usize = 512;
-/// How long accepting pauses when descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Such trouble is logged at most this often.
-const TROUBLE_LOG: Duration = Duration::from_secs(10);
 /// After running out of queue room or patience, clients are asked to wait so long.
 const RETRY_AFTER: u32 = 5;
 
@@ -452,122 +448,6 @@ impl Reactor {
         }
     }
 
-    fn accept(&mut self, idx: usize) {
-        let mut victims = None;
-        for _ in 0..ACCEPT_TURN {
-            if self.accept_again.is_some() || self.full {
-                return;
-            }
-            let limit = self.shared.config.limits.connections;
-            let victim = if self.connections.len() < limit {
-                None
-            } else {
-                let victims = victims.get_or_insert_with(|| self.victims());
-                let Some(key) = victims.pop() else {
-                    self.full = true;
-                    return;
-                };
-                Some(key)
-            };
-            let Some(listener) = self.listeners.get_mut(idx) else {
-                return;
-            };
-            match listener.accept() {
-                Ok(Accepted::Connection(stream, origin)) => {
-                    // Only now that somebody is there to take the place.
-                    if let Some(key) = victim {
-                        self.evict(key);
-                    }
-                    self.admit(stream, origin);
-                }
-                Ok(Accepted::Gone) => {}
-                Ok(Accepted::None) => {
-                    listener.ready = false;
-                    return;
-                }
-                Err(err) => return self.pause_accepting(&err),
-            }
-        }
-        self.ready.push_back(Ready::Listener(idx));
-    }
-
-    fn admit(&mut self, stream: crate::stream::Stream, origin: Arc<crate::request::Origin>) {
-        stream.prepare();
-        let entry = self.connections.vacant_entry();
-        let idx = entry.key();
-        if idx >= self.generations.len() {
-            self.generations.resize(idx + 1, 0);
-        }
-        let key = join(idx, self.generations[idx]);
-        let mut connection = Box::new(Connection::new(stream, key, origin, self.now, &self.shared));
-        let registered = self.poll.registry().register(
-            &mut connection.stream,
-            Token(key.0),
-            Interest::READABLE | Interest::WRITABLE,
-        );
-        if let Err(err) = registered {
-            warn!(%err, "cannot watch a connection");
-            return;
-        }
-        entry.insert(Place::Away {
-            missed: Readiness::default(),
-            stamp: UNSCHEDULED,
-        });
-        Counters::count(&self.shared.counters.accepted);
-        self.shared
-            .connections
-            .store(self.connections.len(), Ordering::Relaxed);
-        self.bring_back(key, connection, UNSCHEDULED, true);
-    }
-
-    fn pause_accepting(&mut self, err: &io::Error) {
-        if self
-            .last_trouble
-            .is_none_or(|last| last + TROUBLE_LOG <= self.now)
-        {
-            self.last_trouble = Some(self.now);
-            warn!(%err, connections = self.connections.len(), "cannot accept connections for now");
-        }
-        if let Some(key) = self.victims().pop() {
-            self.evict(key);
-        }
-        self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
-    }
-
-    fn resume_listeners(&mut self) {
-        for (idx, listener) in self.listeners.iter_mut().enumerate() {
-            // The edge may have been used up before the pause: look.
-            listener.ready = true;
-            self.ready.push_back(Ready::Listener(idx));
-        }
-    }
-
-    fn evict(&mut self, key: Key) {
-        if let Some((connection, _)) = self.take_away(key) {
-            Counters::count(&self.shared.counters.evicted);
-            self.remove(key, connection);
-        }
-    }
-
-    /// Whom to close if room is needed, the first one last: the longest idle connection, or else the
-    /// oldest unfinished head. Good for one turn of accepting; looking at all for each would be slow.
-    fn victims(&self) -> Vec<Key> {
-        let mut victims: Vec<(Eviction, Key)> = self
-            .connections
-            .iter()
-            .filter_map(|(_, place)| match place {
-                Place::Here { connection, .. } => place.eviction().map(|why| (why, connection.key)),
-                Place::Away { .. } => None,
-            })
-            .collect();
-        if victims.len() > ACCEPT_TURN {
-            victims.select_nth_unstable(ACCEPT_TURN);
-            victims.truncate(ACCEPT_TURN);
-        }
-        victims.sort_unstable_by(|one, other| other.cmp(one));
-        victims.into_iter().map(|(_, key)| key).collect()
-    }
-
     fn returned(&mut self, mut connection: Box<Connection>) {
         let key = connection.key;
         let stamp = match self.place(key) {
@@ -605,19 +485,6 @@ impl Reactor {
         }
         if self.connections.is_empty() {
             self.shared.drained.set();
-        }
-    }
-
-    /// Takes in those who wait in the kernel's queue, which would be reset otherwise, and stops listening.
-    fn accept_the_last(&mut self) {
-        for mut listener in std::mem::take(&mut self.listeners) {
-            while self.connections.len() < self.shared.config.limits.connections {
-                match listener.accept() {
-                    Ok(Accepted::Connection(stream, origin)) => self.admit(stream, origin),
-                    Ok(Accepted::Gone) => {}
-                    Ok(Accepted::None) | Err(_) => break,
-                }
-            }
         }
     }
 
@@ -762,20 +629,6 @@ impl Poller for Reactor {
                 expires <= self.now
             }
             Job::Spool(_) | Job::SendFile(_) => false,
-        }
-    }
-}
-
-impl Place {
-    /// Whether it may be closed to make room; not while there is news of it that was not looked at.
-    fn eviction(&self) -> Option<Eviction> {
-        match self {
-            Place::Here {
-                connection,
-                queued: false,
-                ..
-            } => connection.eviction(),
-            Place::Here { queued: true, .. } | Place::Away { .. } => None,
         }
     }
 }

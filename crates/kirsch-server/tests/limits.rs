@@ -248,9 +248,9 @@ fn when_every_thread_waits_for_a_client_only_the_slowest_is_given_up_for_a_reque
 }
 
 #[test]
-fn the_longest_idle_connection_makes_room_then_the_oldest_head() {
+fn the_longest_idle_connection_makes_room_then_one_that_lingers_then_the_oldest_head() {
     let server = TestServer::start(
-        |config| config.limits.connections = 4,
+        |config| config.limits.connections = 5,
         Bodies::Buffered,
         echo,
     );
@@ -261,6 +261,8 @@ fn the_longest_idle_connection_makes_room_then_the_oldest_head() {
         server.until("accepted", |now| now.accepted == idx);
         half.push(client);
     }
+    let mut lingering = server.connect();
+    assert_eq!(lingering.send("BAD\r\n\r\n").response().status, 400);
     let mut idle: Vec<Client> = Vec::new();
     for idx in 0..2 {
         let mut client = server.connect();
@@ -281,13 +283,17 @@ fn the_longest_idle_connection_makes_room_then_the_oldest_head() {
     busy(&mut others);
     idle[0].assert_closed();
     busy(&mut others);
+    // The client has seen the end already.
+    server.until("room is made", |now| now.evicted == 3);
+    lingering.assert_closed();
+    busy(&mut others);
     half[0].assert_closed();
     busy(&mut others);
     half[1].assert_closed();
     for client in &mut others {
         assert_eq!(client.send("\r\n").response().text(), "/new");
     }
-    assert_eq!(server.server.statistics().evicted, 4);
+    assert_eq!(server.server.statistics().evicted, 5);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kirsch_server::Exchange;
 use support::{Bodies, Gate, PATIENCE, TestServer, echo, get, ok, pattern, post};
@@ -82,6 +82,31 @@ fn what_has_begun_is_finished() {
             });
             assert!(finished, "{bodies:?} {timeout:?}");
         }
+    }
+}
+
+#[test]
+fn a_client_that_has_its_answer_and_stays_is_waited_for_but_shortly() {
+    let server = TestServer::start(|_| {}, Bodies::Buffered, echo);
+    let mut before = server.connect();
+    assert_eq!(before.send("BAD\r\n\r\n").response().status, 400);
+    let mut during = server.connect();
+    during.send("GET /during HTTP/1.1\r\nHo");
+    server.until("accepted", |now| now.accepted == 2);
+    let begin = Instant::now();
+    let finished = stop_while(&server, PATIENCE, || {
+        while std::net::TcpStream::connect(server.address()).is_ok() {}
+        let response = during.send("st: t\r\n\r\n").response();
+        assert_eq!((response.text(), response.closes()), ("/during", true));
+    });
+    assert!(finished);
+    assert!(
+        begin.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begin.elapsed()
+    );
+    for client in [&mut before, &mut during] {
+        client.assert_closed();
     }
 }
 
