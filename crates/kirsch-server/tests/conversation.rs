@@ -231,14 +231,27 @@ fn an_early_answer_keeps_the_connection_if_little_of_the_body_is_left() {
         assert_eq!(client.response().text(), "early");
         client.send(pattern(len));
     }
-    client.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
-    assert_eq!(client.response().text(), "early");
-    client.send("5\r\nhello\r\n0\r\n\r\n");
     // The same again, all in one piece, and with the client's side shut behind the last request.
     let one = post("/", &pattern(30_000));
     client.send([one.clone(), one].concat()).shut();
     assert_eq!(client.response().text(), "early");
     assert_eq!(client.response().text(), "early");
+    client.assert_closed();
+}
+
+#[test]
+fn an_early_answer_to_a_body_of_unknown_length_says_that_the_connection_ends() {
+    let server = TestServer::start(
+        |_| {},
+        Bodies::Streamed,
+        |exchange| exchange.respond(ok(), b"early"),
+    );
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let response = client.response();
+    assert_eq!(response.text(), "early");
+    assert_eq!(response.field("Connection"), Some("close"));
+    client.send("5\r\nhello\r\n0\r\n\r\n").shut();
     client.assert_closed();
 }
 
