@@ -45,7 +45,7 @@ class Server:
     def __init__(self, app: Callable[..., Any], **settings: Any) -> None:
         self._app = _checked(app)
         self._settings = _kirsch.Settings.from_keywords(settings)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._engine: _kirsch.Engine | None = None
         self._threads: list[threading.Thread] = []
         self._report: Callable[..., None] = report_to_logging
@@ -56,7 +56,7 @@ class Server:
         server = cls.__new__(cls)
         server._app = app
         server._settings = settings
-        server._lock = threading.Lock()
+        server._lock = threading.RLock()
         server._engine = None
         server._threads = []
         server._report = report
@@ -195,7 +195,7 @@ def _after_fork_in_child() -> None:
             for descriptor in engine.descriptors:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
-        server._engine, server._threads, server._lock = None, [], threading.Lock()
+        server._engine, server._threads, server._lock = None, [], threading.RLock()
     _running.clear()
 
 
