@@ -54,13 +54,18 @@ impl WsgiGateway {
             multithread: config.threads > 1,
             streams: config.stream_request_body,
             templates: config.binds.iter().map(|_| PyOnceLock::new()).collect(),
-            forks: FORKS.load(Ordering::Relaxed),
+            forks: Self::forks(),
         }
     }
 
     /// Called in a child after a fork: what returns into the server ends there.
     pub(crate) fn after_fork() {
         FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many forks lie between this process and the one that loaded the module.
+    pub(crate) fn forks() -> u32 {
+        FORKS.load(Ordering::Relaxed)
     }
 
     fn serve(&self, py: Python<'_>, mut exchange: Exchange) {
@@ -186,7 +191,7 @@ impl WsgiGateway {
 
     /// A forked child that comes back here ends: the connection and the threads are its parent's.
     fn end_if_forked(&self, py: Python<'_>) {
-        if FORKS.load(Ordering::Relaxed) != self.forks {
+        if Self::forks() != self.forks {
             let ended = py
                 .import("os")
                 .and_then(|os| os.call_method1("_exit", (0,)));

@@ -17,6 +17,18 @@ use crate::settings::PySettings;
 #[pyclass(frozen, name = "Engine", module = "kirsch._kirsch")]
 pub(crate) struct PyServer {
     server: Server,
+    /// Forks before it was made: in a child made since, it is a copy.
+    forks: u32,
+}
+
+impl Drop for PyServer {
+    fn drop(&mut self) {
+        // A child has closed the descriptors by their numbers: closing them once more would hit whatever
+        // has those numbers now. One handle that is never dropped keeps the copy for good.
+        if self.forks != WsgiGateway::forks() {
+            std::mem::forget(self.server.clone());
+        }
+    }
 }
 
 /// Held while a pool thread is inside; released around everything that waits.
@@ -59,7 +71,10 @@ impl PyServer {
         let server = py
             .detach(|| Server::bind_with(config, Arc::new(gateway), inherited))
             .map_err(start_error)?;
-        Ok(PyServer { server })
+        Ok(PyServer {
+            server,
+            forks: WsgiGateway::forks(),
+        })
     }
 
     /// One pool thread's life.
