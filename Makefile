@@ -28,7 +28,7 @@ test-rust:
 
 # The model checker replaces the pool's primitives, so it has a build of its own.
 test-loom:
-	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom $(CARGO) test -q -p kirsch-pool --release
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom $(CARGO) test -q -p kirsch-pool --profile loom --lib
 
 test-python: $(VENV)/.built-test
 	cd tests && ../$(BIN)/python -m pytest -q
