@@ -302,8 +302,8 @@ static OPTIONS: &[OptionSpec] = &[
         },
         doc: "Bytes of a request's body that are kept in memory; a longer body goes to a file.",
         change: "Raise it where most bodies are a little longer and memory is plentiful.",
-        default_reason: "Nearly every form and document fits, and a thousand of them still fit into memory.",
-        example: "1MiB",
+        default_reason: "Nearly every form and photograph fits; all together keep to limit-buffer-memory.",
+        example: "4MiB",
         field: field!(config.limits.body_memory_bytes),
     },
     OptionSpec {

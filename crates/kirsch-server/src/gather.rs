@@ -85,6 +85,16 @@ impl Gathering {
 
     /// Takes in bytes of body; true if they have to go to the file now.
     fn take(&mut self, skip: usize, len: usize, shared: &Shared) -> bool {
+        if self.body.len() + len > self.body.capacity() {
+            // All of it at once, as far as it may stay in memory: growing by and by copies it again and again.
+            let most = self.memory_limit(shared) as usize + READ;
+            let wanted = match self.request.head.body {
+                BodyLength::Known(total) => usize::try_from(total).map_or(most, |it| it.min(most)),
+                BodyLength::None | BodyLength::Chunked => 0,
+            };
+            self.body
+                .reserve(len.max(wanted.saturating_sub(self.body.len())));
+        }
         self.body.extend_from_slice(&self.input[skip..skip + len]);
         let held = self.body.len() as u64;
         let limit = if self.charge.grow_to(held) {
