@@ -18,7 +18,9 @@ LOOK_SECONDS = 0.01
 
 def view(address: Address) -> dict[str, Any]:
     """Statistics, descriptors, threads and memory of the server's process."""
-    return json.loads(get(address, "/inside").body)
+    response = get(address, "/inside")
+    assert response.status == 200, response
+    return json.loads(response.body)
 
 
 def eventually(true: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
