@@ -352,8 +352,13 @@ def test_i11_and_i12_the_input_answers_as_a_binary_file_does(
     with either.client() as client:
         for start, end in itertools.pairwise(places):
             client.send(message[start:end])
-        assert json.loads(client.response().body) == expected
-        client.expect_open()
+        answer = client.response()
+        assert json.loads(answer.body) == expected
+        # An answer before the end of a streamed body was seen may end the connection, but says so.
+        if answer.get("Connection") == "close":
+            client.expect_close()
+        else:
+            client.expect_open()
 
 
 def test_i12_the_validator_finds_nothing_in_a_chunked_request(either: ServerProcess) -> None:

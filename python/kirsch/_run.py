@@ -29,7 +29,8 @@ def run(app: Callable[..., Any], **settings: Any) -> None:
 
     Called from the main thread it handles those signals while it serves: the first stops accepting and
     finishes what has begun, the second ends at once. Handlers that the application has installed are
-    called, too. From another thread it serves until the process ends.
+    called, too. SIGUSR1 opens the access log's file again. From another thread it serves until the
+    process ends.
 
     Args:
         app: The WSGI application, or a ``web.application``.
@@ -38,9 +39,11 @@ def run(app: Callable[..., Any], **settings: Any) -> None:
     Raises:
         ValueError: If a setting is wrong.
         TypeError: If ``app`` is no WSGI application.
-        OSError: If an address cannot be listened on.
+        OSError: If an address cannot be listened on, or the access log cannot be opened.
     """
-    server = Server._of(_checked(app), _kirsch.Settings.from_keywords(settings), report_to_stderr)
+    parsed = _kirsch.Settings.from_keywords(settings)
+    server = Server._of(_checked(app), parsed, report_to_stderr)
+    _kirsch.start_logging(parsed.log_level)
     _serve_until_signal(server, _name(app))
 
 
@@ -91,11 +94,19 @@ def _serve_until_signal(server: Server, name: str) -> bool:
         if callable(previous) and previous is not signal.default_int_handler:
             previous(number, frame)
 
+    def on_rotation(number: int, frame: FrameType | None) -> None:
+        if server.ready:
+            server.reopen_access_log()
+        previous = before.get(number)
+        if callable(previous):
+            previous(number, frame)
+
     before: dict[int, Any] = {}
     with _Bell() as bell:
         if threading.current_thread() is threading.main_thread():
             for wanted in _SIGNALS:
                 before[wanted] = signal.signal(wanted, on_signal)
+            before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, on_rotation)
         try:
             server.start()
             threads = server._settings.threads
@@ -163,8 +174,11 @@ def _end_process(code: int) -> None:
     if stuck:
         # Threads in the engine cannot be ended: an orderly end of the interpreter would abort.
         logging.shutdown()
+        _kirsch.end_logging()
         _flush()
         os._exit(code)
+
+    _kirsch.end_logging()
 
     def end() -> None:
         _flush()

@@ -69,7 +69,7 @@ class Server:
             The server itself.
 
         Raises:
-            OSError: If an address cannot be listened on.
+            OSError: If an address cannot be listened on, or the access log cannot be opened.
             RuntimeError: If it runs already.
         """
         with self._lock:
@@ -130,6 +130,10 @@ class Server:
         if engine is not None:
             engine.stop_now()
 
+    def reopen_access_log(self) -> None:
+        """Opens the access log's file again, after it was moved away for rotation."""
+        self._running_engine().reopen_access_log()
+
     @property
     def ready(self) -> bool:
         """Whether requests are served."""
@@ -146,7 +150,7 @@ class Server:
         return self._running_engine().urls
 
     def statistics(self) -> dict[str, Any]:
-        """Counters since the start, and what each thread is doing."""
+        """Counters since the start, and what each thread is doing; the embedding guide lists the keys."""
         return self._running_engine().statistics()
 
     def _running_engine(self) -> _kirsch.Engine:

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Request line and fields together, empty lines in front included (431).
-    /// 32 KiB. Precedents: tomcat 8 KiB, IIS and h11 16 KiB, nginx 32 KiB, node 80 KiB.
+    /// 32 KiB. Precedents: tomcat 8 KiB, IIS and h11 16 KiB, node 16 KiB, nginx 32 KiB.
     pub head_bytes: u32,
     /// Field lines of one head (431).
     /// 100, as in gunicorn, hyper and Apache: browsers send about 20, proxies add a few.

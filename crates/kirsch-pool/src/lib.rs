@@ -196,7 +196,8 @@ pub(crate) enum Inside {
 }
 
 impl<P: Poller> Pool<P> {
-    /// A pool of `threads` threads around a reactor. Nothing runs until the threads call [`work::work`].
+    /// A pool of `threads` threads around a reactor, and at most `queue_limit` requests that wait for one.
+    /// Nothing runs until the threads call [`work()`], each with its own index from 0, and another calls [`watch`].
     pub fn new(reactor: Box<P>, waker: P::Waker, threads: usize, queue_limit: usize) -> Self {
         Pool {
             state: Mutex::new(State {
@@ -401,15 +402,9 @@ impl<P: Poller> Pool<P> {
         result
     }
 
-    /// The thread starts (`true`) or ends to wait for a slow client. Answers how many threads are not held.
-    pub fn hold(&self, me: ThreadId, held: bool) -> usize {
-        let mut state = lock(&self.state);
-        state.threads[me] = if held { Doing::Held } else { Doing::Running };
-        state
-            .threads
-            .iter()
-            .filter(|doing| **doing != Doing::Held)
-            .count()
+    /// The thread starts (`true`) or ends to wait for a slow client.
+    pub fn hold(&self, me: ThreadId, held: bool) {
+        lock(&self.state).threads[me] = if held { Doing::Held } else { Doing::Running };
     }
 
     /// Jobs that wait for a thread.

@@ -179,11 +179,13 @@ fn fill<'py>(
     let id = cache.id(py, request);
     environ.set_item(&keys.id, &id)?;
     set_fields(py, environ, keys, cache, request)?;
-    // The body's own length is the truth: of a chunked body the client said none.
-    if let Some(len) = body
-        .len()
-        .filter(|_| request.head().body != BodyLength::None)
-    {
+    // The body's own length is the truth where all of it is there: of a chunked body the client said none.
+    let len = match request.head().body {
+        BodyLength::None => None,
+        BodyLength::Known(len) => Some(len),
+        BodyLength::Chunked => body.len(),
+    };
+    if let Some(len) = len {
         environ.set_item(&keys.content_length, cache.number(py, len))?;
     }
     Ok((method.unbind(), target.unbind(), id.unbind()))
@@ -221,10 +223,10 @@ fn set_origin(
 ) -> PyResult<()> {
     let address = keep(py, &mut cache.address, origin.peer_address.as_bytes());
     environ.set_item(&keys.remote_addr, address)?;
-    // A unix socket's peer has no port.
+    // A unix socket's peer has no port, and an empty one would be no number.
     match origin.peer {
         Some(peer) => environ.set_item(&keys.remote_port, cache.port(py, peer.port())),
-        None => Ok(()),
+        None => environ.del_item(&keys.remote_port),
     }
 }
 

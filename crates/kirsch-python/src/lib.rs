@@ -27,7 +27,7 @@ mod _kirsch {
     #[pymodule_export]
     use super::input::Input;
     #[pymodule_export]
-    use super::log::start_logging;
+    use super::log::{end_logging, start_logging};
     #[pymodule_export]
     use super::server::PyServer;
     #[pymodule_export]

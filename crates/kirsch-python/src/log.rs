@@ -3,9 +3,18 @@
 //! An embedding has no such log unless it asks for one: it gets application errors through `logging`.
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+
+/// Lines that may wait for standard error. Whoever drives the reactor must not wait for it: beyond this
+/// lines are dropped.
+const WAITING_LINES: usize = 4096;
+
+/// Writes what waits when it is dropped.
+static WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 
 /// Starts to write the engine's events of this level and above to standard error.
 #[pyfunction]
@@ -16,11 +25,23 @@ pub(crate) fn start_logging(level: &str) {
         "debug" => LevelFilter::DEBUG,
         _ => LevelFilter::INFO,
     };
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("kirsch-log")
+        .finish(io::stderr());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(io::stderr)
+        .with_writer(writer)
         .with_ansi(false)
         .with_target(false);
     // A second start in one process keeps the first.
-    let _ = tracing::subscriber::set_global_default(subscriber.finish());
+    if tracing::subscriber::set_global_default(subscriber.finish()).is_ok() {
+        *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
+    }
+}
+
+/// Writes what waits, and ends the log: for the end of the process, which waits for no thread.
+#[pyfunction]
+pub(crate) fn end_logging(py: Python<'_>) {
+    py.detach(|| drop(WRITER.lock().unwrap_or_else(PoisonError::into_inner).take()));
 }

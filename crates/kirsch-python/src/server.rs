@@ -83,6 +83,11 @@ impl PyServer {
         self.server.stop_now();
     }
 
+    /// Opens the access log's file again, after it was moved away.
+    fn reopen_access_log(&self) {
+        self.server.reopen_access_log();
+    }
+
     /// Lets go of sockets and logs, once every thread has returned from `work`.
     fn release(&self, py: Python<'_>) {
         py.detach(|| self.server.join());

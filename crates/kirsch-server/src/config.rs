@@ -81,12 +81,14 @@ pub struct Limits {
     /// Bytes of a request body kept in memory; what is longer goes to a spool file. Default 256 KiB.
     pub body_memory_bytes: u64,
     /// Bytes of a response that may wait for its client before the application has to. Default 16 MiB, as waitress.
+    /// Blocks given by reference ([`Exchange::shared_block`](crate::Exchange::shared_block)) are taken all the same.
     pub response_buffer_bytes: u64,
     /// Bytes of a response that wait in memory; what is longer goes to a spool file. Default 256 KiB.
     pub response_memory_bytes: u64,
     /// Bytes of all buffers in memory together. Default 256 MiB; beyond, bodies go to files at once.
     pub buffer_memory_bytes: u64,
-    /// Bytes of all spool files together, and never more than half of the free space. Default 4 GiB; beyond: 503.
+    /// Bytes of all spool files together, and never more than half of the free space. Default 4 GiB; beyond, a
+    /// request whose body needs one is answered with 503, and a response that needs one is aborted.
     pub spool_bytes: u64,
     /// Open connections; beyond, the longest idle one makes room. Default 10,000.
     pub connections: usize,
@@ -97,11 +99,14 @@ pub struct Limits {
 /// Durations. A timeout runs out only for the peer it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From a request's first byte to the end of its head; then 408. Default 15 s.
+    /// From a request's first byte to the end of its head; then 408. Default 15 s. A new connection may be silent
+    /// for so long, and closes without an answer.
     pub head: Duration,
-    /// Without a byte of a request body that is not complete; then 408. Default 30 s.
+    /// Without a byte of a request body that is not complete; then 408, or a read error where the body is
+    /// streamed. Default 30 s.
     pub body: Duration,
     /// Bytes per second below which a request body is given up once `body_grace` is over; 0 for no minimum. Default 500.
+    /// For buffered bodies: a streamed one is also slow because its application is.
     pub body_min_rate: u64,
     /// How long a body may be slower than `body_min_rate` at its start. Default 30 s.
     pub body_grace: Duration,
@@ -111,7 +116,8 @@ pub struct Timeouts {
     pub keepalive: Duration,
     /// A request may wait for a thread; then 503 with Retry-After. Default 30 s.
     pub queue: Duration,
-    /// An application may take for a response's head; then 504. Default: none.
+    /// An application may take from the complete request to the first byte of its response; then 504. It is not
+    /// interrupted, and its thread is free only when it returns. Default: none.
     pub request: Option<Duration>,
     /// What has begun may go on after a stop was asked for. Default 25 s, below Kubernetes' 30 s.
     pub drain: Duration,

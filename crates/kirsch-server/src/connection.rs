@@ -38,10 +38,14 @@ use crate::transmit::Transmission;
 /// After our side is shut, the peer's remaining bytes are read for so long, and so many of them, so
 /// that our last bytes are not lost to a reset (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(5);
+/// The same while the server drains: its end does not wait for a client that has its answer.
+const LINGER_DRAINING: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 2 * 1024 * 1024;
 /// So much of a body that nobody wanted is read to keep the connection.
 pub(crate) const DISCARD_BYTES: u64 = 64 * 1024;
 const DISCARD: Duration = Duration::from_secs(1);
+/// Bytes moved one way in one go, before other connections have their turn.
+pub(crate) const FAIR_SHARE: u64 = 1024 * 1024;
 /// Bytes read at once while nothing is known of the request.
 const SCRATCH: usize = 16 * 1024;
 
@@ -55,7 +59,8 @@ pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) key: Key,
     pub(crate) readiness: Readiness,
-    /// When what it waits for has to have happened.
+    /// When what it waits for has to have happened. Set by whoever answers [`Next::Wait`], and only then
+    /// of any meaning: what a connection waited for before must not end it later.
     pub(crate) deadline: Option<Instant>,
     pub(crate) state: State,
     pub(crate) reader: RequestReader,
@@ -72,6 +77,7 @@ pub(crate) struct Connection {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Readiness {
     pub(crate) readable: bool,
+    /// Asked only where trying costs a thread; whoever else has something to write tries.
     pub(crate) writable: bool,
     /// The peer has ended its side: sticky, and a short read is not the last one.
     pub(crate) read_closed: bool,
@@ -110,9 +116,21 @@ pub(crate) enum State {
     /// The rest of a body that nobody wanted is read and dropped.
     Discard { left: u64 },
     /// Our side is shut; the peer's is read to its end.
-    Linger { left: u64 },
+    Linger { since: Instant, left: u64 },
     /// There is nothing more to do.
     Closed,
+}
+
+/// The order in which connections make room: the longest idle one, then the one that has lingered longest,
+/// then the oldest unfinished head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Eviction {
+    /// Idle between two requests, since then.
+    Idle(Instant),
+    /// Has been sent its last answer, and lingers since then.
+    Linger(Instant),
+    /// In a head, or before the first one, since then.
+    Head(Instant),
 }
 
 /// What follows a flush.
@@ -151,6 +169,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) now: Instant,
     /// Buffers for the next request.
+    #[expect(clippy::vec_box, reason = "a request is moved from thread to thread")]
     pub(crate) spares: &'a mut Vec<Box<Request>>,
 }
 
@@ -188,7 +207,11 @@ impl Connection {
     /// Does all that can be done without waiting.
     pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) -> Next {
         if self.readiness.failed {
-            return Next::Close;
+            if !matches!(self.state, State::Linger { .. }) {
+                return Next::Close;
+            }
+            // Both sides are shut, which is what lingering waits for: once everything was read.
+            self.readiness.readable = true;
         }
         loop {
             let step = match &mut self.state {
@@ -237,22 +260,27 @@ impl Connection {
                 .is_none_or(|most| self.requests < most)
     }
 
-    /// When it became idle; `None` unless it waits between two requests.
-    pub(crate) fn idle_since(&self) -> Option<Instant> {
+    /// Whether it may be closed to make room for others, and how soon.
+    pub(crate) fn eviction(&self) -> Option<Eviction> {
         match self.state {
+            // A connection that has just come is about to send its first head.
             State::Head {
                 since: None,
                 idle_since,
-            } => Some(idle_since),
-            _ => None,
-        }
-    }
-
-    /// When the head it is in the middle of began.
-    pub(crate) fn head_since(&self) -> Option<Instant> {
-        match self.state {
-            State::Head { since, .. } => since,
-            _ => None,
+            } if self.requests == 0 => Some(Eviction::Head(idle_since)),
+            State::Head {
+                since: None,
+                idle_since,
+            } => Some(Eviction::Idle(idle_since)),
+            State::Head {
+                since: Some(since), ..
+            } => Some(Eviction::Head(since)),
+            State::Linger { since, .. } => Some(Eviction::Linger(since)),
+            State::Body(_)
+            | State::Remote(_)
+            | State::Flush { .. }
+            | State::Discard { .. }
+            | State::Closed => None,
         }
     }
 
@@ -285,10 +313,8 @@ impl Connection {
     }
 
     /// The response goes on through a pipe.
-    pub(crate) fn go_remote(&mut self, outlet: Arc<Outlet>, timeout: Option<Instant>) {
-        // The socket has just refused bytes.
-        self.readiness.writable = false;
-        self.state = State::Remote(Box::new(Transmission::new(outlet, None, timeout)));
+    pub(crate) fn go_remote(&mut self, outlet: Arc<Outlet>) {
+        self.state = State::Remote(Box::new(Transmission::new(outlet, None, None)));
     }
 
     /// Refuses the request that is being read, or what should have become one.
@@ -370,14 +396,16 @@ impl Connection {
     /// Ends our side and waits for the peer to end its own.
     pub(crate) fn shut(&mut self, now: Instant) {
         self.stream.shut_write();
-        self.state = State::Linger { left: LINGER_BYTES };
-        self.deadline = Some(now + LINGER);
+        self.state = State::Linger {
+            since: now,
+            left: LINGER_BYTES,
+        };
     }
 
     /// Ends so that the client notices: where only the end of the connection delimits the response, a
     /// clean end would look like a whole one.
     pub(crate) fn break_off(&mut self) {
-        self.stream.reset_on_close();
+        self.stream.reset();
         self.state = State::Closed;
     }
 
@@ -500,14 +528,7 @@ impl Connection {
     pub(crate) fn dispatch(&mut self, request: Box<Request>, turn: &Turn<'_>) -> Step {
         match turn.shared.config.timeouts.request {
             None => Step::Out(Next::Hold(request)),
-            Some(timeout) => {
-                let outlet = Outlet::new(turn.shared);
-                let transmission =
-                    Transmission::new(Arc::clone(&outlet), None, Some(turn.now + timeout));
-                self.state = State::Remote(Box::new(transmission));
-                self.deadline = Some(turn.now + timeout);
-                Step::Out(Next::Serve(request, outlet))
-            }
+            Some(_) => self.serve(request, None, turn),
         }
     }
 
@@ -522,10 +543,7 @@ impl Connection {
             return Step::Again;
         };
         match self.stream.send(&[&out[*sent..]]) {
-            Ok(0) => {
-                self.readiness.writable = false;
-                Step::Out(Next::Wait)
-            }
+            Ok(0) => Step::Out(Next::Wait),
             Ok(count) => {
                 *sent += count;
                 self.deadline = Some(turn.now + turn.shared.config.timeouts.write);
@@ -598,22 +616,30 @@ impl Connection {
     }
 
     fn linger(&mut self, turn: &mut Turn<'_>) -> Step {
+        let State::Linger { since, .. } = self.state else {
+            return Step::Again;
+        };
+        let patience = if turn.shared.is_draining() {
+            LINGER_DRAINING
+        } else {
+            LINGER
+        };
+        self.deadline = Some(since + patience);
         let mut scratch = turn.scratch();
         let next = loop {
-            let State::Linger { left } = &mut self.state else {
-                break Next::Close;
-            };
-            if *left == 0 {
+            if matches!(self.state, State::Linger { left: 0, .. }) {
                 break Next::Close;
             }
             scratch.buf.clear();
             if !self.readiness.readable {
                 break Next::Wait;
             }
-            let room = scratch.buf.capacity() as u64;
-            *left = left.saturating_sub(room);
             match self.fill(&mut scratch.buf) {
-                Ok(Fill::Bytes) => {}
+                Ok(Fill::Bytes) => {
+                    if let State::Linger { left, .. } = &mut self.state {
+                        *left = left.saturating_sub(scratch.buf.len() as u64);
+                    }
+                }
                 Ok(Fill::Blocked) => break Next::Wait,
                 Ok(Fill::End) | Err(_) => break Next::Close,
             }
@@ -653,11 +679,12 @@ impl Connection {
         filled
     }
 
-    /// Asks the client for the body it announced.
-    pub(crate) fn send_continue(&mut self) -> io::Result<()> {
-        // The socket is empty but for pipelined answers, so these 25 bytes fit or the client is gone.
+    /// Asks the client for the body it announced; false if earlier answers still fill the socket.
+    pub(crate) fn send_continue(&mut self) -> io::Result<bool> {
         match self.stream.send(&[CONTINUE])? {
-            sent if sent == CONTINUE.len() => Ok(()),
+            0 => Ok(false),
+            sent if sent == CONTINUE.len() => Ok(true),
+            // The kernel takes so few bytes whole.
             _ => Err(io::ErrorKind::WriteZero.into()),
         }
     }

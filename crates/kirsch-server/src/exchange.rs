@@ -19,8 +19,10 @@ use kirsch_http::{
 use tracing::{debug, warn};
 
 use crate::access_log::{Ending, Record};
+use crate::body::Body;
 use crate::connection::{Connection, Key};
 use crate::date;
+use crate::intake::Intake;
 use crate::outlet::{Ended, FileSource, Gone, Hold, Outlet, Piece, Put, Told};
 use crate::reactor::Mail;
 use crate::request::Request;
@@ -41,6 +43,19 @@ pub struct Exchange {
     status: u16,
     /// Bytes of content given to the wire, for the access log.
     sent: u64,
+    /// What belongs to the bytes that [`Exchange::block`] left to [`Exchange::rest`].
+    owed: Owed,
+    /// The pipe of a request body that is still arriving.
+    intake: Option<Arc<Intake>>,
+}
+
+/// The framing of a block that did not fit into memory.
+#[derive(Default)]
+struct Owed {
+    before: Vec<u8>,
+    after: &'static [u8],
+    /// Bytes at the end of the block that must not be sent, since the body was whole before them.
+    overhang: usize,
 }
 
 /// How the response reaches the client.
@@ -106,6 +121,10 @@ pub struct Finished {
 
 impl Exchange {
     pub(crate) fn new(request: Box<Request>, wire: Wire, shared: Arc<Shared>) -> Exchange {
+        let intake = match &request.body {
+            Body::Stream(body) => Some(Arc::clone(&body.intake)),
+            Body::Empty | Body::Memory(_) | Body::File(_) => None,
+        };
         Exchange {
             request: Some(request),
             wire,
@@ -113,6 +132,8 @@ impl Exchange {
             shared,
             status: 0,
             sent: 0,
+            owed: Owed::default(),
+            intake,
         }
     }
 
@@ -139,7 +160,7 @@ impl Exchange {
         !matches!(self.stage, Stage::Unanswered)
     }
 
-    /// Sends a whole response and ends the exchange.
+    /// Sends a whole response, with its length, and ends the exchange. A client that has left is no error here.
     pub fn respond(mut self, head: ResponseHead, body: &[u8]) {
         self.begin(head, Some(body.len() as u64));
         if self.put(body).is_ok() {
@@ -167,7 +188,12 @@ impl Exchange {
         };
         let keep = match &self.wire {
             Wire::Held(connection) => connection.may_keep(shared),
-            Wire::Remote(..) | Wire::Ended => !shared.is_draining(),
+            Wire::Remote(outlet, _) => {
+                let body = self.intake.as_ref();
+                let clear = body.is_none_or(|intake| intake.may_keep(request.head.body));
+                outlet.may_keep() && clear && !shared.is_draining()
+            }
+            Wire::Ended => false,
         };
         let body = head.finish(&request.head.facts(), length, &common, keep);
         self.status = head.status_code();
@@ -186,6 +212,7 @@ impl Exchange {
         }
         let (front, mut body) = self.take_stage()?;
         let framed = body.frame(data.len());
+        let overhang = data.len() - framed.take;
         let data = &data[..framed.take];
         self.stage = Stage::Body(body);
         self.sent += data.len() as u64;
@@ -203,7 +230,7 @@ impl Exchange {
             }
             self.hand_over();
         }
-        self.put_remote(slices)
+        self.put_remote(slices, framed.suffix, overhang)
     }
 
     /// Gives what [`Exchange::block`] left of a block. May write a file, and wait for the client.
@@ -215,27 +242,18 @@ impl Exchange {
         let Wire::Remote(outlet, key) = &self.wire else {
             return Err(Gone);
         };
+        let owed = std::mem::take(&mut self.owed);
+        let rest = &rest[..rest.len().saturating_sub(owed.overhang)];
         let hold = ThreadHold {
             shared: &self.shared,
             outlet,
             key: *key,
         };
-        let suffix: &[u8] = match &self.stage {
-            Stage::Body(body) if body.is_chunked() => b"\r\n",
-            Stage::Unanswered | Stage::Head(..) | Stage::Body(_) | Stage::Ended => b"",
-        };
-        for bytes in [rest, suffix] {
-            if bytes.is_empty() {
-                continue;
-            }
-            if outlet.put_slowly(bytes, &self.shared, &hold)? {
-                self.shared.post(Mail::Output(*key));
-            }
-        }
-        Ok(())
+        outlet.put_slowly(&[&owed.before, rest, owed.after], &self.shared, &hold)
     }
 
-    /// Gives a block whose memory may be kept by reference while it waits for the client.
+    /// Gives a block whose memory may be kept by reference while it waits for the client. May wait for the
+    /// client, if the response buffer is full.
     ///
     /// # Errors
     ///
@@ -273,24 +291,24 @@ impl Exchange {
             sent -= skip;
             skip
         };
-        let mut notify = outlet.force(&front[unsent(front.len())..])?;
-        notify |= outlet.force(&framed.prefix[unsent(framed.prefix.len())..])?;
-        let start = unsent(framed.take);
-        if start < framed.take {
-            notify |= outlet.put_piece(Piece::Shared {
-                bytes: data,
-                start,
-                end: framed.take,
-            })?;
-        }
-        notify |= outlet.force(&framed.suffix[unsent(framed.suffix.len())..])?;
-        if notify {
-            self.shared.post(Mail::Output(*key));
-        }
-        Ok(())
+        let front = &front[unsent(front.len())..];
+        let prefix = &framed.prefix[unsent(framed.prefix.len())..];
+        let piece = Piece::Shared {
+            bytes: data,
+            start: unsent(framed.take),
+            end: framed.take,
+        };
+        let suffix = &framed.suffix[unsent(framed.suffix.len())..];
+        let hold = ThreadHold {
+            shared: &self.shared,
+            outlet,
+            key: *key,
+        };
+        outlet.put_piece(&[front, prefix], piece, suffix, &self.shared, &hold)
     }
 
-    /// Gives `count` bytes of a file from `offset` as a block. May wait for the disk.
+    /// Gives `count` bytes of a file from `offset` as a block. May wait for the disk, and for the client if
+    /// the response buffer is full.
     ///
     /// # Errors
     ///
@@ -306,38 +324,31 @@ impl Exchange {
         let mut left = framed.take as u64;
         let mut slices: [&[u8]; 4] = [&front, &framed.prefix, b"", framed.suffix];
         if let Wire::Held(connection) = &mut self.wire {
-            match connection.stream.send(&slices[..2]) {
-                Ok(sent) => skip(&mut slices, sent),
+            match send_file(connection, &mut slices, file, &mut offset, &mut left) {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.hand_over(),
+                Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => {
+                    warn!("a file became shorter while it was sent; its response is aborted");
+                    self.abort();
+                    return Err(Gone);
+                }
                 Err(err) => return Err(self.lost(&err)),
             }
-            while left > 0 && slices[0].is_empty() && slices[1].is_empty() {
-                match connection.stream.send_file(file, &mut offset, left) {
-                    Ok(0) => break,
-                    Ok(sent) => left -= sent as u64,
-                    Err(err) => return Err(self.lost(&err)),
-                }
-            }
-            if left == 0 && framed.suffix.is_empty() {
-                return Ok(());
-            }
-            self.hand_over();
         }
         let Wire::Remote(outlet, key) = &self.wire else {
             return Err(Gone);
         };
-        let mut notify = outlet.force(slices[0])? | outlet.force(slices[1])?;
-        if left > 0 {
-            notify |= outlet.put_piece(Piece::File {
-                file: FileSource::Given(Arc::clone(file)),
-                offset,
-                len: left,
-            })?;
-        }
-        notify |= outlet.force(framed.suffix)?;
-        if notify {
-            self.shared.post(Mail::Output(*key));
-        }
-        Ok(())
+        let piece = Piece::File {
+            file: FileSource::Given(Arc::clone(file)),
+            offset,
+            len: left,
+        };
+        let hold = ThreadHold {
+            shared: &self.shared,
+            outlet,
+            key: *key,
+        };
+        outlet.put_piece(&slices[..2], piece, slices[3], &self.shared, &hold)
     }
 
     /// Ends the response: the body is whole. The connection is given back, whatever the caller still does.
@@ -420,7 +431,8 @@ impl Exchange {
         }
     }
 
-    /// Whether the client is known to have left.
+    /// Whether the client is known to have left. While the exchange writes to the socket itself, only the next
+    /// block can tell.
     pub fn is_gone(&self) -> bool {
         match &self.wire {
             Wire::Held(_) => false,
@@ -429,7 +441,12 @@ impl Exchange {
         }
     }
 
-    /// Gives a block and whatever it takes to get rid of it.
+    /// Gives a block and whatever it takes to get rid of it: [`Exchange::block`], then [`Exchange::rest`]. Waits
+    /// only when the response buffer is full.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] if nobody will receive it, or the client did not take anything for too long.
     pub fn put(&mut self, data: &[u8]) -> Result<(), Gone> {
         match self.block(data)? {
             Block::Taken => Ok(()),
@@ -463,7 +480,7 @@ impl Exchange {
                             fate,
                             record: self.record(request, fate.ending()),
                         });
-                        connection.go_remote(outlet, None);
+                        connection.go_remote(outlet);
                     }
                     Err(err) => {
                         debug!(%err, "the client left before its response was sent");
@@ -514,30 +531,39 @@ impl Exchange {
         if let Wire::Held(mut connection) = std::mem::replace(&mut self.wire, Wire::Ended) {
             Counters::count(&self.shared.counters.remote);
             let key = connection.key;
-            connection.go_remote(Arc::clone(&outlet), None);
+            connection.go_remote(Arc::clone(&outlet));
             self.wire = Wire::Remote(outlet, key);
             self.shared.post(Mail::Return(connection));
         }
     }
 
-    fn put_remote(&mut self, slices: [&[u8]; 4]) -> Result<Block, Gone> {
-        let [front, prefix, data, suffix] = slices;
+    /// Puts in what the socket did not take: of the head, the block's prefix, the block and its suffix.
+    fn put_remote(
+        &mut self,
+        slices: [&[u8]; 4],
+        suffix: &'static [u8],
+        overhang: usize,
+    ) -> Result<Block, Gone> {
         let Wire::Remote(outlet, key) = &self.wire else {
             return Err(Gone);
         };
-        let mut notify = outlet.force(front)? | outlet.force(prefix)?;
-        let answer = match outlet.put(data, self.shared.config.limits.response_memory_bytes)? {
-            Put::Taken { notify: starved } => {
-                notify |= starved;
-                notify |= outlet.force(suffix)?;
-                Block::Taken
+        match outlet.put(&slices, self.shared.config.limits.response_memory_bytes)? {
+            Put::Taken { notify } => {
+                if notify {
+                    self.shared.post(Mail::Output(*key));
+                }
+                Ok(Block::Taken)
             }
-            Put::Full => Block::Rest(data.len()),
-        };
-        if notify {
-            self.shared.post(Mail::Output(*key));
+            Put::Full => {
+                let [front, prefix, data, unsent_suffix] = slices;
+                self.owed = Owed {
+                    before: [front, prefix].concat(),
+                    after: &suffix[suffix.len() - unsent_suffix.len()..],
+                    overhang,
+                };
+                Ok(Block::Rest(data.len() + overhang))
+            }
         }
-        Ok(answer)
     }
 
     /// The held connection failed: it goes back to be closed.
@@ -631,6 +657,35 @@ fn send(
         }
         connection.stream.send(&[joined])
     })
+}
+
+/// Sends what the socket takes of a block that lies in a file, and of its framing. Answers whether that
+/// was all of it.
+fn send_file(
+    connection: &Connection,
+    slices: &mut [&[u8]; 4],
+    file: &File,
+    offset: &mut u64,
+    left: &mut u64,
+) -> io::Result<bool> {
+    if !slices[0].is_empty() || !slices[1].is_empty() {
+        let sent = connection.stream.send(&slices[..2])?;
+        skip(slices, sent);
+        if !slices[0].is_empty() || !slices[1].is_empty() {
+            return Ok(false);
+        }
+    }
+    while *left > 0 {
+        match connection.stream.send_file(file, offset, *left)? {
+            0 => return Ok(false),
+            sent => *left -= sent as u64,
+        }
+    }
+    if !slices[3].is_empty() {
+        let sent = connection.stream.send(&slices[3..])?;
+        skip(slices, sent);
+    }
+    Ok(slices[3].is_empty())
 }
 
 thread_local! {

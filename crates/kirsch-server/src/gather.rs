@@ -4,14 +4,15 @@
 //! the connection asks for a thread, which calls [`Gathering::spill`].
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kirsch_http::{BodyLength, BodyPart, ErrorAnswer, Status};
 use tracing::{error, warn};
 
 use crate::body::{Body, FileBody};
 use crate::budget::{Charge, SpoolFile};
-use crate::connection::{Connection, Fill, Next, State, Step, Turn};
+use crate::connection::{Connection, FAIR_SHARE, Fill, Next, State, Step, Turn};
+use crate::pace::Pace;
 use crate::request::Request;
 use crate::shared::Shared;
 
@@ -28,10 +29,7 @@ pub(crate) struct Gathering {
     body: Vec<u8>,
     charge: Charge,
     spool: Option<SpoolFile>,
-    began: Instant,
-    progress: Instant,
-    /// Bytes of body so far.
-    received: u64,
+    pace: Pace,
     /// The client waits for "100 Continue".
     awaits_continue: bool,
     /// `body` has to go to the file before more is read.
@@ -49,9 +47,7 @@ impl Gathering {
             body: Vec::new(),
             charge: Charge::new(&turn.shared.memory),
             spool: None,
-            began: turn.now,
-            progress: turn.now,
-            received: 0,
+            pace: Pace::new(turn.now),
             awaits_continue,
             full: false,
             failed: false,
@@ -64,12 +60,13 @@ impl Gathering {
             self.failed = true;
             match err.kind() {
                 io::ErrorKind::StorageFull => {
-                    warn!("no room to buffer a request body: the spool is full")
+                    warn!("no room to buffer a request body: the spool is full");
                 }
                 _ => error!(%err, "cannot buffer a request body"),
             }
         }
         self.full = false;
+        self.pace.go_on(Instant::now());
         self.body = Vec::new();
         self.charge.shrink_to(0);
     }
@@ -82,18 +79,6 @@ impl Gathering {
         spool.append(&self.body)
     }
 
-    /// When the client has sent too little for too long.
-    fn deadline(&self, shared: &Shared) -> Instant {
-        let timeouts = &shared.config.timeouts;
-        let idle = self.progress + timeouts.body;
-        match self.received.checked_div(timeouts.body_min_rate) {
-            Some(seconds) => {
-                idle.min(self.began + timeouts.body_grace + Duration::from_secs(seconds))
-            }
-            None => idle,
-        }
-    }
-
     fn memory_limit(&self, shared: &Shared) -> u64 {
         shared.config.limits.body_memory_bytes
     }
@@ -101,7 +86,6 @@ impl Gathering {
     /// Takes in bytes of body; true if they have to go to the file now.
     fn take(&mut self, skip: usize, len: usize, shared: &Shared) -> bool {
         self.body.extend_from_slice(&self.input[skip..skip + len]);
-        self.received += len as u64;
         let held = self.body.len() as u64;
         let limit = if self.charge.grow_to(held) {
             self.memory_limit(shared)
@@ -118,14 +102,14 @@ impl Gathering {
             body,
             charge,
             spool,
-            received,
+            pace,
             ..
         } = self;
         let body = match spool {
             None => Body::in_memory(body, Some(charge)),
             Some(spool) => Body::File(FileBody {
                 content: spool.content,
-                len: received,
+                len: pace.bytes(),
                 position: 0,
             }),
         };
@@ -143,22 +127,29 @@ impl Connection {
         if gathering.failed {
             let answer =
                 ErrorAnswer::new(Status(503), "the server has no room for the request body")
-                    .retry_after(10);
+                    .retry_after(10)
+                    .to(&gathering.request.head.facts());
             let request = self.take_unfinished(turn);
             self.answer(&answer, request, turn);
             return Step::Again;
         }
+        let enough = gathering.pace.bytes() + FAIR_SHARE;
         loop {
             let State::Body(gathering) = &mut self.state else {
                 return Step::Again;
             };
             if gathering.full {
+                gathering.pace.pause(turn.now);
                 return Step::Out(Next::Spool);
+            }
+            if gathering.pace.bytes() >= enough {
+                return Step::Out(Next::Yield);
             }
             match self.reader.next_body(&gathering.input) {
                 Ok(BodyPart::Data { skip, len }) => {
                     gathering.full = gathering.take(skip, len, turn.shared);
-                    gathering.progress = turn.now;
+                    gathering.pace.received(len, turn.now);
+                    gathering.awaits_continue = false;
                     gathering.input.drain(..skip + len);
                 }
                 Ok(BodyPart::End { consume }) => {
@@ -183,6 +174,12 @@ impl Connection {
         }
     }
 
+    fn awaits_continue(&mut self, still: bool) {
+        if let State::Body(gathering) = &mut self.state {
+            gathering.awaits_continue = still;
+        }
+    }
+
     fn gathered(&mut self, turn: &Turn<'_>) -> Step {
         let state = std::mem::replace(
             &mut self.state,
@@ -204,8 +201,11 @@ impl Connection {
         let State::Body(gathering) = &mut self.state else {
             return Some(Step::Again);
         };
-        if std::mem::take(&mut gathering.awaits_continue) && self.send_continue().is_err() {
-            return Some(Step::Out(Next::Close));
+        if gathering.awaits_continue {
+            match self.send_continue() {
+                Ok(sent) => self.awaits_continue(!sent),
+                Err(_) => return Some(Step::Out(Next::Close)),
+            }
         }
         let State::Body(gathering) = &mut self.state else {
             return Some(Step::Again);
@@ -229,7 +229,7 @@ impl Connection {
                     // A client that trickles must not hold a read buffer meanwhile.
                     gathering.input = Vec::new();
                 }
-                self.deadline = Some(gathering.deadline(turn.shared));
+                self.deadline = gathering.pace.deadline(&turn.shared.config.timeouts);
                 Some(Step::Out(Next::Wait))
             }
             Ok(Fill::End) => match ended {

@@ -11,9 +11,10 @@ use kirsch_pool::{Poller, Pool, ThreadId};
 use crate::outlet::Outlet;
 
 /// The responses that hold a thread.
-#[derive(Default)]
 pub(crate) struct Holds {
     held: Mutex<Vec<Held>>,
+    /// Threads of the pool.
+    threads: usize,
 }
 
 struct Held {
@@ -23,6 +24,13 @@ struct Held {
 }
 
 impl Holds {
+    pub(crate) fn new(threads: usize) -> Holds {
+        Holds {
+            held: Mutex::default(),
+            threads,
+        }
+    }
+
     /// A thread begins to wait. Answers the response to give up, if no thread is left for a request
     /// that waits for one.
     pub(crate) fn begin<P: Poller>(
@@ -37,12 +45,19 @@ impl Holds {
             sent_before: outlet.progress(),
         };
         self.lock().push(held);
-        let free = thread.map(|thread| pool.hold(thread, true));
-        if free == Some(0) && pool.queue_len() > 0 {
-            self.slowest()
-        } else {
-            None
+        if let Some(thread) = thread {
+            pool.hold(thread, true);
         }
+        self.to_relieve(pool)
+    }
+
+    /// The response to give up: the slowest, if every thread waits and a request waits for one of them.
+    /// One that was given up already will free its thread soon, and is enough.
+    pub(crate) fn to_relieve<P: Poller>(&self, pool: &Pool<P>) -> Option<Arc<Outlet>> {
+        if pool.queue_len() == 0 || self.waiting() < self.threads {
+            return None;
+        }
+        self.slowest()
     }
 
     /// A thread's wait is over.
@@ -59,13 +74,14 @@ impl Holds {
         }
     }
 
-    /// How many threads wait.
-    pub(crate) fn count(&self) -> usize {
-        self.lock().len()
+    /// How many threads wait and go on waiting.
+    fn waiting(&self) -> usize {
+        let held = self.lock();
+        held.iter().filter(|held| !held.outlet.is_gone()).count()
     }
 
     /// The response whose client has taken the least per second since its thread began to wait.
-    pub(crate) fn slowest(&self) -> Option<Arc<Outlet>> {
+    fn slowest(&self) -> Option<Arc<Outlet>> {
         let now = Instant::now();
         let held = self.lock();
         let rate = |held: &Held| {

@@ -6,12 +6,17 @@ use std::io;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::connection::Key;
+use kirsch_http::BodyLength;
+
+use crate::budget::Charge;
+use crate::connection::{DISCARD_BYTES, Key};
 use crate::reactor::Mail;
 use crate::shared::Shared;
 
 /// Bytes that may wait for the application.
 const ROOM: usize = 256 * 1024;
+/// Bytes that may wait when all buffers together are full.
+const LEAST_ROOM: usize = 16 * 1024;
 
 /// The pipe.
 pub(crate) struct Intake {
@@ -24,6 +29,9 @@ pub(crate) struct Intake {
 struct State {
     bytes: Vec<u8>,
     taken: usize,
+    charge: Charge,
+    /// Bytes that have arrived in all.
+    received: u64,
     end: Option<End>,
     /// The client waits for "100 Continue" before it sends.
     awaits_continue: bool,
@@ -45,6 +53,8 @@ impl Intake {
             state: Mutex::new(State {
                 bytes: Vec::new(),
                 taken: 0,
+                charge: Charge::new(&shared.memory),
+                received: 0,
                 end: None,
                 awaits_continue,
                 paused: false,
@@ -75,7 +85,9 @@ impl Intake {
                 state.taken += count;
                 if state.taken == state.bytes.len() {
                     state.bytes.clear();
+                    state.bytes.shrink_to(LEAST_ROOM);
                     state.taken = 0;
+                    state.charge.shrink_to(0);
                 }
                 let room = state.bytes.len() - state.taken <= ROOM / 2;
                 let resume = room && mem::take(&mut state.paused);
@@ -105,7 +117,9 @@ impl Intake {
     /// Whether there is room; if not, [`Mail::Room`] tells when there is.
     pub(crate) fn has_room(&self) -> bool {
         let mut state = self.lock();
-        state.paused = state.bytes.len() - state.taken >= ROOM;
+        let waiting = state.bytes.len() - state.taken;
+        let held = state.bytes.len() as u64;
+        state.paused = waiting >= ROOM || waiting >= LEAST_ROOM && !state.charge.grow_to(held);
         !state.paused
     }
 
@@ -113,6 +127,7 @@ impl Intake {
     pub(crate) fn put(&self, bytes: &[u8]) {
         let mut state = self.lock();
         state.awaits_continue = false;
+        state.received += bytes.len() as u64;
         if state.taken > 0 {
             let taken = mem::take(&mut state.taken);
             state.bytes.drain(..taken);
@@ -135,6 +150,22 @@ impl Intake {
     /// Whether the client was never told to send its body.
     pub(crate) fn awaits_continue(&self) -> bool {
         self.lock().awaits_continue
+    }
+
+    /// Whether a response that begins now may promise that the connection stays: the rest of the body has
+    /// to be read first, and only little of it is worth that. A client that was never asked for its
+    /// body may send it or not, so nobody could tell where the next request begins.
+    pub(crate) fn may_keep(&self, length: BodyLength) -> bool {
+        let state = self.lock();
+        match (&state.end, length) {
+            (Some(End::Complete), _) => true,
+            (Some(End::Broken(_)), _) => false,
+            (None, BodyLength::Known(length)) => {
+                !state.awaits_continue && length - state.received.min(length) <= DISCARD_BYTES
+            }
+            (None, BodyLength::Chunked) => false,
+            (None, BodyLength::None) => true,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

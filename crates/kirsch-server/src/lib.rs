@@ -7,7 +7,7 @@
 //! 3. Bytes arrive; [`connection`] reads them through its [`stream`]
 //! 4. and gives them to `kirsch-http`, which finds requests in them
 //! 5. or a broken rule, which decides status and fate.
-//! 6. [`gather`] buffers the body: memory, then a file within the [`budget`].
+//! 6. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
 //! 7. The connection answers "dispatch", and leaves the reactor by value.
 //! 8. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
 //! 9. That thread makes an [`exchange`] and calls the [`gateway`],
@@ -31,6 +31,7 @@ mod holds;
 mod intake;
 mod listener;
 mod outlet;
+mod pace;
 mod port_owner;
 mod reactor;
 mod request;

@@ -7,10 +7,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tracing::warn;
 
 use crate::access_log::{Ending, Record};
 use crate::budget::{Charge, SpoolFile, Spooled};
@@ -24,6 +25,8 @@ const COALESCE: usize = 16 * 1024;
 pub(crate) struct Outlet {
     state: Mutex<State>,
     room: Condvar,
+    /// Whether the connection may stay after this response; for an exchange that never held it.
+    may_keep: bool,
 }
 
 struct State {
@@ -32,6 +35,7 @@ struct State {
     waiting: u64,
     in_memory: u64,
     charge: Charge,
+    /// The file that grows. The thread that appends takes it out meanwhile.
     spool: Option<SpoolFile>,
     /// The reactor found nothing to send while the client would have taken more.
     starved: bool,
@@ -150,7 +154,13 @@ impl Piece {
 }
 
 impl Outlet {
+    /// The pipe of a response that has begun.
     pub(crate) fn new(shared: &Shared) -> Arc<Outlet> {
+        Outlet::with(shared, true)
+    }
+
+    /// The pipe of a response that has not begun.
+    pub(crate) fn with(shared: &Shared, may_keep: bool) -> Arc<Outlet> {
         Arc::new(Outlet {
             state: Mutex::new(State {
                 pieces: VecDeque::new(),
@@ -166,30 +176,36 @@ impl Outlet {
                 gone: false,
             }),
             room: Condvar::new(),
+            may_keep,
         })
     }
 
-    /// Puts in bytes if memory has room for them. Never blocks.
-    pub(crate) fn put(&self, bytes: &[u8], memory_limit: u64) -> Result<Put, Gone> {
+    /// Whether the connection may stay after this response.
+    pub(crate) fn may_keep(&self) -> bool {
+        self.may_keep
+    }
+
+    /// Puts in a block with its framing if memory has room for all of it. Never blocks.
+    pub(crate) fn put(&self, slices: &[&[u8]], memory_limit: u64) -> Result<Put, Gone> {
         let mut state = self.lock();
         if state.gone {
             return Err(Gone);
         }
-        if bytes.is_empty() {
+        let len: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
+        if len == 0 {
             return Ok(Put::Taken { notify: false });
         }
-        let total = state.in_memory + bytes.len() as u64;
-        // Once a file has begun, order demands that what follows goes there too, until it has been sent.
-        if state.spool.is_some() || total > memory_limit || !state.charge.grow_to(total) {
+        let total = state.in_memory + len;
+        if total > memory_limit || !state.charge.grow_to(total) {
             return Ok(Put::Full);
         }
-        state.push_memory(bytes);
+        slices.iter().for_each(|slice| state.push_memory(slice));
         Ok(Put::Taken {
             notify: mem::take(&mut state.starved),
         })
     }
 
-    /// Puts in a few bytes of framing, whatever the limits say. Answers whether the reactor has to be told.
+    /// Puts in a few last bytes, whatever the limits say. Answers whether the reactor has to be told.
     pub(crate) fn force(&self, bytes: &[u8]) -> Result<bool, Gone> {
         let mut state = self.lock();
         if state.gone {
@@ -198,74 +214,61 @@ impl Outlet {
         if bytes.is_empty() {
             return Ok(false);
         }
-        // Order: behind a spool file's end only a new piece may stand.
-        state.spool = None;
         state.push_memory(bytes);
         Ok(mem::take(&mut state.starved))
     }
 
-    /// Puts in a piece of a file of the application's, or a block by reference.
-    pub(crate) fn put_piece(&self, piece: Piece) -> Result<bool, Gone> {
+    /// Puts in a piece of a file of the application's, or a block by reference, with its framing. If the
+    /// response buffer is full, after waiting until the client has taken some. Blocks.
+    pub(crate) fn put_piece(
+        &self,
+        before: &[&[u8]],
+        piece: Piece,
+        after: &[u8],
+        shared: &Shared,
+        hold: &dyn Hold,
+    ) -> Result<(), Gone> {
+        self.await_room(shared, hold)?;
         let mut state = self.lock();
         if state.gone {
             return Err(Gone);
         }
-        state.waiting += piece.len();
-        // What is put in afterwards must not be appended to a spool file in front of this piece.
-        state.spool = None;
-        state.pieces.push_back(piece);
-        Ok(mem::take(&mut state.starved))
+        for slice in before {
+            state.push_memory(slice);
+        }
+        if piece.len() > 0 {
+            state.waiting += piece.len();
+            state.pieces.push_back(piece);
+        }
+        state.push_memory(after);
+        let notify = mem::take(&mut state.starved);
+        drop(state);
+        if notify {
+            hold.notify();
+        }
+        Ok(())
     }
 
     /// Puts in bytes that memory has no room for: into the spool file, and if the response buffer is
     /// full, after waiting until the client has taken some. Blocks.
     pub(crate) fn put_slowly(
         &self,
-        bytes: &[u8],
+        slices: &[&[u8]],
         shared: &Shared,
         hold: &dyn Hold,
-    ) -> Result<bool, Gone> {
-        let limits = &shared.config.limits;
-        let mut held = false;
-        let mut rest = bytes;
-        let mut notify = false;
-        while !rest.is_empty() {
-            let mut state = self.lock();
-            if state.gone {
-                break;
-            }
-            let room = limits.response_buffer_bytes.saturating_sub(state.waiting);
-            let count = rest.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-            if count == 0 {
-                notify |= mem::take(&mut state.starved);
-                drop(state);
-                if notify {
+    ) -> Result<(), Gone> {
+        for slice in slices {
+            let mut rest = *slice;
+            while !rest.is_empty() {
+                let room = self.await_room(shared, hold)?;
+                let (now, later) = rest.split_at(rest.len().min(room));
+                if self.spool(now, shared)? {
                     hold.notify();
-                    notify = false;
                 }
-                if !held {
-                    held = true;
-                    hold.begin();
-                }
-                self.wait_for_room(limits.response_buffer_bytes, shared.config.timeouts.write);
-                continue;
+                rest = later;
             }
-            let (now, later) = rest.split_at(count);
-            if state.spool_bytes(now, shared).is_err() && !state.push_charged(now) {
-                // Neither disk nor memory: the response cannot be kept, so the client must see that it broke.
-                state.gone = true;
-                break;
-            }
-            rest = later;
-            notify |= mem::take(&mut state.starved);
         }
-        if held {
-            hold.end();
-        }
-        if self.lock().gone {
-            return Err(Gone);
-        }
-        Ok(notify)
+        Ok(())
     }
 
     /// Says how the response ended.
@@ -304,13 +307,14 @@ impl Outlet {
         }
     }
 
-    /// Bytes of a taken piece have left; wakes a thread that waits for room.
-    pub(crate) fn sent(&self, bytes: u64, of_memory: bool) {
+    /// Bytes of a taken piece have left; wakes a thread that waits for room. `freed` bytes of memory are
+    /// free again, all at once when the last byte of their piece has left.
+    pub(crate) fn sent(&self, bytes: u64, freed: u64) {
         let mut state = self.lock();
         state.sent += bytes;
         state.waiting = state.waiting.saturating_sub(bytes);
-        if of_memory {
-            state.in_memory = state.in_memory.saturating_sub(bytes);
+        if freed > 0 {
+            state.in_memory = state.in_memory.saturating_sub(freed);
             let left = state.in_memory;
             state.charge.shrink_to(left);
         }
@@ -351,6 +355,59 @@ impl Outlet {
         self.lock().gone
     }
 
+    /// Waits for room in the response buffer if there is none; answers how much there is.
+    fn await_room(&self, shared: &Shared, hold: &dyn Hold) -> Result<usize, Gone> {
+        let limit = shared.config.limits.response_buffer_bytes;
+        let mut state = self.lock();
+        if state.waiting > 0 && state.waiting >= limit && !state.gone {
+            drop(state);
+            hold.begin();
+            self.wait_for_room(limit, shared.config.timeouts.write);
+            hold.end();
+            state = self.lock();
+        }
+        if state.gone {
+            return Err(Gone);
+        }
+        // A limit of 0 means: byte by byte.
+        let room = limit.saturating_sub(state.waiting).max(1);
+        Ok(usize::try_from(room).unwrap_or(usize::MAX))
+    }
+
+    /// Appends to the spool file, without the lock: the reactor must not wait for the disk.
+    /// Answers whether the reactor has to be told.
+    fn spool(&self, bytes: &[u8], shared: &Shared) -> Result<bool, Gone> {
+        let spool = self.lock().spool.take();
+        // A client that never catches up would make one file grow without end.
+        let spool = spool.filter(|file| file.written < shared.config.limits.response_buffer_bytes);
+        let appended = spool
+            .map_or_else(|| shared.spool.file(), Ok)
+            .and_then(|mut spool| {
+                let offset = spool.written;
+                spool.append(bytes)?;
+                Ok((spool, offset))
+            });
+        let mut state = self.lock();
+        if state.gone {
+            return Err(Gone);
+        }
+        match appended {
+            Ok((spool, offset)) => {
+                state.push_spooled(&spool.content, offset, bytes.len() as u64);
+                state.spool = Some(spool);
+            }
+            Err(err) => {
+                if !state.push_charged(bytes) {
+                    // The response cannot be kept, so the client must see that it broke.
+                    warn!(%err, "no room for a response that outran its client, neither on disk nor in memory");
+                    state.gone = true;
+                    return Err(Gone);
+                }
+            }
+        }
+        Ok(mem::take(&mut state.starved))
+    }
+
     fn wait_for_room(&self, limit: u64, patience: Duration) {
         let mut state = self.lock();
         let mut deadline = Instant::now() + patience;
@@ -389,6 +446,9 @@ impl State {
     }
 
     fn push_memory(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.waiting += bytes.len() as u64;
         self.in_memory += bytes.len() as u64;
         if let Some(Piece::Memory(last)) = self.pieces.back_mut()
@@ -406,37 +466,28 @@ impl State {
         if !self.charge.grow_to(self.in_memory + bytes.len() as u64) {
             return false;
         }
-        self.spool = None;
         self.push_memory(bytes);
         true
     }
 
-    fn spool_bytes(&mut self, bytes: &[u8], shared: &Shared) -> io::Result<()> {
-        let spool = match &mut self.spool {
-            Some(spool) => spool,
-            None => self.spool.insert(shared.spool.file()?),
-        };
-        let offset = spool.written;
-        spool.append(bytes)?;
-        self.waiting += bytes.len() as u64;
+    fn push_spooled(&mut self, content: &Arc<Spooled>, offset: u64, len: u64) {
+        self.waiting += len;
         if let Some(Piece::File {
             file: FileSource::Spooled(last),
             offset: start,
-            len,
+            len: last_len,
         }) = self.pieces.back_mut()
-            && Arc::ptr_eq(last, &spool.content)
-            && *start + *len == offset
+            && Arc::ptr_eq(last, content)
+            && *start + *last_len == offset
         {
-            *len += bytes.len() as u64;
-            return Ok(());
+            *last_len += len;
+            return;
         }
-        let file = FileSource::Spooled(Arc::clone(&spool.content));
         self.pieces.push_back(Piece::File {
-            file,
+            file: FileSource::Spooled(Arc::clone(content)),
             offset,
-            len: bytes.len() as u64,
+            len,
         });
-        Ok(())
     }
 }
 

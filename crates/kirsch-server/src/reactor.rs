@@ -10,7 +10,9 @@
 //! connection's place in the table is `Here`, or `Away` with what was said meanwhile: that is looked
 //! at when it returns, so no edge is lost. Keys carry a generation, so that an event for a closed
 //! connection is not taken for its successor's.
-//! Read next: `connection.rs`.
+//! Read next: `reactor/accept.rs`, `connection.rs`.
+
+mod accept;
 
 use std::collections::VecDeque;
 use std::io;
@@ -26,24 +28,20 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tracing::{error, warn};
 
+use crate::access_log::{Ending, Record};
 use crate::connection::{Connection, Key, Next, Readiness, State, Turn as Lent};
-use crate::exchange::Wire;
+use crate::exchange::{Fate, Wire};
 use crate::forecast::ForecastKey;
-use crate::listener::{Accepted, Listener};
+use crate::listener::Listener;
+use crate::outlet::{Ended, Told};
 use crate::request::Request;
 use crate::shared::{Counters, Shared};
 use crate::wheel::{Entry, Wheel};
 
-/// Connections accepted before others have their turn.
-const ACCEPT_TURN: usize = 64;
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
 /// Steps after which the kernel is asked again even if some connections still have something to do.
 const STEPS: usize = 512;
-/// How long accepting pauses when descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Such trouble is logged at most this often.
-const TROUBLE_LOG: Duration = Duration::from_secs(10);
 /// After running out of queue room or patience, clients are asked to wait so long.
 const RETRY_AFTER: u32 = 5;
 
@@ -116,6 +114,8 @@ pub(crate) struct Reactor {
     ready: VecDeque<Ready>,
     wheel: Wheel,
     due: Vec<Entry>,
+    /// Buffers for requests, boxed as they travel.
+    #[expect(clippy::vec_box, reason = "a request is moved from thread to thread")]
     spares: Vec<Box<Request>>,
     now: Instant,
     /// Accepting pauses until then.
@@ -125,8 +125,6 @@ pub(crate) struct Reactor {
     /// Accepting pauses until a connection has closed.
     full: bool,
     last_trouble: Option<Instant>,
-    /// Those to close first when room is needed, and when each was seen to be idle.
-    victims: Vec<Key>,
 }
 
 enum Place {
@@ -189,7 +187,6 @@ impl Reactor {
             refuse_at: None,
             full: false,
             last_trouble: None,
-            victims: Vec::new(),
             shared,
         };
         Ok((Box::new(reactor), waker))
@@ -293,7 +290,8 @@ impl Reactor {
             spares: &mut self.spares,
         };
         let next = catch_unwind(AssertUnwindSafe(|| {
-            if timed_out {
+            // What happened since the wheel said so may have moved the deadline.
+            if timed_out && connection.deadline.is_some_and(|at| at <= lent.now) {
                 connection.time_out(&mut lent)
             } else {
                 connection.advance(&mut lent)
@@ -304,8 +302,17 @@ impl Reactor {
             Counters::count(&shared.counters.panics);
             Next::Close
         });
+        if !matches!(next, Next::Wait) {
+            connection.deadline = None;
+        }
         match next {
-            Next::Wait => self.bring_back(key, connection, stamp, false),
+            Next::Wait => {
+                let evictable = connection.eviction().is_some();
+                self.bring_back(key, connection, stamp, false);
+                if evictable && std::mem::take(&mut self.full) {
+                    self.resume_listeners();
+                }
+            }
             Next::Yield => self.bring_back(key, connection, stamp, true),
             Next::Hold(request) => return Some(self.request_job(request, Wire::Held(connection))),
             Next::Serve(request, outlet) => {
@@ -403,7 +410,7 @@ impl Reactor {
             };
             match deadline {
                 Some(deadline) if here && deadline <= now => {
-                    self.ready.push_back(Ready::TimedOut(key))
+                    self.ready.push_back(Ready::TimedOut(key));
                 }
                 Some(deadline) => {
                     let stamp = self.schedule(key, Some(deadline), UNSCHEDULED);
@@ -441,131 +448,6 @@ impl Reactor {
         }
     }
 
-    fn accept(&mut self, idx: usize) {
-        for _ in 0..ACCEPT_TURN {
-            if self.accept_again.is_some() || self.full {
-                return;
-            }
-            if self.connections.len() >= self.shared.config.limits.connections && !self.make_room()
-            {
-                self.full = true;
-                return;
-            }
-            let Some(listener) = self.listeners.get_mut(idx) else {
-                return;
-            };
-            match listener.accept() {
-                Ok(Accepted::Connection(stream, origin)) => self.admit(stream, origin),
-                Ok(Accepted::Gone) => {}
-                Ok(Accepted::None) => {
-                    listener.ready = false;
-                    return;
-                }
-                Err(err) => return self.pause_accepting(&err),
-            }
-        }
-        self.ready.push_back(Ready::Listener(idx));
-    }
-
-    fn admit(&mut self, stream: crate::stream::Stream, origin: Arc<crate::request::Origin>) {
-        stream.prepare();
-        let entry = self.connections.vacant_entry();
-        let idx = entry.key();
-        if idx >= self.generations.len() {
-            self.generations.resize(idx + 1, 0);
-        }
-        let key = join(idx, self.generations[idx]);
-        let mut connection = Box::new(Connection::new(stream, key, origin, self.now, &self.shared));
-        let registered = self.poll.registry().register(
-            &mut connection.stream,
-            Token(key.0),
-            Interest::READABLE | Interest::WRITABLE,
-        );
-        if let Err(err) = registered {
-            warn!(%err, "cannot watch a connection");
-            return;
-        }
-        entry.insert(Place::Away {
-            missed: Readiness::default(),
-            stamp: UNSCHEDULED,
-        });
-        Counters::count(&self.shared.counters.accepted);
-        self.shared
-            .connections
-            .store(self.connections.len(), Ordering::Relaxed);
-        self.bring_back(key, connection, UNSCHEDULED, true);
-    }
-
-    fn pause_accepting(&mut self, err: &io::Error) {
-        if self
-            .last_trouble
-            .is_none_or(|last| last + TROUBLE_LOG <= self.now)
-        {
-            self.last_trouble = Some(self.now);
-            warn!(%err, connections = self.connections.len(), "cannot accept connections for now");
-        }
-        self.make_room();
-        self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
-    }
-
-    fn resume_listeners(&mut self) {
-        for (idx, listener) in self.listeners.iter_mut().enumerate() {
-            // The edge may have been used up before the pause: look.
-            listener.ready = true;
-            self.ready.push_back(Ready::Listener(idx));
-        }
-    }
-
-    /// Closes the longest idle connection, or else the one with the oldest unfinished head.
-    fn make_room(&mut self) -> bool {
-        for _ in 0..2 {
-            while let Some(key) = self.victims.pop() {
-                let closable = match self.place(key) {
-                    Some(Place::Here { connection, .. }) => {
-                        connection.idle_since().is_some() || connection.head_since().is_some()
-                    }
-                    _ => false,
-                };
-                if closable && let Some((connection, _)) = self.take_away(key) {
-                    Counters::count(&self.shared.counters.evicted);
-                    // Not through `remove`, which would resume the accepting that is under way.
-                    let full = std::mem::take(&mut self.full);
-                    self.remove(key, connection);
-                    self.full = full;
-                    return true;
-                }
-            }
-            self.choose_victims();
-        }
-        false
-    }
-
-    /// Sorts out in one go whom to close for the next some times, since looking at all is slow.
-    fn choose_victims(&mut self) {
-        const SOME: usize = 64;
-        let mut candidates: Vec<(bool, Instant, Key)> = self
-            .connections
-            .iter()
-            .filter_map(|(_, place)| match place {
-                Place::Here { connection, .. } => connection
-                    .idle_since()
-                    .map(|since| (false, since, connection.key))
-                    .or_else(|| {
-                        connection
-                            .head_since()
-                            .map(|since| (true, since, connection.key))
-                    }),
-                Place::Away { .. } => None,
-            })
-            .collect();
-        if candidates.len() > SOME {
-            candidates.select_nth_unstable(SOME);
-            candidates.truncate(SOME);
-        }
-        candidates.sort_unstable_by(|one, other| other.cmp(one));
-        self.victims = candidates.into_iter().map(|(.., key)| key).collect();
-    }
-
     fn returned(&mut self, mut connection: Box<Connection>) {
         let key = connection.key;
         let stamp = match self.place(key) {
@@ -592,7 +474,7 @@ impl Reactor {
     }
 
     fn drain(&mut self) {
-        self.listeners.clear();
+        self.accept_the_last();
         let all: Vec<Key> = self.here();
         for key in all {
             // A request may have arrived that we have not seen: look before closing.
@@ -630,10 +512,7 @@ impl Reactor {
         let Some(pool) = self.shared.pool() else {
             return;
         };
-        if pool.queue_len() > 0
-            && self.shared.holds.count() >= self.shared.config.threads
-            && let Some(slowest) = self.shared.holds.slowest()
-        {
+        if let Some(slowest) = self.shared.holds.to_relieve(pool) {
             warn!("every thread waits for a slow client; the slowest response is aborted");
             slowest.abandon();
         }
@@ -670,12 +549,12 @@ impl Poller for Reactor {
                 return Turn::Idle;
             }
             polled = true;
+            self.relieve();
             self.poll(if self.ready.is_empty() {
                 patience
             } else {
                 Patience::Look
             });
-            self.relieve();
         }
     }
 
@@ -684,8 +563,9 @@ impl Poller for Reactor {
             Mail::Return(connection) => self.returned(connection),
             Mail::Output(key) | Mail::Room(key) => self.queue(key),
             Mail::Continue(key) => {
+                let now = self.now;
                 if let Some(Place::Here { connection, .. }) = self.place(key) {
-                    connection.ask_for_body();
+                    connection.ask_for_body(now);
                 }
                 self.queue(key);
             }
@@ -720,9 +600,19 @@ impl Poller for Reactor {
                 self.returned(connection);
             }
             Wire::Remote(outlet, key) => {
-                outlet.abandon();
-                // Otherwise the client has left meanwhile.
-                if let Some((mut connection, stamp)) = self.take_away(key) {
+                if outlet.is_gone() {
+                    // The client has left, or has been told that the application is late.
+                    let record = Record::new(job.request, answer.status_code(), 0, Ending::Aborted);
+                    if let Told::Nobody(Ended {
+                        record: Some(record),
+                        ..
+                    }) = outlet.end(Ended {
+                        fate: Fate::Abort,
+                        record: Some(record),
+                    }) {
+                        shared.log(record);
+                    }
+                } else if let Some((mut connection, stamp)) = self.take_away(key) {
                     connection.answer(&answer.to(&facts), Some(job.request), &lent);
                     self.bring_back(key, connection, stamp, true);
                 }

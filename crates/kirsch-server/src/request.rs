@@ -62,7 +62,7 @@ pub struct LocalName {
     pub listener: usize,
     /// A host name or address; never empty.
     pub name: String,
-    /// A port; for unix sockets the path, since CGI demands that it is not empty.
+    /// A port; `80` for unix sockets, since CGI demands that it is not empty and applications expect a number.
     pub port: String,
 }
 
@@ -103,7 +103,7 @@ impl Request {
         self.head.method == Method::Head
     }
 
-    /// The request target as sent.
+    /// The request target as sent, in whichever form: a path with its query, an absolute URI, or `*`.
     pub fn target(&self) -> &[u8] {
         self.head.target.of(&self.buf)
     }
@@ -158,7 +158,7 @@ impl Request {
         })
     }
 
-    /// The value of the first field of that name.
+    /// The value of the first field of that name, without the blanks around it.
     pub fn field(&self, name: FieldName) -> Option<&[u8]> {
         self.fields()
             .find(|(known, ..)| *known == name)
@@ -199,7 +199,7 @@ impl Request {
         self.origin.as_ref().map_or("", |origin| &origin.local.port)
     }
 
-    /// When the head was complete.
+    /// When the head was complete; the access log counts a request's duration from here.
     pub fn received(&self) -> Instant {
         self.received
     }

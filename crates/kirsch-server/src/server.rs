@@ -37,7 +37,8 @@ pub(crate) fn current_thread() -> Option<ThreadId> {
     CURRENT.get()
 }
 
-/// A web server. Cheap to clone: the clones are handles of the same server.
+/// A web server. Cheap to clone: the clones are handles of the same server. Every method may be called from
+/// any thread. Dropping the handles does not stop it; [`Server::stop`] does.
 #[derive(Clone)]
 #[doc(alias("HTTPServer", "CherryPyWSGIServer"))]
 pub struct Server {
@@ -140,7 +141,7 @@ impl Server {
         })
     }
 
-    /// Starts the pool's threads; for servers whose gateways are Rust.
+    /// Starts the pool's threads; for servers whose gateways are Rust. To be called once.
     ///
     /// # Errors
     ///
@@ -164,7 +165,7 @@ impl Server {
         CURRENT.set(Some(thread));
         let shared = &self.inner.shared;
         work(&self.inner.pool, thread, interpreter, &|job| {
-            run(shared, job)
+            run(shared, job);
         });
         CURRENT.set(None);
     }
@@ -193,7 +194,8 @@ impl Server {
         self.stop_within(patience)
     }
 
-    /// As [`Server::stop`], with a drain timeout of its own; zero ends everything at once.
+    /// As [`Server::stop`], with a drain timeout of its own; zero ends everything at once. A gateway that is in
+    /// the middle of a request is not interrupted: it finds that its client has gone.
     pub fn stop_within(&self, patience: Duration) -> bool {
         let shared = &self.inner.shared;
         shared.draining.store(true, Ordering::Relaxed);
@@ -237,7 +239,7 @@ impl Server {
         }
     }
 
-    /// What happened so far.
+    /// What happened so far, and what each thread does now. Counters never go back; the rest is of this moment.
     pub fn statistics(&self) -> Statistics {
         let shared = &self.inner.shared;
         let counters = &shared.counters;
@@ -290,6 +292,10 @@ fn run(shared: &Arc<Shared>, job: Job) {
                 Lane::Interpreter | Lane::Thread | Lane::Long => shared.forecaster.measure(job.key),
             };
             let exchange = Exchange::new(job.request, job.wire, Arc::clone(shared));
+            if exchange.is_gone() {
+                // While it waited for a thread, the client left or was told that it takes too long.
+                return;
+            }
             if catch_unwind(AssertUnwindSafe(|| shared.gateway.handle(exchange))).is_err() {
                 Counters::count(&shared.counters.panics);
                 error!("a gateway panicked; its request was answered with 500 or aborted");
@@ -300,7 +306,7 @@ fn run(shared: &Arc<Shared>, job: Job) {
         }
         Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
         Job::SendFile(connection) => {
-            run_long(shared, connection, |held| held.transmit_file(shared))
+            run_long(shared, connection, |held| held.transmit_file(shared));
         }
     }
 }

@@ -79,7 +79,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             counters: Counters::default(),
-            holds: Holds::default(),
+            holds: Holds::new(config.threads.max(1)),
             drained: Drained::default(),
             pool: OnceLock::new(),
             gateway,
@@ -115,7 +115,7 @@ impl Shared {
     }
 }
 
-/// `/var/tmp` is on a disk where `/tmp` is memory on many systems; `TMPDIR` says what the operator wants.
+/// The system's temporary folder, or `TMPDIR`. Where it lies in memory, the operator names another (`spool_dir`).
 fn spool_folder() -> PathBuf {
     std::env::temp_dir()
 }

@@ -6,14 +6,14 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg,
+    shutdown,
 };
 
 /// An accepted socket.
@@ -114,10 +114,11 @@ impl Stream {
         let _ = shutdown(self, Shutdown::Both);
     }
 
-    /// Makes closing look like a failure to the peer.
-    pub(crate) fn reset_on_close(&self) {
-        // Fails only on a connection that is gone.
-        let _ = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO));
+    /// Ends the connection with a reset, which the peer cannot take for a clean end. Not by closing: a
+    /// shutdown would come first, or a forked child may still hold the descriptor.
+    pub(crate) fn reset(&self) {
+        // Fails on a connection that is gone, and on unix sockets, which know no reset.
+        let _ = connect_unspec(self);
     }
 
     /// Small writes leave at once: heads and blocks are written whole, there is nothing to wait for.

@@ -1,25 +1,24 @@
 //! A connection whose response comes through a pipe, and perhaps takes the request's body through
 //! another, while an application works elsewhere.
 //!
-//! The no-progress timeout runs only while output waits for the client; the request timeout only
-//! until the response's head is there.
+//! The no-progress timeout runs only while output waits for the client, the body's timeouts only while
+//! there is room for what it sends, and the request timeout only until the response's head is there.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kirsch_http::{BodyPart, ErrorAnswer, ProtocolError, ProtocolErrorKind, Status};
+use kirsch_http::{BodyPart, ErrorAnswer, ProtocolError, ProtocolErrorKind, RequestFacts, Status};
 use tracing::{debug, warn};
 
 use crate::access_log::Record;
-use crate::connection::{Connection, Fill, Next, State, Step, Turn};
+use crate::connection::{Connection, FAIR_SHARE, Fill, Next, State, Step, Turn};
 use crate::exchange::Fate;
 use crate::intake::{End, Intake};
 use crate::outlet::{Ended, Instead, Outlet, Piece, Take};
+use crate::pace::Pace;
 use crate::request::Request;
 use crate::shared::Shared;
-
-/// Sent in one go before other connections have their turn.
-const FAIR_SHARE: u64 = 1024 * 1024;
 
 /// Both pipes, and what is in the middle of being sent.
 pub(crate) struct Transmission {
@@ -27,44 +26,69 @@ pub(crate) struct Transmission {
     intake: Option<Arc<Intake>>,
     /// The piece being sent, and how much of it was.
     sending: Option<(Piece, u64)>,
-    /// Bytes of body put into the intake.
-    received: u64,
-    body_progress: Instant,
+    /// How the response ended, once all of it was sent.
+    ended: Option<Ended>,
+    /// How the client sends the body.
+    pace: Pace,
+    /// When the client last took something, or something was first there to take.
     write_progress: Instant,
+    /// Until the first byte of the response: no 100 may be sent behind it, and no 504.
+    unanswered: Option<Unanswered>,
+    /// The application has asked for the body that its client announced.
+    continue_wanted: bool,
+}
+
+/// A request whose response has not begun.
+pub(crate) struct Unanswered {
+    facts: RequestFacts,
     /// When the application must have begun to answer.
-    answer_by: Option<Instant>,
+    by: Option<Instant>,
 }
 
 impl Transmission {
     pub(crate) fn new(
         outlet: Arc<Outlet>,
         intake: Option<Arc<Intake>>,
-        answer_by: Option<Instant>,
+        unanswered: Option<Unanswered>,
     ) -> Transmission {
         let now = Instant::now();
+        let mut pace = Pace::new(now);
+        if intake
+            .as_ref()
+            .is_some_and(|intake| intake.awaits_continue())
+        {
+            pace.pause(now);
+        }
         Transmission {
             outlet,
             intake,
             sending: None,
-            received: 0,
-            body_progress: now,
+            ended: None,
+            pace,
             write_progress: now,
-            answer_by,
+            unanswered,
+            continue_wanted: false,
         }
     }
 
-    /// Nobody will receive the response, and no more of the body will come.
+    /// Nobody will receive the response, and no more of the body will come. Answers the record of a
+    /// response that had ended.
     pub(crate) fn give_up(&mut self, instead: Option<Instead>) -> Option<Record> {
         if let Some(intake) = &self.intake {
             intake.end(End::Broken("the client closed the connection".to_owned()));
         }
-        self.outlet.hang_up(instead)
+        let unsent = self.outlet.hang_up(instead);
+        match self.ended.take() {
+            // All of it was sent, whatever has happened since.
+            Some(ended) => ended.record,
+            None => unsent,
+        }
     }
 }
 
 /// What sending came to.
 enum Sent {
-    All(Ended),
+    All,
     Starved,
     Blocked,
     FileNext,
@@ -76,19 +100,28 @@ enum Sent {
 impl Connection {
     /// The request goes to a thread while its body is still arriving.
     pub(crate) fn serve_streaming(&mut self, mut request: Box<Request>, turn: &Turn<'_>) -> Step {
-        let outlet = Outlet::new(turn.shared);
         let awaits = request.head.expect_continue && self.ahead.is_empty();
         let intake = Intake::new(self.key, turn.shared, awaits);
         request.set_body(crate::body::Body::Stream(crate::body::StreamBody {
             intake: Arc::clone(&intake),
         }));
-        let answer_by = turn
-            .shared
-            .config
-            .timeouts
-            .request
-            .map(|timeout| turn.now + timeout);
-        let transmission = Transmission::new(Arc::clone(&outlet), Some(intake), answer_by);
+        self.serve(request, Some(intake), turn)
+    }
+
+    /// The request goes to a thread, and the connection stays.
+    pub(crate) fn serve(
+        &mut self,
+        request: Box<Request>,
+        intake: Option<Arc<Intake>>,
+        turn: &Turn<'_>,
+    ) -> Step {
+        let outlet = Outlet::with(turn.shared, self.may_keep(turn.shared));
+        let timeout = turn.shared.config.timeouts.request;
+        let unanswered = Unanswered {
+            facts: request.head.facts(),
+            by: timeout.map(|timeout| turn.now + timeout),
+        };
+        let transmission = Transmission::new(Arc::clone(&outlet), intake, Some(unanswered));
         self.state = State::Remote(Box::new(transmission));
         Step::Out(Next::Serve(request, outlet))
     }
@@ -99,7 +132,7 @@ impl Connection {
             return step;
         }
         match self.send_out(turn.now, false) {
-            Sent::All(ended) => self.response_sent(ended, turn),
+            Sent::All => self.response_sent(turn),
             Sent::Lost => Step::Out(Next::Close),
             Sent::FileNext => Step::Out(Next::SendFile),
             Sent::Starved => {
@@ -123,9 +156,10 @@ impl Connection {
     }
 
     /// The application asks for the body that the client announced.
-    pub(crate) fn ask_for_body(&mut self) {
-        if self.send_continue().is_err() {
-            self.readiness.failed = true;
+    pub(crate) fn ask_for_body(&mut self, now: Instant) {
+        if let State::Remote(work) = &mut self.state {
+            work.pace.go_on(now);
+            work.continue_wanted = true;
         }
     }
 
@@ -133,44 +167,54 @@ impl Connection {
         let State::Remote(work) = &mut self.state else {
             return Next::Close;
         };
-        if work.answer_by.is_some_and(|by| by <= turn.now) && work.sending.is_none() {
-            work.answer_by = None;
+        let late = |unanswered: &Unanswered| unanswered.by.is_some_and(|by| by <= turn.now);
+        if let Some(unanswered) = work.unanswered.take_if(|unanswered| late(unanswered)) {
             warn!("the application did not answer within the request timeout");
-            self.answer(
-                &ErrorAnswer::new(Status(504), "the application did not answer in time"),
-                None,
-                turn,
-            );
+            let answer = ErrorAnswer::new(Status(504), "the application did not answer in time");
+            self.answer(&answer.to(&unanswered.facts), None, turn);
             return self.advance(turn);
         }
-        if let Some(intake) = &work.intake
-            && !self.reader.is_body_done()
+        let timeouts = &turn.shared.config.timeouts;
+        if work.sending.is_some() && work.write_progress + timeouts.write <= turn.now {
+            debug!("the client did not take its response in time");
+            return Next::Close;
+        }
+        if self
+            .body_deadline(turn.shared)
+            .is_some_and(|by| by <= turn.now)
         {
-            intake.end(End::Broken(ProtocolErrorKind::BodyTimeout.to_string()));
-            if !self.readiness.writable || work.sending.is_some() {
-                return Next::Close;
-            }
-            self.deadline = Some(turn.now + turn.shared.config.timeouts.write);
-            return self.advance(turn);
+            self.body_broken(&ProtocolErrorKind::BodyTimeout.into());
         }
-        debug!("the client did not take its response in time");
-        Next::Close
+        self.advance(turn)
     }
 
     /// Puts what arrives of the body into its pipe.
     fn take_in(&mut self, turn: &Turn<'_>) -> Option<Step> {
+        if self.continue_body().is_err() {
+            return Some(Step::Out(Next::Close));
+        }
+        let mut enough = None;
         loop {
             let State::Remote(work) = &mut self.state else {
                 return Some(Step::Again);
             };
             let intake = work.intake.as_ref()?;
-            if self.reader.is_body_done() || !intake.has_room() {
+            if self.reader.is_body_done() {
                 return None;
+            }
+            if !intake.has_room() {
+                work.pace.pause(turn.now);
+                return None;
+            }
+            if !intake.awaits_continue() {
+                work.pace.go_on(turn.now);
+            }
+            if work.pace.bytes() >= *enough.get_or_insert(work.pace.bytes() + FAIR_SHARE) {
+                return Some(Step::Out(Next::Yield));
             }
             match self.reader.next_body(&self.ahead) {
                 Ok(BodyPart::Data { skip, len }) => {
-                    work.received += len as u64;
-                    work.body_progress = turn.now;
+                    work.pace.received(len, turn.now);
                     intake.put(&self.ahead[skip..skip + len]);
                     self.ahead.drain(..skip + len);
                     if self.reader.is_body_done() {
@@ -201,6 +245,22 @@ impl Connection {
         }
     }
 
+    /// Sends the 100 that was asked for, unless the response or the body came first.
+    fn continue_body(&mut self) -> io::Result<()> {
+        let State::Remote(work) = &mut self.state else {
+            return Ok(());
+        };
+        if !work.continue_wanted {
+            return Ok(());
+        }
+        let due = work.unanswered.is_some() && work.pace.bytes() == 0;
+        let still = due && !self.send_continue()?;
+        if let State::Remote(work) = &mut self.state {
+            work.continue_wanted = still;
+        }
+        Ok(())
+    }
+
     fn body_broken(&mut self, error: &ProtocolError) {
         let State::Remote(work) = &mut self.state else {
             return;
@@ -216,28 +276,36 @@ impl Connection {
         let State::Remote(work) = &mut self.state else {
             return Sent::Lost;
         };
+        if work.ended.is_some() {
+            return Sent::All;
+        }
         let mut budget = FAIR_SHARE;
         loop {
             let (piece, done) = match &mut work.sending {
                 Some(sending) => (&mut sending.0, &mut sending.1),
                 None => match work.outlet.take() {
                     Take::Piece(piece) => {
+                        // Before, there was nothing that the client could have taken.
+                        work.write_progress = now;
                         let sending = work.sending.insert((piece, 0));
                         (&mut sending.0, &mut sending.1)
                     }
                     Take::Starved => return Sent::Starved,
-                    Take::Ended(ended) => return Sent::All(ended),
+                    Take::Ended(ended) => {
+                        work.ended = Some(ended);
+                        return Sent::All;
+                    }
                 },
             };
-            work.answer_by = None;
-            let in_memory = matches!(piece, Piece::Memory(_));
+            work.unanswered = None;
             let result = match piece {
                 Piece::Memory(bytes) => self.stream.send(&[&bytes[*done as usize..]]),
                 Piece::Shared { bytes, start, end } => {
                     let bytes = (**bytes).as_ref();
                     self.stream.send(&[&bytes[*start + *done as usize..*end]])
                 }
-                Piece::File { .. } if !files => return Sent::FileNext,
+                Piece::File { .. } if !files && self.readiness.writable => return Sent::FileNext,
+                Piece::File { .. } if !files => return Sent::Blocked,
                 Piece::File { file, offset, len } => {
                     let mut at = *offset + *done;
                     self.stream.send_file(file.file(), &mut at, *len - *done)
@@ -251,14 +319,25 @@ impl Connection {
                 Ok(count) => {
                     *done += count as u64;
                     work.write_progress = now;
-                    work.outlet.sent(count as u64, in_memory);
-                    if *done == piece.len() {
+                    let whole = *done == piece.len();
+                    let freed = match piece {
+                        Piece::Memory(bytes) if whole => bytes.len() as u64,
+                        Piece::Memory(_) | Piece::Shared { .. } | Piece::File { .. } => 0,
+                    };
+                    if whole {
                         work.sending = None;
                     }
+                    work.outlet.sent(count as u64, freed);
                     budget = budget.saturating_sub(count as u64);
                     if budget == 0 {
                         return Sent::Enough;
                     }
+                }
+                Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => {
+                    warn!("a file became shorter while it was sent; its response is aborted");
+                    // The length may have been known to nobody: a clean end would look like a whole file.
+                    self.stream.reset();
+                    return Sent::Lost;
                 }
                 Err(err) => {
                     debug!(%err, "the client left while its response was sent");
@@ -268,39 +347,54 @@ impl Connection {
         }
     }
 
-    fn response_sent(&mut self, ended: Ended, turn: &mut Turn<'_>) -> Step {
-        if let Some(record) = ended.record {
-            turn.shared.log(record);
-        }
+    fn response_sent(&mut self, turn: &mut Turn<'_>) -> Step {
         let State::Remote(work) = &mut self.state else {
             return Step::Again;
         };
-        let mut wanted = false;
+        let Some(ended) = work.ended.take() else {
+            return Step::Again;
+        };
+        if let Some(record) = ended.record {
+            turn.shared.log(record);
+        }
+        // A body that broke leads nowhere. A client that still waits for "100 Continue" may send its
+        // body, or the next request.
+        let mut goes_on = self.reader.is_body_done();
         if let Some(intake) = work.intake.take() {
-            // The client still waits for "100 Continue": it may send its body, or the next request.
-            wanted = intake.awaits_continue();
+            goes_on |= !intake.awaits_continue();
             intake.end(End::Broken("the response has ended".to_owned()));
         }
-        let broken = !self.reader.is_body_done() && self.readiness.read_closed;
         match ended.fate {
             Fate::Reset => self.break_off(),
-            Fate::Abort => self.shut(turn.now),
-            Fate::Keep if !wanted && !broken => self.start_discarding(turn),
-            Fate::Keep | Fate::Close => self.shut(turn.now),
+            Fate::Keep if goes_on => self.start_discarding(turn),
+            Fate::Keep | Fate::Close | Fate::Abort => self.shut(turn.now),
         }
         Step::Again
     }
 
+    /// The earliest of what may run out now.
     fn transmission_deadline(&self, shared: &Shared, output_waits: bool) -> Option<Instant> {
         let State::Remote(work) = &self.state else {
             return None;
         };
-        let timeouts = &shared.config.timeouts;
-        let body = work.intake.as_ref().filter(|intake| {
-            !self.reader.is_body_done() && !intake.awaits_continue() && intake.has_room()
-        });
-        let body = body.map(|_| work.body_progress + timeouts.body);
-        let write = output_waits.then(|| work.write_progress + timeouts.write);
-        [body, write, work.answer_by].into_iter().flatten().min()
+        let write = output_waits.then(|| work.write_progress + shared.config.timeouts.write);
+        let answer = work
+            .unanswered
+            .as_ref()
+            .and_then(|unanswered| unanswered.by);
+        [self.body_deadline(shared), write, answer]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When the client has to have sent more of a streamed body.
+    fn body_deadline(&self, shared: &Shared) -> Option<Instant> {
+        match &self.state {
+            State::Remote(work) if work.intake.is_some() && !self.reader.is_body_done() => {
+                work.pace.deadline(&shared.config.timeouts)
+            }
+            _ => None,
+        }
     }
 }

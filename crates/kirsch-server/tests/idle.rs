@@ -9,19 +9,17 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kirsch_server::Config;
-
-use support::{PATIENCE, answer, serve};
+use support::{Bodies, PATIENCE, TestServer, echo};
 
 /// In this time a watcher that ticks would have slept and woken 300 times.
 const INTERVAL: Duration = Duration::from_millis(300);
 
 #[test]
 fn an_idle_server_sleeps() {
-    let running = serve(Config::default(), |exchange| answer(exchange, "hello"));
+    let running = TestServer::start(|config| config.threads = 10, Bodies::Buffered, echo);
     let mut client = running.connect();
     for _ in 0..100 {
-        assert_eq!(client.get("/").0, 200);
+        assert_eq!(client.get("/").status, 200);
     }
     // The connection stays open, and the watcher takes a while to lie down.
     let deadline = Instant::now() + PATIENCE;

@@ -7,29 +7,34 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
-use kirsch_server::{Config, Exchange, Limits, Timeouts};
+use kirsch_server::{Config, Exchange};
 
-use support::{Client, PATIENCE, Running, answer, serve, until};
+use support::{Bodies, Client, PATIENCE, TestServer, get, ok};
 
-fn config(threads: usize) -> Config {
-    Config {
-        threads,
-        ..Config::default()
-    }
+/// A server whose gateway gets whole requests.
+fn serve(
+    change: impl FnOnce(&mut Config),
+    handle: impl Fn(Exchange) + Send + Sync + 'static,
+) -> TestServer {
+    TestServer::start(change, Bodies::Buffered, handle)
+}
+
+fn threads(count: usize) -> impl FnOnce(&mut Config) {
+    move |config| config.threads = count
 }
 
 /// A gateway whose `/wait` says that it is inside, and then waits for a word.
 struct Gate {
-    running: Running,
+    running: TestServer,
     inside: Receiver<()>,
     word: Sender<()>,
 }
 
-fn gate(config: Config) -> Gate {
+fn gate(change: impl FnOnce(&mut Config)) -> Gate {
     let (came, inside) = channel();
     let (word, go) = channel();
     let (came, go) = (Mutex::new(came), Mutex::new(go));
-    let running = serve(config, move |exchange: Exchange| {
+    let running = serve(change, move |exchange: Exchange| {
         if exchange.request().path() == b"/wait" {
             came.lock()
                 .expect("no panic")
@@ -38,7 +43,7 @@ fn gate(config: Config) -> Gate {
             // Without a word the test is over.
             let _ = go.lock().expect("no panic").recv();
         }
-        answer(exchange, "hello");
+        exchange.respond(ok(), b"hello");
     });
     Gate {
         running,
@@ -51,7 +56,7 @@ impl Gate {
     /// A client whose request blocks a thread now.
     fn block_a_thread(&self) -> Client {
         let mut client = self.running.connect();
-        client.ask("/wait");
+        client.send(get("/wait"));
         self.inside.recv_timeout(PATIENCE).expect("it is run");
         client
     }
@@ -64,12 +69,14 @@ impl Gate {
 #[test]
 fn quick_requests_are_run_by_who_drives() {
     const ROUNDS: usize = 1250;
-    let running = serve(config(10), |exchange| answer(exchange, "hello"));
+    let running = serve(threads(10), |exchange| exchange.respond(ok(), b"hello"));
     let mut clients: Vec<Client> = (0..8).map(|_| running.connect()).collect();
     for _ in 0..ROUNDS {
-        clients.iter_mut().for_each(|client| client.ask("/"));
+        clients.iter_mut().for_each(|client| {
+            client.send(get("/"));
+        });
         for client in &mut clients {
-            assert_eq!(client.answer(), (200, "hello".to_owned()));
+            assert_eq!(client.response().text(), "hello");
         }
     }
     let pool = running.server.statistics().pool;
@@ -89,116 +96,110 @@ fn ten_requests_that_wait_for_each_other_three_times_overlap() {
 
 fn all_at_once(waits: usize) {
     let barrier = Barrier::new(10);
-    let running = serve(config(10), move |exchange| {
+    let running = serve(threads(10), move |exchange| {
         (0..waits).for_each(|_| {
             barrier.wait();
         });
-        answer(exchange, "together");
+        exchange.respond(ok(), b"together");
     });
     let mut clients: Vec<Client> = (0..10).map(|_| running.connect()).collect();
     // At first unforeseen, then forecast.
     for _ in 0..3 {
-        clients.iter_mut().for_each(|client| client.ask("/"));
+        clients.iter_mut().for_each(|client| {
+            client.send(get("/"));
+        });
         for client in &mut clients {
-            assert_eq!(client.answer(), (200, "together".to_owned()));
+            assert_eq!(client.response().text(), "together");
         }
     }
 }
 
 #[test]
 fn a_blocked_thread_delays_no_other_connection() {
-    let gate = gate(config(2));
+    let gate = gate(threads(2));
     let mut blocked = gate.block_a_thread();
     let mut other = gate.running.connect();
     for _ in 0..50 {
-        assert_eq!(other.get("/").0, 200);
-        assert_eq!(gate.running.connect().get("/").0, 200);
+        assert_eq!(other.get("/").status, 200);
+        assert_eq!(gate.running.connect().get("/").status, 200);
     }
     gate.release();
-    assert_eq!(blocked.answer().0, 200);
+    assert_eq!(blocked.response().status, 200);
 }
 
 #[test]
 fn a_server_whose_only_thread_is_blocked_accepts_times_out_and_refuses() {
-    let gate = gate(Config {
-        limits: Limits {
-            queue_jobs: 1,
-            ..Limits::default()
-        },
-        timeouts: Timeouts {
-            head: Duration::from_millis(100),
-            ..Timeouts::default()
-        },
-        ..config(1)
+    let gate = gate(|config| {
+        config.threads = 1;
+        config.limits.queue_jobs = 1;
+        config.timeouts.head = Duration::from_millis(100);
     });
     let mut blocked = gate.block_a_thread();
     let mut unfinished = gate.running.connect();
     unfinished.send("GET / HTTP/1.1\r\nHost:");
-    assert_eq!(unfinished.answer().0, 408);
+    assert_eq!(unfinished.response().status, 408);
     let mut queued = gate.running.connect();
-    queued.ask("/");
-    until("a request queues", || {
-        gate.running.server.statistics().queued == 1
-    });
-    assert_eq!(gate.running.connect().get("/").0, 503);
+    queued.send(get("/"));
+    gate.running
+        .until("a request queues", |now| now.queued == 1);
+    assert_eq!(gate.running.connect().get("/").status, 503);
     gate.release();
-    assert_eq!(blocked.answer().0, 200);
-    assert_eq!(queued.answer().0, 200);
+    assert_eq!(blocked.response().status, 200);
+    assert_eq!(queued.response().status, 200);
     // The thread has the reactor back.
-    assert_eq!(gate.running.connect().get("/").0, 200);
+    assert_eq!(gate.running.connect().get("/").status, 200);
 }
 
 #[test]
 fn a_request_that_waits_too_long_for_a_thread_is_refused_though_nothing_else_happens() {
-    let gate = gate(Config {
-        timeouts: Timeouts {
-            queue: Duration::from_millis(100),
-            // No other deadline ends the driver's sleep.
-            head: Duration::from_secs(600),
-            ..Timeouts::default()
-        },
-        ..config(1)
+    let gate = gate(|config| {
+        config.threads = 1;
+        config.timeouts.queue = Duration::from_millis(100);
+        // No other deadline ends the driver's sleep.
+        config.timeouts.head = Duration::from_secs(600);
     });
     let mut blocked = gate.block_a_thread();
-    assert_eq!(gate.running.connect().get("/").0, 503);
+    assert_eq!(gate.running.connect().get("/").status, 503);
     gate.release();
-    assert_eq!(blocked.answer().0, 200);
+    assert_eq!(blocked.response().status, 200);
 }
 
 #[test]
 fn quick_requests_are_served_while_others_compute() {
     let enough = Arc::new(AtomicBool::new(false));
     let computing = Arc::clone(&enough);
-    let running = serve(config(4), move |exchange: Exchange| {
+    let running = serve(threads(4), move |exchange: Exchange| {
         if exchange.request().path() == b"/compute" {
             while !computing.load(Ordering::Relaxed) {
                 std::hint::spin_loop();
             }
         }
-        answer(exchange, "hello");
+        exchange.respond(ok(), b"hello");
     });
     let mut slow: Vec<Client> = (0..2).map(|_| running.connect()).collect();
-    slow.iter_mut().for_each(|client| client.ask("/compute"));
+    slow.iter_mut().for_each(|client| {
+        client.send(get("/compute"));
+    });
     let mut quick = running.connect();
     for _ in 0..100 {
-        assert_eq!(quick.get("/").0, 200);
+        assert_eq!(quick.get("/").status, 200);
     }
     enough.store(true, Ordering::Relaxed);
     for client in &mut slow {
-        assert_eq!(client.answer().0, 200);
+        assert_eq!(client.response().status, 200);
     }
 }
 
 #[test]
 fn a_gateway_that_panics_costs_its_request_and_no_thread() {
-    let running = serve(config(1), |exchange: Exchange| {
+    let running = serve(threads(1), |exchange: Exchange| {
         assert_ne!(exchange.request().path(), b"/panic", "as asked");
-        answer(exchange, "hello");
+        exchange.respond(ok(), b"hello");
     });
     let mut client = running.connect();
     for _ in 0..5 {
-        assert_eq!(client.get("/panic").0, 500);
-        assert_eq!(client.get("/").0, 200);
+        assert_eq!(client.get("/panic").status, 500);
+        assert_eq!(client.get("/").status, 200);
     }
     assert_eq!(running.server.statistics().panics, 5);
 }

@@ -500,7 +500,7 @@ mod tests {
     fn what_the_application_gave_is_not_doubled() {
         let mut bare = head("200 OK", &[]).expect("it is good");
         bare.finish(&GET, Some(0), &COMMON, true);
-        let expected = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: Kirsch\r\nX-Request-ID: 7\r\n\r\n";
+        let expected = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-Request-ID: 7\r\nServer: Kirsch\r\n\r\n";
         assert_eq!(bare.bytes(), expected.as_bytes());
 
         let fields = [

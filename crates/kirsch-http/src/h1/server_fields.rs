@@ -15,16 +15,16 @@ pub struct CommonFields<'a> {
     pub request_id: Option<&'a [u8]>,
 }
 
-/// Date, Server and X-Request-ID; an empty date is left out.
+/// Date, X-Request-ID and Server; an empty date is left out.
 pub(crate) fn push_common(out: &mut Vec<u8>, common: &CommonFields<'_>) {
     if !common.date.is_empty() {
         push_field(out, b"Date", common.date);
     }
-    if let Some(server) = common.server {
-        push_field(out, b"Server", server);
-    }
     if let Some(request_id) = common.request_id {
         push_field(out, b"X-Request-ID", request_id);
+    }
+    if let Some(server) = common.server {
+        push_field(out, b"Server", server);
     }
 }
 
