@@ -1,6 +1,7 @@
 """What a test may ask of the process that serves it, beside the application under test.
 
 `with_view(app)` answers `/inside` itself: the server's statistics, descriptors, threads and memory.
+`/inside?collect` runs the collector and counts what is left.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def descriptors() -> dict[str, str]:
     return found
 
 
-def view() -> dict[str, Any]:
-    """Everything that may not grow."""
+def view(*, collect: bool) -> dict[str, Any]:
+    """Everything that may not grow; with the number of objects if the collector may run for it."""
     interned = sys.intern("wsgi.input")
     return {
         "statistics": statistics(),
@@ -50,7 +51,7 @@ def view() -> dict[str, Any]:
         "threads": len(os.listdir("/proc/self/task")),
         "python_threads": threading.active_count(),
         "resident_bytes": int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES,
-        "objects": collected(),
+        "objects": collected() if collect else None,
         "references": {
             "None": sys.getrefcount(None),
             "True": sys.getrefcount(True),
@@ -74,7 +75,7 @@ def with_view(app: App) -> App:
     def both(environ: Environ, start_response: StartResponse) -> Any:
         if environ["PATH_INFO"] != "/inside":
             return app(environ, start_response)
-        body = json.dumps(view()).encode()
+        body = json.dumps(view(collect=environ["QUERY_STRING"] == "collect")).encode()
         start_response("200 OK", [("Content-Type", "application/json")])
         return [body]
 

@@ -16,9 +16,9 @@ from .client import DEADLINE_SECONDS, Address, DeadlineMissed, get
 LOOK_SECONDS = 0.01
 
 
-def view(address: Address) -> dict[str, Any]:
-    """Statistics, descriptors, threads and memory of the server's process."""
-    response = get(address, "/inside")
+def view(address: Address, *, collect: bool = False) -> dict[str, Any]:
+    """Statistics, descriptors, threads and memory of the server's process; with `collect`, its objects."""
+    response = get(address, "/inside?collect" if collect else "/inside")
     assert response.status == 200, response
     return json.loads(response.body)
 
