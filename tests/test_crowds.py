@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,7 +50,11 @@ def never_reads(server: ServerProcess) -> Client:
     """It takes the head: otherwise all of them would be asking at once, which is another matter."""
     client = server.client(receive_buffer=4096)
     client.send(request_bytes("/pieces"))
-    client.until(b"\r\n\r\n")
+    try:
+        client.until(b"\r\n\r\n")
+    except AssertionError:
+        client.reset()
+        raise
     return client
 
 

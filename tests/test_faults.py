@@ -104,7 +104,9 @@ def test_close_is_called_once_whatever_raises(server: ServerProcess, where: str)
 def test_the_log_has_the_whole_traceback_of_what_was_raised(own: ServerProcess) -> None:
     with own.client() as client:
         number = client.request("/raises_in_first?Exception").get("X-Request-ID")
-    log = own.wait_for_log(rf"ERROR .*/raises_in_first\?Exception \[{number}\]\n(  .*\n)*?  Exception: boom\n")[0]
+    log = own.wait_for_log(
+        rf"ERROR .*/raises_in_first\?Exception \[{number}\]\n(  .*\n)*?  Exception: boom\n"
+    )[0]
     assert "Traceback (most recent call last)" in log
     assert re.search(r'faults\.py", line \d+, in __next__\n', log)
 
@@ -191,13 +193,11 @@ def test_with_the_default_sigpipe_a_client_that_leaves_kills_nobody(
 ) -> None:
     assert get(own.address, "/default_sigpipe").body == b"ok"
     for _ in range(10):
-        client = own.client(receive_buffer=4096)
-        client.send(request_bytes(f"/{path}"))
-        client.until(b"\r\n\r\n")
-        if way == "reset":
-            client.reset()
-        else:
-            client.socket.close()
+        with own.client(receive_buffer=4096) as client:
+            client.send(request_bytes(f"/{path}"))
+            client.until(b"\r\n\r\n")
+            if way == "reset":
+                client.reset()
     with own.client() as client:
         assert client.request("/fine").body == b"ok", "the server lives"
     eventually(lambda: view(own.address)["statistics"]["connections"] == 1, "nobody is left")
@@ -227,24 +227,22 @@ def test_a_client_that_resets_anywhere_in_its_request_harms_nobody(server: Serve
     message = request_bytes("/length", "POST", body=b"x" * 20_000)
     with server.client() as good:
         for offset in cut_points(len(message), 60):
-            client = server.client()
-            client.send(message[:offset])
-            client.reset()
+            with server.client() as client:
+                client.send(message[:offset])
+                client.reset()
             assert good.request("/length", "POST", body=b"12345").body == b"5"
     eventually(lambda: settled(server) == before, "everything as it was before")
 
 
 @pytest.mark.parametrize("path", ["large", "pieces", "file"])
-def test_a_client_that_resets_anywhere_in_the_response_harms_nobody(
-    server: ServerProcess, path: str
-) -> None:
+def test_a_client_that_resets_anywhere_in_the_response_harms_nobody(server: ServerProcess, path: str) -> None:
     before = settled(server)
     with server.client() as good:
         for offset in (0, 1, 17, 100, 200, 300, 5_000, 65_536, 100_000, MIB, 3 * MIB, 4 * MIB):
-            client = server.client(receive_buffer=16 * 1024)
-            client.send(request_bytes(f"/{path}"))
-            client.received(offset)
-            client.reset()
+            with server.client(receive_buffer=16 * 1024) as client:
+                client.send(request_bytes(f"/{path}"))
+                client.received(offset)
+                client.reset()
             assert good.request("/fine").body == b"ok"
     eventually(lambda: settled(server) == before, "everything as it was before")
 
@@ -286,7 +284,7 @@ def test_without_descriptors_connections_wait_and_are_served_afterwards() -> Non
             server.wait_for_log("cannot accept connections for now")
             assert len(descriptors(pid)) <= LIMIT
             ticks = processor_ticks(pid)
-            # The time is what is tested: there is nothing to do but to look whether descriptors have come back.
+            # The time is what is tested: all there is to do is to look whether descriptors have come back.
             time.sleep(EXHAUSTED_SECONDS)
             allowed = EXHAUSTED_SECONDS * os.sysconf("SC_CLK_TCK") / 10
             assert processor_ticks(pid) - ticks <= allowed, "it runs in circles"

@@ -9,7 +9,7 @@ from typing import Any
 
 import leaks
 import pytest
-from support.client import BrokenResponse, Client, get, request_bytes
+from support.client import BrokenResponse, get, request_bytes
 from support.inside import eventually, view
 from support.server import ServerProcess
 
@@ -52,10 +52,10 @@ def ask(server: ServerProcess, kind: str, count: int, number: int) -> None:
 
 def leave(server: ServerProcess, kind: str, count: int) -> None:
     for idx in range(count):
-        client = server.client()
         message = request_bytes(kind, "POST", body=b"x" * 1000)
-        client.send(message[: -500 if idx % 2 else None])
-        client.reset()
+        with server.client() as client:
+            client.send(message[: -500 if idx % 2 else None])
+            client.reset()
 
 
 def block(server: ServerProcess, requests: int, number: int) -> int:
@@ -86,7 +86,9 @@ def test_nothing_grows_with_the_number_of_requests(server: ServerProcess) -> Non
     done += block(server, REQUESTS // 3, done)
     third = settled(server)
     assert done >= REQUESTS - 3
-    kinds = [sorted(what.partition(":")[0] for what in seen["descriptors"].values()) for seen in (second, third)]
+    kinds = [
+        sorted(what.partition(":")[0] for what in seen["descriptors"].values()) for seen in (second, third)
+    ]
     assert kinds[0] == kinds[1]
     for name in ("threads", "python_threads"):
         assert third[name] == second[name]

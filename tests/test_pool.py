@@ -201,14 +201,17 @@ def test_with_the_only_thread_blocked_a_full_queue_refuses() -> None:
 
 
 def test_with_the_only_thread_blocked_a_request_does_not_wait_for_ever() -> None:
-    with gate_at(threads=1, timeout_queue=0.2) as (gate, address), gate.hold(address) as held:
-        with Client(address) as waiting:
-            response = waiting.request("/")
-            assert response.status == 503
-            assert (response.get("Retry-After") or "").isdecimal()
-            gate.opened.set()
-            assert held.response().body == b"/held"
-            assert waiting.request("/").body == b"/"
+    with (
+        gate_at(threads=1, timeout_queue=0.2) as (gate, address),
+        gate.hold(address) as held,
+        Client(address) as waiting,
+    ):
+        response = waiting.request("/")
+        assert response.status == 503
+        assert (response.get("Retry-After") or "").isdecimal()
+        gate.opened.set()
+        assert held.response().body == b"/held"
+        assert waiting.request("/").body == b"/"
 
 
 def test_a_refused_request_runs_no_application() -> None:
@@ -238,7 +241,7 @@ def test_quick_requests_finish_while_two_compute() -> None:
 
 @pytest.mark.parametrize("threads", [1, 10])
 def test_an_idle_server_makes_no_system_call(tmp_path: Path, threads: int) -> None:
-    """Neither one that has just served, nor one with an open connection, looks at the clock or the sockets."""
+    """Not even one with an open connection looks at the clock or the sockets."""
     calls = tmp_path / "calls"
     with ServerProcess("work:app", threads=threads) as server, server.client() as client:
         pid = server.process.pid

@@ -305,8 +305,8 @@ def fork(environ: Environ, start_response: StartResponse) -> list[bytes]:
     mine, theirs = descriptors(), {}
     for number in os.listdir(f"/proc/{child}/fd"):
         theirs[number] = os.readlink(f"/proc/{child}/fd/{number}")
-    for number in (let_it, go_on, child_is_there):
-        os.close(number)
+    for end in (let_it, go_on, child_is_there):
+        os.close(end)
     os.waitpid(child, 0)
     lost = [what for number, what in mine.items() if number not in theirs]
     return ok(start_response, "\n".join(["lost:", *lost, "kept:", *theirs.values()]).encode())
