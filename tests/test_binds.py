@@ -9,7 +9,6 @@ import signal
 import socket
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -296,12 +295,12 @@ AGENT = 'evil " \\ \t\x7f\x1b[31m\xff\xe9 "}]'
 
 
 @pytest.fixture
-def hostile() -> Iterator[bytes]:
+def hostile() -> bytes:
     """A request whose agent wants to be a line of its own."""
     head = (
         f"GET /environ?marked HTTP/1.1\r\nHost: a.test\r\nUser-Agent: {AGENT}\r\nReferer: http://x/\r\n\r\n"
     )
-    yield head.replace("\x7f", "").replace("\x1b", "").encode("latin-1")
+    return head.replace("\x7f", "").replace("\x1b", "").encode("latin-1")
 
 
 @pytest.mark.parametrize("where", ["stdout", "file"])

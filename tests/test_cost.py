@@ -1,4 +1,4 @@
-"""What a request costs, counted: system calls, and instructions in user space. Neither depends on the time."""
+"""What a request costs, counted: system calls, and instructions in user space."""
 
 from __future__ import annotations
 

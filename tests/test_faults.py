@@ -182,8 +182,9 @@ def test_a_program_that_the_application_starts_inherits_no_socket(own: ServerPro
     assert not any(what.startswith(("socket:", "anon_inode:")) for what in opened), listing
 
 
-# sendfile(2) cannot be told MSG_NOSIGNAL: the thread has to block the signal meanwhile.
-SENDFILE = pytest.param("file", marks=pytest.mark.xfail(strict=True, reason="sendfile raises SIGPIPE"))
+# sendfile(2) cannot be told MSG_NOSIGNAL: the thread has to block the signal meanwhile. Whether a client
+# leaves while the file is sent is chance, so the test may pass.
+SENDFILE = pytest.param("file", marks=pytest.mark.xfail(strict=False, reason="sendfile raises SIGPIPE"))
 
 
 @pytest.mark.parametrize("path", ["large", "pieces", SENDFILE])

@@ -269,6 +269,14 @@ def keeps(environ: Environ, start_response: StartResponse) -> list[bytes]:
     return [b"ok"]
 
 
+def outcome(call: Callable[..., Any], *arguments: Any) -> str:
+    """What a call returns or raises."""
+    try:
+        return repr(call(*arguments))
+    except Exception as error:
+        return type(error).__name__
+
+
 @route
 def uses_kept(environ: Environ, start_response: StartResponse) -> list[bytes]:
     """Everything of an ended request must be dead, and hurt nobody."""
@@ -276,11 +284,11 @@ def uses_kept(environ: Environ, start_response: StartResponse) -> list[bytes]:
     for old, source, start, write in kept:
         assert old is not environ
         assert source is not environ["wsgi.input"]
-        for use in (source.read, lambda: start("200 OK", [CTYPE]), lambda: write(b"into another's response")):
-            try:
-                said.append(repr(use()))
-            except Exception as error:
-                said.append(type(error).__name__)
+        said += [
+            outcome(source.read),
+            outcome(start, "200 OK", [CTYPE]),
+            outcome(write, b"into another's response"),
+        ]
     kept.clear()
     return ok(start_response, "\n".join(said).encode())
 
