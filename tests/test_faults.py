@@ -214,6 +214,20 @@ def test_a_thread_of_the_application_that_never_ends_does_not_keep_the_process(
     assert own.wait() == 0
 
 
+def test_what_the_application_registered_for_the_end_is_run(tmp_path: Path) -> None:
+    """Every time: an end in haste would skip it."""
+    (tmp_path / "leaving.py").write_text(
+        "import atexit\nfrom wsgiref.simple_server import demo_app as app\n"
+        "atexit.register(print, 'the application says goodbye')\n"
+    )
+    for _ in range(10):
+        with ServerProcess("leaving:app", folder=tmp_path) as server:
+            get(server.address)
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 0
+            assert "the application says goodbye" in server.log
+
+
 # Clients
 
 

@@ -382,5 +382,6 @@ def daemon(environ: Environ, start_response: StartResponse) -> list[bytes]:
 
 @route
 def endless(environ: Environ, start_response: StartResponse) -> list[bytes]:
-    threading.Thread(target=threading.Event().wait, name="endless").start()
+    # Without the word it would be a daemon, as the thread that makes it is.
+    threading.Thread(target=threading.Event().wait, name="endless", daemon=False).start()
     return ok(start_response)
