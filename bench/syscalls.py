@@ -59,6 +59,7 @@ def syscalls_per_request(
     path: str = "/",
     environment: Mapping[str, str] | None = None,
     counter: str = "auto",
+    cores: measure.Cores | None = None,
 ) -> dict[str, float]:
     """Start a server, load it, and count.
 
@@ -70,6 +71,8 @@ def syscalls_per_request(
         path: what to ask for.
         environment: added to our own environment.
         counter: "perf", "strace", or "auto" for the first of them that works.
+        cores: who runs where; without it, the server on a core of its own. On one core for both, what the
+            client asks for gathers while the server waits for its turn, as it does under load.
 
     Returns:
         Calls per request: each of `KINDS`, "other", "total", and each call by its name as "call:NAME".
@@ -78,7 +81,7 @@ def syscalls_per_request(
         CannotCount: if nothing here can count.
     """
     chosen = _counter() if counter == "auto" else counter
-    cores = measure.Cores.choose()
+    cores = cores or measure.Cores.choose()
     with (
         process.running(command, port, cpu=cores.server, environ=dict(environment or {})) as pid,
         tempfile.TemporaryDirectory() as folder,

@@ -124,8 +124,11 @@ def _serve_until_signal(server: Server, name: str) -> bool:
                 answers.append(server.stop())
                 bell.ring()
 
-            threading.Thread(target=drain, name="kirsch-drain").start()
+            drainer = threading.Thread(target=drain, name="kirsch-drain")
+            drainer.start()
             bell.wait(lambda: bool(answers))
+            # On its way out it would look like a thread that is stuck, and the end like one in disorder.
+            drainer.join()
             return answers == [True]
         finally:
             for number, handler in before.items():

@@ -68,6 +68,7 @@ class ServerProcess:
         folder: Where it starts, and so where the module is looked for.
         bind: Where it listens.
         address: Where it will be reached, if its log cannot be asked.
+        words: The whole command, where the test is about the command itself.
         options: More for `subprocess.Popen`.
     """
 
@@ -80,9 +81,10 @@ class ServerProcess:
         folder: Path = APPS,
         bind: str = "127.0.0.1:0",
         address: tuple[str, int] | None = None,
+        words: list[str] | None = None,
         **options: Any,
     ) -> None:
-        self.words = command(app, flags, threads, bind)
+        self.words = words or command(app, flags, threads, bind)
         # Without a buffer in the way, what an application prints is in the log when its response is there.
         variables = {**clean_environment(), "PYTHONUNBUFFERED": "1", **(environment or {})}
         self.process = subprocess.Popen(

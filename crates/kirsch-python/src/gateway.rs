@@ -236,12 +236,9 @@ impl WsgiGateway {
     }
 
     fn report(&self, py: Python<'_>, error: &PyErr, message: &str, named: &Named) {
-        self.log(
-            py,
-            error.value(py).clone().into_any().unbind(),
-            message,
-            named,
-        );
+        // Not `value()`: before Python 3.12 the exception itself does not know where it was raised.
+        let exception = error.clone_ref(py).into_value(py).into_any();
+        self.log(py, exception, message, named);
     }
 
     fn log(&self, py: Python<'_>, error: Py<PyAny>, message: &str, named: &Named) {
