@@ -182,12 +182,8 @@ def test_a_program_that_the_application_starts_inherits_no_socket(own: ServerPro
     assert not any(what.startswith(("socket:", "anon_inode:")) for what in opened), listing
 
 
-# sendfile(2) cannot be told MSG_NOSIGNAL: the thread has to block the signal meanwhile. Whether a client
-# leaves while the file is sent is chance, so the test may pass.
-SENDFILE = pytest.param("file", marks=pytest.mark.xfail(strict=False, reason="sendfile raises SIGPIPE"))
-
-
-@pytest.mark.parametrize("path", ["large", "pieces", SENDFILE])
+# sendfile(2) cannot be told MSG_NOSIGNAL: the thread has to block the signal meanwhile.
+@pytest.mark.parametrize("path", ["large", "pieces", "file"])
 @pytest.mark.parametrize("way", ["reset", "close"])
 def test_with_the_default_sigpipe_a_client_that_leaves_kills_nobody(
     own: ServerProcess, path: str, way: str

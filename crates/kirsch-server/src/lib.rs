@@ -37,6 +37,7 @@ mod reactor;
 mod request;
 mod server;
 mod shared;
+mod sigpipe;
 mod stream;
 mod transmit;
 mod wheel;

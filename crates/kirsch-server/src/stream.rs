@@ -16,6 +16,8 @@ use rustix::net::{
     shutdown,
 };
 
+use crate::sigpipe::without_sigpipe;
+
 /// An accepted socket.
 pub(crate) enum Stream {
     Tcp(TcpStream),
@@ -94,12 +96,17 @@ impl Stream {
     pub(crate) fn send_file(&self, file: &File, offset: &mut u64, count: u64) -> io::Result<usize> {
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(1 << 20);
         loop {
-            match rustix::fs::sendfile(self, file, Some(offset), count) {
+            let sent = without_sigpipe(|| {
+                rustix::fs::sendfile(self, file, Some(offset), count).map_err(io::Error::from)
+            });
+            match sent {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(sent) => return Ok(sent),
-                Err(Errno::AGAIN) => return Ok(0),
-                Err(Errno::INTR) => {}
-                Err(err) => return Err(err.into()),
+                Err(err) => match err.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(0),
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(err),
+                },
             }
         }
     }

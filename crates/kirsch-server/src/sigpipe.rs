@@ -1,0 +1,40 @@
+//! Sending a file without a signal: `sendfile` has no `MSG_NOSIGNAL`, and an application may have set
+//! SIGPIPE to its default, which ends the process when a client leaves.
+//!
+//! The signal is blocked for this thread around the call. One that came is taken back before it is
+//! unblocked, so that nobody ever sees it.
+
+use std::io;
+use std::sync::OnceLock;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use tracing::warn;
+
+/// Where SIGPIPE is taken back; opened with the first file.
+static PENDING: OnceLock<Option<SignalFd>> = OnceLock::new();
+
+/// Runs `send` with SIGPIPE blocked for this thread.
+///
+/// # Errors
+///
+/// Those of `send`, and of the system if it does not let signals be blocked.
+pub(crate) fn without_sigpipe<T>(send: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let mut pipe = SigSet::empty();
+    pipe.add(Signal::SIGPIPE);
+    let before = pipe.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let sent = send();
+    // Even if some bytes were sent: the signal may have come behind them. It was raised for this thread, and
+    // a read gives a thread its own signals. None may have come, so this does not wait.
+    if let Some(pending) = PENDING.get_or_init(|| open(&pipe)) {
+        let _ = pending.read_signal();
+    }
+    before.thread_set_mask()?;
+    sent
+}
+
+fn open(signals: &SigSet) -> Option<SignalFd> {
+    SignalFd::with_flags(signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+        .inspect_err(|err| warn!(%err, "cannot take back SIGPIPE"))
+        .ok()
+}
