@@ -26,15 +26,16 @@ use crate::exchange::Exchange;
 use crate::gateway::Gateway;
 use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor};
-use crate::shared::{Counters, Shared};
+use crate::shared::{Common, Counters, Shared};
 
 thread_local! {
-    static CURRENT: Cell<Option<ThreadId>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<(*const Shared, ThreadId)>> = const { Cell::new(None) };
 }
 
-/// The pool thread that runs this, if it is one.
-pub(crate) fn current_thread() -> Option<ThreadId> {
-    CURRENT.get()
+/// The pool thread that runs this, if it is one of this reactor's.
+pub(crate) fn current_thread(shared: &Shared) -> Option<ThreadId> {
+    let (of, thread) = CURRENT.get()?;
+    std::ptr::eq(of, shared).then_some(thread)
 }
 
 /// A web server. Cheap to clone: the clones are handles of the same server. Every method may be called from
@@ -122,7 +123,8 @@ impl Server {
         };
         let threads = config.threads.max(1);
         let queue = config.limits.queue_jobs;
-        let shared = Arc::new(Shared::new(config, gateway, access_log));
+        let common = Arc::new(Common::new(config, gateway, access_log));
+        let shared = Arc::new(Shared::new(common, threads));
         let (reactor, waker) =
             Reactor::new(Arc::clone(&shared), listeners).map_err(StartError::System)?;
         let descriptors = reactor.descriptors();
@@ -162,8 +164,8 @@ impl Server {
 
     /// One pool thread's life: returns when the server has stopped. Each id from 0 to `threads` is used once.
     pub fn work<I: Interpreter>(&self, thread: ThreadId, interpreter: &I) {
-        CURRENT.set(Some(thread));
         let shared = &self.inner.shared;
+        CURRENT.set(Some((Arc::as_ptr(shared), thread)));
         work(&self.inner.pool, thread, interpreter, &|job| {
             run(shared, job);
         });
