@@ -18,6 +18,7 @@ use crate::gateway::Gateway;
 use crate::holds::Holds;
 use crate::reactor::{Mail, Reactor};
 use crate::request::RequestIds;
+use crate::room::Room;
 
 /// What all threads of a server share. Everything in it may be used from any thread.
 pub(crate) struct Common {
@@ -32,9 +33,13 @@ pub(crate) struct Common {
     pub(crate) access_log: Option<AccessLogWriter>,
     /// A stop was asked for: what has begun is finished, and nothing is kept alive.
     pub(crate) draining: AtomicBool,
-    /// Connections open; written by the reactor.
-    pub(crate) connections: AtomicUsize,
-    /// Set by the reactor when draining has come to its end.
+    /// Connections open, or on their way to the reactor that will have them.
+    connections: AtomicUsize,
+    /// Whether somebody waits for a connection to be closed.
+    pub(crate) room: Room,
+    /// Nobody is accepted any more.
+    closed: AtomicBool,
+    /// Set when draining has come to its end.
     pub(crate) drained: Drained,
 }
 
@@ -87,6 +92,8 @@ impl Common {
             ids: RequestIds::new(),
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
+            room: Room::default(),
+            closed: AtomicBool::new(false),
             drained: Drained::default(),
             gateway,
             access_log,
@@ -103,6 +110,32 @@ impl Common {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// A connection was accepted.
+    pub(crate) fn has_come(&self) {
+        self.connections.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A connection has ended.
+    pub(crate) fn has_gone(&self) {
+        if self.connections.fetch_sub(1, Ordering::SeqCst) == 1
+            && self.closed.load(Ordering::SeqCst)
+        {
+            self.drained.set();
+        }
+    }
+
+    /// Nobody will come any more. Either this or the last to go finds both.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        if self.connections() == 0 {
+            self.drained.set();
+        }
     }
 }
 
