@@ -43,7 +43,7 @@ mod work;
 
 use std::collections::VecDeque;
 use std::mem;
-use std::ops::{Deref, DerefMut};
+use std::ops::{AddAssign, Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use self::queue::Queue;
@@ -116,6 +116,18 @@ pub struct PoolCounters {
     pub refused: u64,
     /// Panics of jobs and of turns at the reactor, each caught.
     pub panics: u64,
+}
+
+impl AddAssign for PoolCounters {
+    fn add_assign(&mut self, other: PoolCounters) {
+        self.jobs += other.jobs;
+        self.hand_overs += other.hand_overs;
+        self.rescues += other.rescues;
+        self.watcher_drives += other.watcher_drives;
+        self.queued += other.queued;
+        self.refused += other.refused;
+        self.panics += other.panics;
+    }
 }
 
 /// Everything the threads share.

@@ -180,6 +180,7 @@ fn start_error(error: StartError) -> PyErr {
     let number = match &error {
         StartError::Bind(error) => error.source.raw_os_error(),
         StartError::AccessLog(error) | StartError::System(error) => error.raw_os_error(),
+        StartError::Reactors(_) => None,
     };
     match number {
         Some(number) => PyOSError::new_err((number, text)),

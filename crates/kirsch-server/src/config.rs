@@ -25,6 +25,10 @@ pub struct Config {
     pub backlog: u32,
     /// Threads that run applications. Default 10, as cheroot's: enough for applications that wait for a database.
     pub threads: usize,
+    /// Reactors among which connections and threads are dealt; each has at least one thread, even if `threads` is
+    /// less. Default 1. More are for gateways that need no interpreter ([`Lane::Interpreter`](crate::Lane::Interpreter)
+    /// is refused) and fill more than one processor with reading, parsing and sending.
+    pub reactors: usize,
     /// Requests served on one connection before it is closed; `None` for no bound, the default.
     pub keepalive_requests: Option<u64>,
     /// Whether applications read request bodies while they arrive, instead of after they were buffered. Default no.
@@ -91,9 +95,10 @@ pub struct Limits {
     /// Bytes of all spool files together, and never more than half of the free space. Default 4 GiB; beyond, a
     /// request whose body needs one is answered with 503, and a response that needs one is aborted.
     pub spool_bytes: u64,
-    /// Open connections; beyond, the longest idle one makes room. Default 10,000.
+    /// Open connections; beyond, the longest idle one makes room (of several reactors, that of the one whose turn
+    /// it is). Default 10,000.
     pub connections: usize,
-    /// Requests that wait for a thread; beyond: 503. Default 1024.
+    /// Requests that wait for a thread; beyond: 503. Of several reactors each has its share. Default 1024.
     pub queue_jobs: usize,
 }
 
@@ -151,6 +156,7 @@ impl Default for Config {
             unix_socket_mode: 0o666,
             backlog: 1024,
             threads: 10,
+            reactors: 1,
             keepalive_requests: None,
             stream_request_body: false,
             limits: Limits::default(),

@@ -712,7 +712,8 @@ impl Hold for ThreadHold<'_> {
         let Some(pool) = self.shared.pool() else {
             return;
         };
-        if let Some(slowest) = self.shared.holds.begin(self.outlet, pool, current_thread()) {
+        let thread = current_thread(self.shared);
+        if let Some(slowest) = self.shared.holds.begin(self.outlet, pool, thread) {
             warn!("every thread waits for a slow client; the slowest response is aborted");
             slowest.abandon();
         }
@@ -722,7 +723,8 @@ impl Hold for ThreadHold<'_> {
         let Some(pool) = self.shared.pool() else {
             return;
         };
-        self.shared.holds.end(self.outlet, pool, current_thread());
+        let thread = current_thread(self.shared);
+        self.shared.holds.end(self.outlet, pool, thread);
     }
 
     fn notify(&self) {

@@ -35,6 +35,7 @@ mod pace;
 mod port_owner;
 mod reactor;
 mod request;
+mod room;
 mod server;
 mod shared;
 mod sigpipe;

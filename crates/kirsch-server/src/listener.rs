@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::bind_error::BindError;
@@ -266,6 +267,16 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 impl Listener {
+    /// Whether somebody waits to be accepted, as far as the kernel says.
+    pub(crate) fn has_waiting(&self) -> bool {
+        let socket = match &self.socket {
+            ListeningSocket::Tcp(socket) => socket.as_fd(),
+            ListeningSocket::Unix(socket) => socket.as_fd(),
+        };
+        let mut look = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+        poll(&mut look, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
     /// Accepts one connection.
     ///
     /// # Errors

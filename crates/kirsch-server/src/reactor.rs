@@ -10,6 +10,12 @@
 //! connection's place in the table is `Here`, or `Away` with what was said meanwhile: that is looked
 //! at when it returns, so no edge is lost. Keys carry a generation, so that an event for a closed
 //! connection is not taken for its successor's.
+//!
+//! # Several of them
+//!
+//! Where a server has several reactors, the first has the listeners and deals what it accepts; a
+//! connection stays with the reactor it was dealt to. They speak to each other by mail alone.
+//!
 //! Read next: `reactor/accept.rs`, `connection.rs`.
 
 mod accept;
@@ -19,7 +25,6 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kirsch_http::{ErrorAnswer, ProtocolErrorKind};
@@ -34,8 +39,9 @@ use crate::exchange::{Fate, Wire};
 use crate::forecast::ForecastKey;
 use crate::listener::Listener;
 use crate::outlet::{Ended, Told};
-use crate::request::Request;
+use crate::request::{Origin, Request};
 use crate::shared::{Counters, Shared};
+use crate::stream::Stream;
 use crate::wheel::{Entry, Wheel};
 
 /// Events taken from the kernel at once.
@@ -45,6 +51,8 @@ const STEPS: usize = 512;
 /// After running out of queue room or patience, clients are asked to wait so long.
 const RETRY_AFTER: u32 = 5;
 
+/// The place of the reactor that has the listeners.
+const ACCEPTOR: usize = 0;
 const WAKER: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX - 1024;
 const INDEX_BITS: u32 = 32;
@@ -96,6 +104,12 @@ pub(crate) enum Mail {
     Room(Key),
     /// An application asks for the body its client announced.
     Continue(Key),
+    /// A connection that the first reactor has accepted.
+    Admit(Stream, Arc<Origin>),
+    /// Close a connection to make room, or ask the next reactor; so many have been asked.
+    MakeRoom(usize),
+    /// There is room, or could be made; to the first reactor.
+    RoomMade,
     /// Accept no more; close what is idle.
     Drain,
     /// Close everything.
@@ -108,6 +122,11 @@ pub(crate) struct Reactor {
     poll: Poll,
     events: Events,
     shared: Arc<Shared>,
+    /// What belongs to each of the server's reactors, the first of which accepts; and which of them this is.
+    circle: Vec<Arc<Shared>>,
+    place: usize,
+    /// Which of them has the next connection.
+    turn: usize,
     listeners: Vec<Listener>,
     connections: Slab<Place>,
     generations: Vec<u32>,
@@ -122,8 +141,6 @@ pub(crate) struct Reactor {
     accept_again: Option<Instant>,
     /// A request in the queue has to be refused then, unless a thread has taken it.
     refuse_at: Option<Instant>,
-    /// Accepting pauses until a connection has closed.
-    full: bool,
     last_trouble: Option<Instant>,
 }
 
@@ -158,8 +175,10 @@ impl Wake for Waker {
 }
 
 impl Reactor {
+    /// The reactor of `circle[place]`.
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        circle: Vec<Arc<Shared>>,
+        place: usize,
         mut listeners: Vec<Listener>,
     ) -> io::Result<(Box<Reactor>, Waker)> {
         let poll = Poll::new()?;
@@ -185,9 +204,11 @@ impl Reactor {
             now,
             accept_again: None,
             refuse_at: None,
-            full: false,
             last_trouble: None,
-            shared,
+            shared: Arc::clone(&circle[place]),
+            circle,
+            place,
+            turn: 0,
         };
         Ok((Box::new(reactor), waker))
     }
@@ -309,8 +330,8 @@ impl Reactor {
             Next::Wait => {
                 let evictable = connection.eviction().is_some();
                 self.bring_back(key, connection, stamp, false);
-                if evictable && std::mem::take(&mut self.full) {
-                    self.resume_listeners();
+                if evictable && self.shared.room.could_be_made() {
+                    self.tell_room();
                 }
             }
             Next::Yield => self.bring_back(key, connection, stamp, true),
@@ -424,6 +445,7 @@ impl Reactor {
         self.due = due;
         if self.accept_again.is_some_and(|at| at <= self.now) {
             self.accept_again = None;
+            self.shared.room.is_made();
             self.resume_listeners();
         }
     }
@@ -434,17 +456,11 @@ impl Reactor {
         if self.generations.get(idx) == Some(&generation) && self.connections.contains(idx) {
             self.connections.remove(idx);
             self.generations[idx] = generation.wrapping_add(1) & GENERATION_MASK;
-            self.shared
-                .connections
-                .store(self.connections.len(), Ordering::Relaxed);
+            drop(connection);
+            self.shared.has_gone();
         }
-        drop(connection);
-        if self.full {
-            self.full = false;
-            self.resume_listeners();
-        }
-        if self.connections.is_empty() && self.shared.is_draining() {
-            self.shared.drained.set();
+        if self.shared.room.is_made() {
+            self.tell_room();
         }
     }
 
@@ -474,7 +490,10 @@ impl Reactor {
     }
 
     fn drain(&mut self) {
-        self.accept_the_last();
+        if self.place == ACCEPTOR {
+            self.accept_the_last();
+            self.shared.close();
+        }
         let all: Vec<Key> = self.here();
         for key in all {
             // A request may have arrived that we have not seen: look before closing.
@@ -482,9 +501,6 @@ impl Reactor {
                 connection.readiness.readable = true;
             }
             self.queue(key);
-        }
-        if self.connections.is_empty() {
-            self.shared.drained.set();
         }
     }
 
@@ -569,6 +585,9 @@ impl Poller for Reactor {
                 }
                 self.queue(key);
             }
+            Mail::Admit(stream, origin) => self.admit(stream, origin),
+            Mail::MakeRoom(asked) => self.make_room(asked),
+            Mail::RoomMade => self.resume_listeners(),
             Mail::Drain => self.drain(),
             Mail::Abort => self.abort(),
         }

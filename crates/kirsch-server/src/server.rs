@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -25,16 +25,17 @@ use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::gateway::Gateway;
 use crate::listener::{BoundAddress, listen};
-use crate::reactor::{Job, Mail, Reactor};
-use crate::shared::{Counters, Shared};
+use crate::reactor::{Job, Mail, Reactor, Waker};
+use crate::shared::{Common, Counters, Shared};
 
 thread_local! {
-    static CURRENT: Cell<Option<ThreadId>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<(*const Shared, ThreadId)>> = const { Cell::new(None) };
 }
 
-/// The pool thread that runs this, if it is one.
-pub(crate) fn current_thread() -> Option<ThreadId> {
-    CURRENT.get()
+/// The pool thread that runs this, if it is one of this reactor's.
+pub(crate) fn current_thread(shared: &Shared) -> Option<ThreadId> {
+    let (of, thread) = CURRENT.get()?;
+    std::ptr::eq(of, shared).then_some(thread)
 }
 
 /// A web server. Cheap to clone: the clones are handles of the same server. Every method may be called from
@@ -46,12 +47,19 @@ pub struct Server {
 }
 
 struct Inner {
-    shared: Arc<Shared>,
-    pool: Arc<Pool<Reactor>>,
+    common: Arc<Common>,
+    /// A pool for each reactor. The one that accepts is the first.
+    crews: Vec<Crew>,
     addresses: Vec<BoundAddress>,
     descriptors: Vec<RawFd>,
-    watcher: Mutex<Option<JoinHandle<()>>>,
+    watchers: Mutex<Vec<JoinHandle<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A reactor's pool, and what its threads share.
+struct Crew {
+    shared: Arc<Shared>,
+    pool: Arc<Pool<Reactor>>,
 }
 
 /// Why a server cannot be made.
@@ -61,6 +69,8 @@ pub enum StartError {
     Bind(BindError),
     /// The access log cannot be opened.
     AccessLog(io::Error),
+    /// So many reactors were asked for, and the gateway needs an interpreter, which one reactor serves.
+    Reactors(usize),
     /// The system refuses something else that a server needs.
     System(io::Error),
 }
@@ -68,9 +78,9 @@ pub enum StartError {
 /// What a server has done and is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// The pool's counters.
+    /// The pool's counters; of several pools, their sums.
     pub pool: PoolCounters,
-    /// What each thread is doing.
+    /// What each thread is doing, in the order of their ids.
     pub threads: Vec<Doing>,
     /// Connections open now.
     pub connections: usize,
@@ -99,7 +109,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An address that cannot be had, an access log that cannot be opened.
+    /// An address that cannot be had, an access log that cannot be opened, several reactors for a gateway that
+    /// needs an interpreter.
     pub fn bind(config: Config, gateway: Arc<dyn Gateway>) -> Result<Server, StartError> {
         Server::bind_with(config, gateway, Vec::new())
     }
@@ -114,31 +125,70 @@ impl Server {
         gateway: Arc<dyn Gateway>,
         inherited: Vec<(RawFd, OwnedFd)>,
     ) -> Result<Server, StartError> {
+        let reactors = reactors(&config);
+        if reactors > 1 && gateway.lane() == Lane::Interpreter {
+            return Err(StartError::Reactors(reactors));
+        }
         raise_descriptor_limit();
         let (listeners, addresses) = listen(&config, inherited).map_err(StartError::Bind)?;
         let access_log = match &config.access_log {
             Some(log) => Some(AccessLogWriter::start(log).map_err(StartError::AccessLog)?),
             None => None,
         };
-        let threads = config.threads.max(1);
-        let queue = config.limits.queue_jobs;
-        let shared = Arc::new(Shared::new(config, gateway, access_log));
-        let (reactor, waker) =
-            Reactor::new(Arc::clone(&shared), listeners).map_err(StartError::System)?;
-        let descriptors = reactor.descriptors();
-        let pool = Arc::new(Pool::new(reactor, waker, threads, queue));
-        shared.set_pool(Arc::clone(&pool));
-        let watcher = start_watcher(&shared, &pool).map_err(StartError::System)?;
-        Ok(Server {
+        let threads = config.threads.max(reactors);
+        let queue = config.limits.queue_jobs.div_ceil(reactors);
+        let common = Arc::new(Common::new(config, gateway, access_log));
+        // Thread ids are dealt to the reactors in turn.
+        let threads_of = |place: usize| (threads - place).div_ceil(reactors);
+        let circle: Vec<Arc<Shared>> = (0..reactors)
+            .map(|place| Arc::new(Shared::new(Arc::clone(&common), threads_of(place))))
+            .collect();
+        let mut listeners = Some(listeners);
+        let mut made = Vec::with_capacity(reactors);
+        for place in 0..reactors {
+            let listeners = listeners.take().unwrap_or_default();
+            let reactor = Reactor::new(circle.clone(), place, listeners);
+            made.push(reactor.map_err(StartError::System)?);
+        }
+        let descriptors = made
+            .iter()
+            .flat_map(|(reactor, _)| reactor.descriptors())
+            .collect();
+        let crew = |(place, (reactor, waker)): (usize, (Box<Reactor>, Waker))| {
+            let shared = Arc::clone(&circle[place]);
+            let pool = Arc::new(Pool::new(reactor, waker, threads_of(place), queue));
+            shared.set_pool(Arc::clone(&pool));
+            Crew { shared, pool }
+        };
+        let server = Server {
             inner: Arc::new(Inner {
-                shared,
-                pool,
+                common,
+                crews: made.into_iter().enumerate().map(crew).collect(),
                 addresses,
                 descriptors,
-                watcher: Mutex::new(Some(watcher)),
+                watchers: Mutex::new(Vec::new()),
                 threads: Mutex::new(Vec::new()),
             }),
-        })
+        };
+        if let Err(err) = server.start_watchers() {
+            server.stop_within(Duration::ZERO);
+            server.join();
+            return Err(StartError::System(err));
+        }
+        Ok(server)
+    }
+
+    fn start_watchers(&self) -> io::Result<()> {
+        let mut watchers = lock(&self.inner.watchers);
+        for Crew { shared, pool } in &self.inner.crews {
+            let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
+            watchers.push(
+                thread::Builder::new()
+                    .name("kirsch-watcher".to_owned())
+                    .spawn(move || watch(&pool, || thread::sleep(TICK), |job| run(&shared, job)))?,
+            );
+        }
+        Ok(())
     }
 
     /// Starts the pool's threads; for servers whose gateways are Rust. To be called once.
@@ -162,17 +212,20 @@ impl Server {
 
     /// One pool thread's life: returns when the server has stopped. Each id from 0 to `threads` is used once.
     pub fn work<I: Interpreter>(&self, thread: ThreadId, interpreter: &I) {
-        CURRENT.set(Some(thread));
-        let shared = &self.inner.shared;
-        work(&self.inner.pool, thread, interpreter, &|job| {
+        let crews = &self.inner.crews;
+        let Crew { shared, pool } = &crews[thread % crews.len()];
+        let thread = thread / crews.len();
+        CURRENT.set(Some((Arc::as_ptr(shared), thread)));
+        work(pool, thread, interpreter, &|job| {
             run(shared, job);
         });
         CURRENT.set(None);
     }
 
-    /// How many threads the pool has.
+    /// How many threads the server has.
     pub fn threads(&self) -> usize {
-        self.inner.shared.config.threads.max(1)
+        let config = &self.inner.common.config;
+        config.threads.max(reactors(config))
     }
 
     /// The addresses listened on, in the order of the binds; ports that were 0 are the ones taken.
@@ -180,7 +233,7 @@ impl Server {
         &self.inner.addresses
     }
 
-    /// Descriptors that a forked child must close: the listeners' and the poll's.
+    /// Descriptors that a forked child must close: the listeners' and the polls'.
     pub fn descriptors(&self) -> &[RawFd] {
         &self.inner.descriptors
     }
@@ -190,22 +243,23 @@ impl Server {
     ///
     /// Answers whether everything that had begun was finished.
     pub fn stop(&self) -> bool {
-        let patience = self.inner.shared.config.timeouts.drain;
+        let patience = self.inner.common.config.timeouts.drain;
         self.stop_within(patience)
     }
 
     /// As [`Server::stop`], with a drain timeout of its own; zero ends everything at once. A gateway that is in
     /// the middle of a request is not interrupted: it finds that its client has gone.
     pub fn stop_within(&self, patience: Duration) -> bool {
-        let shared = &self.inner.shared;
-        shared.draining.store(true, Ordering::Relaxed);
-        shared.post(Mail::Drain);
-        let drained = shared.drained.wait(Instant::now() + patience);
+        let Inner { common, crews, .. } = &*self.inner;
+        common.draining.store(true, Ordering::Relaxed);
+        crews.iter().for_each(|crew| crew.shared.post(Mail::Drain));
+        let drained = common.drained.wait(Instant::now() + patience);
         if !drained {
-            shared.post(Mail::Abort);
+            crews.iter().for_each(|crew| crew.shared.post(Mail::Abort));
         }
-        self.inner.pool.stop();
-        if let Some(watcher) = lock(&self.inner.watcher).take() {
+        crews.iter().for_each(|crew| crew.pool.stop());
+        let watchers: Vec<_> = lock(&self.inner.watchers).drain(..).collect();
+        for watcher in watchers {
             let _ = watcher.join();
         }
         drained
@@ -213,7 +267,7 @@ impl Server {
 
     /// Ends a drain that is under way in another thread.
     pub fn stop_now(&self) {
-        self.inner.shared.drained.give_up();
+        self.inner.common.drained.give_up();
     }
 
     /// Waits for the threads of [`Server::start`], and lets go of everything. Once every thread has returned
@@ -223,10 +277,13 @@ impl Server {
         for thread in threads {
             let _ = thread.join();
         }
-        let (reactor, jobs) = self.inner.pool.take_over();
-        drop(jobs);
-        drop(reactor);
-        if let Some(log) = &self.inner.shared.access_log {
+        // The first may still deal connections to the others.
+        for crew in &self.inner.crews {
+            let (reactor, jobs) = crew.pool.take_over();
+            drop(jobs);
+            drop(reactor);
+        }
+        if let Some(log) = &self.inner.common.access_log {
             log.close();
         }
     }
@@ -234,31 +291,37 @@ impl Server {
     /// Opens the access log's file again, after it was renamed or deleted: what is logged from now on goes to
     /// the file at its path. Does not wait for it; if the file cannot be opened, the old one is kept.
     pub fn reopen_access_log(&self) {
-        if let Some(log) = &self.inner.shared.access_log {
+        if let Some(log) = &self.inner.common.access_log {
             log.reopen();
         }
     }
 
     /// What happened so far, and what each thread does now. Counters never go back; the rest is of this moment.
     pub fn statistics(&self) -> Statistics {
-        let shared = &self.inner.shared;
-        let counters = &shared.counters;
-        let pool = self.inner.pool.counters();
-        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        Statistics {
-            pool,
-            threads: self.inner.pool.doing(),
-            connections: shared.connections.load(Ordering::Relaxed),
-            accepted: read(&counters.accepted),
-            requests: read(&counters.requests),
-            refused: read(&counters.refused),
-            evicted: read(&counters.evicted),
-            outran: read(&counters.remote),
-            panics: read(&counters.panics) + pool.panics,
-            queued: self.inner.pool.queue_len(),
-            buffer_bytes: shared.memory.used(),
-            spool_bytes: shared.spool.used(),
+        let Inner { common, crews, .. } = &*self.inner;
+        let mut statistics = Statistics {
+            connections: common.connections(),
+            buffer_bytes: common.memory.used(),
+            spool_bytes: common.spool.used(),
+            ..Statistics::default()
+        };
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        for Crew { shared, pool } in crews {
+            let (counters, of_pool) = (&shared.counters, pool.counters());
+            statistics.pool += of_pool;
+            statistics.accepted += read(&counters.accepted);
+            statistics.requests += read(&counters.requests);
+            statistics.refused += read(&counters.refused);
+            statistics.evicted += read(&counters.evicted);
+            statistics.outran += read(&counters.remote);
+            statistics.panics += read(&counters.panics) + of_pool.panics;
+            statistics.queued += pool.queue_len();
         }
+        let doing: Vec<Vec<Doing>> = crews.iter().map(|crew| crew.pool.doing()).collect();
+        statistics.threads = (0..self.threads())
+            .map(|id| doing[id % crews.len()][id / crews.len()])
+            .collect();
+        statistics
     }
 }
 
@@ -275,6 +338,10 @@ impl fmt::Display for StartError {
         match self {
             StartError::Bind(err) => err.fmt(f),
             StartError::AccessLog(err) => write!(f, "cannot open the access log: {err}"),
+            StartError::Reactors(count) => write!(
+                f,
+                "cannot start {count} reactors: the gateway needs an interpreter, which one reactor serves"
+            ),
             StartError::System(err) => write!(f, "cannot start: {err}"),
         }
     }
@@ -321,11 +388,8 @@ fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(
     shared.post(Mail::Return(connection));
 }
 
-fn start_watcher(shared: &Arc<Shared>, pool: &Arc<Pool<Reactor>>) -> io::Result<JoinHandle<()>> {
-    let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
-    thread::Builder::new()
-        .name("kirsch-watcher".to_owned())
-        .spawn(move || watch(&pool, || thread::sleep(TICK), |job| run(&shared, job)))
+fn reactors(config: &Config) -> usize {
+    config.reactors.max(1)
 }
 
 /// Every connection is a descriptor, and so is every spool file: take what the system allows.

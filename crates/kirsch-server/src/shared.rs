@@ -1,5 +1,8 @@
-//! What the reactor and all threads of one server share.
+//! What the threads share: [`Common`] is one server's, [`Shared`] one reactor's.
+//!
+//! A reactor and its pool's threads have a `Shared`, through which they reach what is common.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,9 +18,10 @@ use crate::gateway::Gateway;
 use crate::holds::Holds;
 use crate::reactor::{Mail, Reactor};
 use crate::request::RequestIds;
+use crate::room::Room;
 
-/// One server's common things. Everything in it may be used from any thread.
-pub(crate) struct Shared {
+/// What all threads of a server share. Everything in it may be used from any thread.
+pub(crate) struct Common {
     pub(crate) config: Config,
     /// The part of the limits that the protocol machine looks at.
     pub(crate) http_limits: kirsch_http::Limits,
@@ -29,12 +33,22 @@ pub(crate) struct Shared {
     pub(crate) access_log: Option<AccessLogWriter>,
     /// A stop was asked for: what has begun is finished, and nothing is kept alive.
     pub(crate) draining: AtomicBool,
-    /// Connections open; written by the reactor.
-    pub(crate) connections: AtomicUsize,
+    /// Connections open, or on their way to the reactor that will have them.
+    connections: AtomicUsize,
+    /// Whether somebody waits for a connection to be closed.
+    pub(crate) room: Room,
+    /// Nobody is accepted any more.
+    closed: AtomicBool,
+    /// Set when draining has come to its end.
+    pub(crate) drained: Drained,
+}
+
+/// What a reactor and the threads that take turns at it share, any of which may use it. The counters
+/// are here, so that reactors do not write to the same place for every request.
+pub(crate) struct Shared {
+    common: Arc<Common>,
     pub(crate) counters: Counters,
     pub(crate) holds: Holds,
-    /// Set by the reactor when draining has come to its end.
-    pub(crate) drained: Drained,
     /// Set once, right after the reactor was made, which holds this struct.
     pool: OnceLock<Arc<Pool<Reactor>>>,
 }
@@ -56,15 +70,15 @@ impl Counters {
     }
 }
 
-impl Shared {
+impl Common {
     pub(crate) fn new(
         config: Config,
         gateway: Arc<dyn Gateway>,
         access_log: Option<AccessLogWriter>,
-    ) -> Shared {
+    ) -> Common {
         let limits = &config.limits;
         let folder = config.spool_dir.clone().unwrap_or_else(spool_folder);
-        Shared {
+        Common {
             http_limits: kirsch_http::Limits {
                 head_bytes: limits.head_bytes,
                 fields: limits.head_fields,
@@ -78,13 +92,61 @@ impl Shared {
             ids: RequestIds::new(),
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
-            counters: Counters::default(),
-            holds: Holds::new(config.threads.max(1)),
+            room: Room::default(),
+            closed: AtomicBool::new(false),
             drained: Drained::default(),
-            pool: OnceLock::new(),
             gateway,
             access_log,
             config,
+        }
+    }
+
+    /// Writes an access log's record, if there is such a log.
+    pub(crate) fn log(&self, record: Record) {
+        if let Some(log) = &self.access_log {
+            log.write(record);
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// A connection was accepted.
+    pub(crate) fn has_come(&self) {
+        self.connections.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A connection has ended.
+    pub(crate) fn has_gone(&self) {
+        if self.connections.fetch_sub(1, Ordering::SeqCst) == 1
+            && self.closed.load(Ordering::SeqCst)
+        {
+            self.drained.set();
+        }
+    }
+
+    /// Nobody will come any more. Either this or the last to go finds both.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        if self.connections() == 0 {
+            self.drained.set();
+        }
+    }
+}
+
+impl Shared {
+    /// For a pool of `threads` threads.
+    pub(crate) fn new(common: Arc<Common>, threads: usize) -> Shared {
+        Shared {
+            common,
+            counters: Counters::default(),
+            holds: Holds::new(threads),
+            pool: OnceLock::new(),
         }
     }
 
@@ -102,16 +164,13 @@ impl Shared {
             pool.post(mail);
         }
     }
+}
 
-    /// Writes an access log's record, if there is such a log.
-    pub(crate) fn log(&self, record: Record) {
-        if let Some(log) = &self.access_log {
-            log.write(record);
-        }
-    }
+impl Deref for Shared {
+    type Target = Common;
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    fn deref(&self) -> &Common {
+        &self.common
     }
 }
 

@@ -35,7 +35,8 @@ struct Case {
     requests: Vec<(Sent, Answered, usize)>,
     sends: Vec<usize>,
     reads: Vec<usize>,
-    bodies: bool,
+    /// Which of the servers.
+    server: usize,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
@@ -62,13 +63,13 @@ fn cases() -> impl Strategy<Value = Case> {
         vec((sent, answered, size()), 1..12),
         pieces(),
         pieces(),
-        any::<bool>(),
+        0..SERVERS.len(),
     )
-        .prop_map(|(requests, sends, reads, bodies)| Case {
+        .prop_map(|(requests, sends, reads, server)| Case {
             requests,
             sends,
             reads,
-            bodies,
+            server,
         })
 }
 
@@ -139,10 +140,18 @@ fn answer(mut exchange: Exchange) {
     exchange.finish();
 }
 
-static SERVERS: LazyLock<[TestServer; 2]> = LazyLock::new(|| {
-    [Bodies::Buffered, Bodies::Streamed].map(|bodies| {
+/// With one reactor and with two.
+static SERVERS: LazyLock<[TestServer; 4]> = LazyLock::new(|| {
+    [
+        (1, Bodies::Buffered),
+        (1, Bodies::Streamed),
+        (2, Bodies::Buffered),
+        (2, Bodies::Streamed),
+    ]
+    .map(|(reactors, bodies)| {
         TestServer::start(
             |config| {
+                config.reactors = reactors;
                 config.limits.body_memory_bytes = 10_000;
                 config.limits.response_memory_bytes = 10_000;
                 config.limits.response_buffer_bytes = 100_000;
@@ -177,7 +186,7 @@ impl Write for Sipping {
 }
 
 fn converse(case: &Case) -> Vec<Response> {
-    let client = SERVERS[usize::from(case.bodies)].connect();
+    let client = SERVERS[case.server].connect();
     let mut sender = client.wire.try_clone().expect("a descriptor");
     let bytes: Vec<u8> = case
         .requests
@@ -209,7 +218,7 @@ fn converse(case: &Case) -> Vec<Response> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_byte_of_every_answer_is_right(case in cases()) {

@@ -1,16 +1,19 @@
 //! Accepting connections: until there is no room, or no descriptor, and whom to close to make some.
 //!
+//! Where there are several reactors, the first accepts, and deals the connections to all in turn. If there
+//! is no room, the one whose turn it is closes a connection: one that is idle if it has such, else the next is
+//! asked, and only when all have been, one that lingers or is in a head. Who closes one tells the first.
+//!
 //! Read next: `connection.rs`, which says whether and how soon a connection may be closed.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::{Interest, Token};
 use tracing::warn;
 
-use super::{Place, Reactor, Ready, UNSCHEDULED, join};
+use super::{ACCEPTOR, Mail, Place, Reactor, Ready, UNSCHEDULED, join};
 use crate::connection::{Connection, Eviction, Key, Readiness};
 use crate::listener::Accepted;
 use crate::request::Origin;
@@ -28,16 +31,24 @@ impl Reactor {
     pub(super) fn accept(&mut self, idx: usize) {
         let mut victims = None;
         for _ in 0..ACCEPT_TURN {
-            if self.accept_again.is_some() || self.full {
+            if self.accept_again.is_some() || self.shared.room.is_wanted() {
                 return;
             }
-            let limit = self.shared.config.limits.connections;
-            let victim = if self.connections.len() < limit {
+            let victim = if self.has_room() {
                 None
+            } else if self.circle.len() > 1 {
+                // Only if somebody is there to take the place.
+                match self.listeners.get_mut(idx) {
+                    Some(listener) if listener.has_waiting() => self.ask_for_room(),
+                    Some(listener) => listener.ready = false,
+                    None => {}
+                }
+                return;
             } else {
                 let victims = victims.get_or_insert_with(|| self.victims());
-                let Some(key) = victims.pop() else {
-                    self.full = true;
+                let Some((_, key)) = victims.pop() else {
+                    self.shared.room.ask();
+                    self.shared.room.give_up();
                     return;
                 };
                 Some(key)
@@ -51,7 +62,7 @@ impl Reactor {
                     if let Some(key) = victim {
                         self.evict(key);
                     }
-                    self.admit(stream, origin);
+                    self.deal(stream, origin);
                 }
                 Ok(Accepted::Gone) => {}
                 Ok(Accepted::None) => {
@@ -67,9 +78,9 @@ impl Reactor {
     /// Takes in those who wait in the kernel's queue, which would be reset otherwise, and stops listening.
     pub(super) fn accept_the_last(&mut self) {
         for mut listener in std::mem::take(&mut self.listeners) {
-            while self.connections.len() < self.shared.config.limits.connections {
+            while self.has_room() {
                 match listener.accept() {
-                    Ok(Accepted::Connection(stream, origin)) => self.admit(stream, origin),
+                    Ok(Accepted::Connection(stream, origin)) => self.deal(stream, origin),
                     Ok(Accepted::Gone) => {}
                     Ok(Accepted::None) | Err(_) => break,
                 }
@@ -77,7 +88,23 @@ impl Reactor {
         }
     }
 
-    fn admit(&mut self, stream: Stream, origin: Arc<Origin>) {
+    fn has_room(&self) -> bool {
+        self.shared.connections() < self.shared.config.limits.connections
+    }
+
+    /// Gives an accepted connection to the reactor whose turn it is.
+    fn deal(&mut self, stream: Stream, origin: Arc<Origin>) {
+        self.shared.has_come();
+        let to = self.turn;
+        self.turn = (to + 1) % self.circle.len();
+        if to == self.place {
+            self.admit(stream, origin);
+        } else {
+            self.circle[to].post(Mail::Admit(stream, origin));
+        }
+    }
+
+    pub(super) fn admit(&mut self, stream: Stream, origin: Arc<Origin>) {
         stream.prepare();
         let entry = self.connections.vacant_entry();
         let idx = entry.key();
@@ -93,6 +120,11 @@ impl Reactor {
         );
         if let Err(err) = registered {
             warn!(%err, "cannot watch a connection");
+            drop(connection);
+            self.shared.has_gone();
+            if self.shared.room.is_made() {
+                self.tell_room();
+            }
             return;
         }
         entry.insert(Place::Away {
@@ -100,9 +132,6 @@ impl Reactor {
             stamp: UNSCHEDULED,
         });
         Counters::count(&self.shared.counters.accepted);
-        self.shared
-            .connections
-            .store(self.connections.len(), Ordering::Relaxed);
         self.bring_back(key, connection, UNSCHEDULED, true);
     }
 
@@ -112,12 +141,50 @@ impl Reactor {
             .is_none_or(|last| last + TROUBLE_LOG <= self.now)
         {
             self.last_trouble = Some(self.now);
-            warn!(%err, connections = self.connections.len(), "cannot accept connections for now");
-        }
-        if let Some(key) = self.victims().pop() {
-            self.evict(key);
+            warn!(%err, connections = self.shared.connections(), "cannot accept connections for now");
         }
         self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
+        self.ask_for_room();
+    }
+
+    /// Has a reactor close a connection, the one whose turn it is first.
+    fn ask_for_room(&mut self) {
+        self.shared.room.ask();
+        self.ask(self.turn, 0);
+    }
+
+    fn ask(&mut self, whom: usize, asked: usize) {
+        if whom == self.place {
+            self.make_room(asked);
+        } else {
+            self.circle[whom].post(Mail::MakeRoom(asked));
+        }
+    }
+
+    pub(super) fn make_room(&mut self, asked: usize) {
+        let reactors = self.circle.len();
+        if !self.shared.room.is_wanted() {
+            return;
+        }
+        let victim = self.victims().pop();
+        match victim.filter(|(why, _)| asked >= reactors || matches!(why, Eviction::Idle(_))) {
+            Some((_, key)) => self.evict(key),
+            // Twice each: for an idle one, then for any.
+            None if asked + 1 < 2 * reactors => {
+                self.ask((self.place + 1) % reactors, asked + 1);
+            }
+            None if self.shared.room.give_up() => {}
+            None => self.ask((self.place + 1) % reactors, 0),
+        }
+    }
+
+    /// Tells who accepts that there is room, or could be made.
+    pub(super) fn tell_room(&mut self) {
+        if self.place == ACCEPTOR {
+            self.resume_listeners();
+        } else {
+            self.circle[ACCEPTOR].post(Mail::RoomMade);
+        }
     }
 
     pub(super) fn resume_listeners(&mut self) {
@@ -137,7 +204,7 @@ impl Reactor {
 
     /// Whom to close if room is needed, in the order of [`Eviction`], the first one last. Good for one turn
     /// of accepting; looking at all for each would be slow.
-    fn victims(&self) -> Vec<Key> {
+    fn victims(&self) -> Vec<(Eviction, Key)> {
         let mut victims: Vec<(Eviction, Key)> = self
             .connections
             .iter()
@@ -151,7 +218,7 @@ impl Reactor {
             victims.truncate(ACCEPT_TURN);
         }
         victims.sort_unstable_by(|one, other| other.cmp(one));
-        victims.into_iter().map(|(_, key)| key).collect()
+        victims
     }
 }
 
