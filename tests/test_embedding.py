@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import textwrap
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import kirsch
@@ -65,3 +70,203 @@ def test_a_stop_lets_what_has_begun_finish() -> None:
 def test_a_bad_setting_is_an_exception_that_names_it() -> None:
     with pytest.raises((ValueError, TypeError), match="threads"):
         kirsch.Server(app, bind="127.0.0.1:0", threads="many").start()
+
+
+@pytest.mark.parametrize("bind", [10**30, "\ud800", b"8000", {}, [["127.0.0.1:0"]]], ids=ascii)
+def test_a_value_of_no_use_is_an_exception_that_names_its_argument(bind: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match=r"argument bind: .* cannot be a setting"):
+        kirsch.Server(app, bind=bind)
+
+
+def test_a_list_that_holds_itself_is_refused() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(TypeError, match="argument bind"):
+        kirsch.Server(app, bind=endless)
+
+
+def test_an_application_whose_signature_raises_is_served() -> None:
+    class Odd:
+        @property
+        def __signature__(self) -> None:
+            raise LookupError
+
+        def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+            return app(environ, start_response)
+
+    with in_process(Odd()) as address:
+        assert get(address).body == b"embedded"
+
+
+def test_a_signal_handler_may_stop_the_server_while_it_is_being_stopped() -> None:
+    began = threading.Event()
+
+    def slow(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        began.set()
+        time.sleep(0.5)
+        return app(environ, start_response)
+
+    server = kirsch.Server(slow, bind="127.0.0.1:0").start()
+    address = server.addresses[0]
+    client = threading.Thread(target=get, args=(address,))
+    client.start()
+    assert began.wait(10)
+    answers: list[bool] = []
+    before = signal.signal(signal.SIGALRM, lambda *_: answers.append(server.stop()))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        assert server.stop()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    client.join(10)
+    assert answers == [True]
+    assert not server.ready
+
+
+def program(text: str) -> subprocess.CompletedProcess[str]:
+    head = """
+        import http.client, threading, time, kirsch
+
+        def ask(server):
+            try:
+                connection = http.client.HTTPConnection(*server.addresses[0])
+                connection.request("GET", "/")
+                connection.getresponse()
+            except OSError:
+                pass
+        """
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(head) + textwrap.dedent(text)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_server_that_was_forgotten_is_stopped_at_the_interpreters_end() -> None:
+    ended = program(
+        """
+        def app(environ, start_response):
+            began.set()
+            while True:
+                if ended.wait(0):
+                    start_response("200 OK", [])
+                    return []
+
+        began, ended = threading.Event(), threading.Event()
+        server = kirsch.Server(app, bind="127.0.0.1:0").start()
+        threading.Thread(target=ask, args=(server,), daemon=True).start()
+        began.wait()
+        del server
+        threading.Timer(0.7, ended.set).start()
+        """
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.mark.slow
+def test_an_application_that_never_returns_does_not_crash_the_interpreters_end() -> None:
+    ended = program(
+        """
+        def app(environ, start_response):
+            began.set()
+            while True:
+                pass
+
+        began = threading.Event()
+        server = kirsch.Server(app, bind="127.0.0.1:0").start()
+        threading.Thread(target=ask, args=(server,), daemon=True).start()
+        began.wait()
+        print("the end")
+        """
+    )
+    assert (ended.returncode, ended.stdout) == (1, "the end\n")
+    assert "still in the application" in ended.stderr
+
+
+def test_what_was_begun_of_an_error_line_is_written_when_the_request_ends(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def half(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        environ["wsgi.errors"].write(f"half of {environ['PATH_INFO']}")
+        return app(environ, start_response)
+
+    with in_process(half, threads=1) as address:
+        get(address, "/one")
+        get(address, "/two")
+    assert capsys.readouterr().err == "half of /one\nhalf of /two\n"
+
+
+def test_a_mount_is_a_native_string_in_environ() -> None:
+    def names(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']}".encode("latin-1")]
+
+    with in_process(names, script_name="/日本") as address:
+        assert get(address, "/%E6%97%A5%E6%9C%AC/x").body.decode() == "/日本 /x"
+
+
+def test_start_response_takes_exc_info_by_its_name() -> None:
+    """PEP 3333 wants positions; middleware does not always know."""
+
+    def failing(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        try:
+            raise LookupError
+        except LookupError:
+            start_response("503 Later", [("Content-Type", "text/plain")], exc_info=sys.exc_info())
+        return [b"later"]
+
+    with in_process(failing) as address:
+        assert get(address).status == 503
+
+
+class Failing:
+    def __iter__(self) -> Iterator[bytes]:
+        raise LookupError("while iteration begins")
+
+
+class Recursive(str):
+    """Its text calls back into the server."""
+
+    call: Callable[..., Any]
+
+    def __repr__(self) -> str:
+        self.call("200 OK", [])
+        return "recursive"
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (Failing(), "LookupError: while iteration begins"),
+        (b"bytes", "put it into a list"),
+        (None, "not NoneType"),
+        ([1], "not int"),
+    ],
+    ids=str,
+)
+def test_a_response_of_no_use_is_logged_with_its_reason(
+    body: Any, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def useless(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return body
+
+    with in_process(useless) as address:
+        assert get(address).status == 500
+    assert text in caplog.text
+
+
+def test_an_argument_whose_text_calls_start_response_hangs_nothing() -> None:
+    def recursive(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        name = Recursive("X")
+        name.call = start_response
+        start_response("200 OK", [(name, 5)])
+        return [b""]
+
+    with in_process(recursive, threads=1) as address:
+        assert get(address).status == 500

@@ -131,6 +131,10 @@ FILES = {
             return name
         """,
     "empty.py": "",
+    "lazy.py": """
+        def __getattr__(name):
+            raise LookupError("the database is away")
+        """,
 }
 
 
@@ -162,6 +166,36 @@ def test_an_attribute_that_cannot_be_called_is_named_with_its_type(folder: Path,
 
 def test_a_factory_without_its_brackets_suggests_them(folder: Path, verb: str) -> None:
     refused(run(folder, verb, "factories:create_app"), "create_app()")
+
+
+def test_an_application_with_brackets_is_told_to_leave_them_out(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "hello:app()"), "write hello:app without")
+
+
+def test_an_attribute_behind_a_dot_is_told_to_write_a_colon(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "hello.app"), "write hello:app")
+
+
+@pytest.mark.parametrize("spec", ["lazy", "lazy:app"])
+def test_an_attribute_that_raises_shows_its_traceback_and_none_of_ours(
+    folder: Path, verb: str, spec: str
+) -> None:
+    ended = run(folder, verb, spec)
+    refused(ended, "LookupError: the database is away", traceback=True)
+    assert "_load.py" not in ended.output
+
+
+def test_a_working_directory_that_is_gone_says_so(folder: Path, verb: str) -> None:
+    words = f"cd gone && rmdir ../gone && exec {kirsch()[0]} {verb} hello:app"
+    (folder / "gone").mkdir()
+    refused(run(folder, under=("sh", "-c", words)), "working directory")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["check", "hello:app"]], ids=" ".join)
+@pytest.mark.parametrize("to", [">/dev/full", ">&-"])
+def test_output_that_cannot_be_written_says_so(folder: Path, words: list[str], to: str) -> None:
+    line = f"{kirsch()[0]} {' '.join(words)} {to}"
+    refused(run(folder, under=("sh", "-c", line)), "standard output")
 
 
 def test_a_factory_that_gives_nothing_says_so(folder: Path, verb: str) -> None:
@@ -258,6 +292,7 @@ def test_an_address_of_another_machine_says_so(folder: Path, verb: str) -> None:
         (["--bind", "127.0.0.1:99999"], ["--bind", "99999"]),
         (["--thread", "4"], ["--thread", "--threads"]),
         (["--chdir", "nowhere"], ["--chdir", "nowhere"]),
+        (["--spool-dir", "nowhere"], ["--spool-dir", "nowhere"]),
         (["--config", "nowhere.toml"], ["nowhere.toml"]),
     ],
     ids=lambda words: " ".join(words),
@@ -286,11 +321,12 @@ def test_a_bad_variable_is_named_with_what_to_write(
     ("text", "texts"),
     [
         ("# a comment\nthreads = 'many'\n", ["kirsch.toml:2", "threads"]),
+        ("threads = 4\nchdir = 'nowhere'\n", ["kirsch.toml:2", "chdir"]),
         ("threads = 4\nthread = 4\n", ["kirsch.toml:2", "thread", "threads"]),
         ("threads = 4\n\nthreads = \n", ["kirsch.toml:3"]),
         ("[timeouts]\nhaed = '5s'\n", ["kirsch.toml:2", "head"]),
     ],
-    ids=["value", "key", "syntax", "key in a table"],
+    ids=["value", "folder", "key", "syntax", "key in a table"],
 )
 def test_a_bad_line_of_a_file_is_named_with_its_number(
     folder: Path, verb: str, text: str, texts: list[str]

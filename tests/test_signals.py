@@ -95,3 +95,23 @@ def test_a_child_of_the_application_can_be_interrupted() -> None:
     """Signals that the server handles are not blocked in what the application starts."""
     with ServerProcess("handlers:app") as server:
         assert get(server.address, "/child").body == b"-15"
+
+
+def test_a_forked_child_can_be_ended() -> None:
+    """In a child the application's own handler is back: nobody there would act on the server's."""
+    with ServerProcess("raising_handlers:app") as server:
+        assert get(server.address, "/forked").body == b"3"
+
+
+def test_handlers_that_raise_cut_off_no_request() -> None:
+    with ServerProcess("raising_handlers:app") as server, server.client() as busy:
+        busy.send(request_bytes("/wait"))
+        assert get(server.address, "/waiting").body == b"True"
+        begin_stop(server, signal.SIGTERM)
+        server.signal(signal.SIGUSR2)
+        assert busy.response().body == b"released"
+        busy.socket.close()
+        assert server.wait() == 0
+        assert "LookupError: a handler's own mistake" in server.log
+        assert "_run.py" not in server.log, "a frame of ours in the traceback"
+        assert "the interpreter ended in order" in server.log

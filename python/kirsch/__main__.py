@@ -1,10 +1,12 @@
 """The command ``kirsch``; also ``python -m kirsch``."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from kirsch import _kirsch
+from kirsch._errors import to_stderr, to_stdout
 from kirsch._load import LoadError, load
 from kirsch._run import check, serve
 
@@ -20,10 +22,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv if argv is None else argv)
     argv[:1] = ["kirsch"]
-    command = _kirsch.parse_command_line(argv, list(os.environ.items()), os.getcwd())
+    try:
+        here = os.getcwd()
+    except OSError as error:
+        to_stderr(f"kirsch: the working directory cannot be used: {error.strerror}; change to another\n")
+        return 2
+    command = _kirsch.parse_command_line(argv, list(os.environ.items()), here)
     if command.action == "exit":
-        sys.stdout.write(command.stdout)
-        sys.stderr.write(command.stderr)
+        to_stderr(command.stderr)
+        if command.stdout and not to_stdout(command.stdout):
+            return 1
         return command.code
     assert command.settings is not None
     assert command.app is not None
@@ -33,8 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         act = check if command.action == "check" else serve
         return act(application, command.settings, command.app_text)
     except LoadError as error:
-        sys.stderr.write(f"kirsch: {error}\n")
+        to_stderr(f"kirsch: {error}\n")
         return error.code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

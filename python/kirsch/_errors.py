@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
 import threading
 import traceback
@@ -20,15 +22,17 @@ class Errors:
     encoding = "utf-8"
 
     def __init__(self) -> None:
-        self._begun = threading.local()
+        #: What was begun of a line, by thread. The gateway looks here when a request has ended.
+        self.begun: dict[int, str] = {}
 
     def write(self, text: str) -> int:
-        """Writes text; it appears once its line is complete."""
+        """Writes text; it appears once its line is complete, or the request has ended."""
         if not isinstance(text, str):
             raise TypeError(f"wsgi.errors takes str, not {type(text).__name__}")
-        lines = getattr(self._begun, "text", "") + text
-        whole, end, rest = lines.rpartition("\n")
-        self._begun.text = rest
+        thread = threading.get_ident()
+        whole, end, rest = (self.begun.pop(thread, "") + text).rpartition("\n")
+        if rest:
+            self.begun[thread] = rest
         if end:
             to_stderr(whole + end)
         return len(text)
@@ -40,10 +44,14 @@ class Errors:
 
     def flush(self) -> None:
         """Writes what was begun of a line."""
-        rest = getattr(self._begun, "text", "")
+        rest = self.begun.pop(threading.get_ident(), "")
         if rest:
-            self._begun.text = ""
             to_stderr(rest)
+
+    def end_line(self) -> None:
+        """Ends the line that was begun, so that another request's does not go on there."""
+        if threading.get_ident() in self.begun:
+            self.write("\n")
 
 
 def to_stderr(text: str) -> None:
@@ -59,6 +67,27 @@ def to_stderr(text: str) -> None:
         stream.flush()
     except (OSError, ValueError):
         pass
+
+
+def to_stdout(text: str) -> bool:
+    """Writes to standard output; answers whether that could be done, and says so if not."""
+    try:
+        if sys.stdout is None:
+            raise OSError("it is closed")
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        reason = None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    else:
+        return True
+    if reason is not None:
+        to_stderr(f"kirsch: cannot write to standard output: {reason}\n")
+    # What could not be written must not be tried again at the end of the process.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return False
 
 
 def describe(error: BaseException | None, message: str, method: str, target: str, request_id: str) -> str:

@@ -103,7 +103,6 @@ class StartResponse:
         status: str,
         headers: list[tuple[str, str]],
         exc_info: tuple[Any, Any, Any] | None = None,
-        /,
     ) -> Callable[[bytes], None]: ...
 
 def parse_command_line(argv: list[str], environ: list[tuple[str, str]], cwd: str) -> Command: ...

@@ -150,8 +150,12 @@ def _load_file(path: Path) -> ModuleType:
 def _find(module: ModuleType, label: str, kind: str, target: str) -> tuple[Any, str]:
     if kind == "default":
         for name in DEFAULT_NAMES:
-            if hasattr(module, name):
+            try:
                 return getattr(module, name), f"{label}:{name}"
+            except AttributeError:
+                continue
+            except BaseException as error:  # as above
+                raise _failed(f"{label}:{name}", error) from None
         raise LoadError(_no_default(module, label))
     found: Any = module
     for part in target.split("."):
@@ -159,12 +163,19 @@ def _find(module: ModuleType, label: str, kind: str, target: str) -> tuple[Any, 
             found = getattr(found, part)
         except AttributeError:
             raise LoadError(_no_attribute(found, label, target, part)) from None
+        except BaseException as error:  # as above
+            raise _failed(f"{label}:{target}", error) from None
     if kind == "attribute":
         return found, f"{label}:{target}"
     spec = f"{label}:{target}()"
     if not callable(found):
         raise LoadError(
             f"{label}:{target} is {_article(type(found).__name__)}, not a factory; write {label}:{target}"
+        )
+    if _takes_a_request(found):
+        raise LoadError(
+            f"{label}:{target} takes environ and start_response, so it is the application itself; "
+            f"write {label}:{target} without the brackets"
         )
     try:
         return found(), spec
@@ -198,6 +209,8 @@ def _no_module(name: str, missing: str, here: str) -> str:
     parent, _, last = missing.rpartition(".")
     if parent:
         package = sys.modules.get(parent)
+        if hasattr(package, last):
+            return f"{parent} is a module and {last} stands in it; write {parent}:{last}"
         known = [info.name for info in pkgutil.iter_modules(getattr(package, "__path__", []))]
         near = [f"{parent}.{found}" for found in _near(last, known)]
     else:
@@ -254,25 +267,26 @@ def _is_asgi(found: Any) -> bool:
         return True
     try:
         names = list(inspect.signature(found).parameters)
-    except (TypeError, ValueError):
+    except Exception:  # a signature may be computed by anything
         return False
     return names[:3] == ["scope", "receive", "send"] or names == ["scope"]
 
 
 def _takes_nothing(found: Any) -> bool:
+    return _can_be_called(found) and not _can_be_called(found, None, None)
+
+
+def _takes_a_request(found: Any) -> bool:
+    return _can_be_called(found, None, None) and not _can_be_called(found)
+
+
+def _can_be_called(found: Any, *arguments: Any) -> bool:
+    """Whether it takes these arguments; false where that cannot be known."""
     try:
-        signature = inspect.signature(found)
-    except (TypeError, ValueError):
+        inspect.signature(found).bind(*arguments)
+    except Exception:  # a signature may be computed by anything
         return False
-    try:
-        signature.bind(None, None)
-    except TypeError:
-        try:
-            signature.bind()
-        except TypeError:
-            return False
-        return True
-    return False
+    return True
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:

@@ -10,18 +10,25 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from kirsch import _kirsch
-from kirsch._errors import report_to_stderr, to_stderr
-from kirsch._server import Server, _checked
+from kirsch._errors import printable, report_to_stderr, to_stderr, to_stdout
+from kirsch._server import Server, _checked, lingering
 
 #: Threads of the application that do not end may hold up the process so long.
 _EXIT_SECONDS = 5.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+#: The handlers that were there before ours, while ours are.
+_before: dict[int, Any] = {}
+
+#: The signals that a thread blocked before it began to fork.
+_forking = threading.local()
 
 
 def run(app: Callable[..., Any], **settings: Any) -> None:
@@ -44,7 +51,9 @@ def run(app: Callable[..., Any], **settings: Any) -> None:
     parsed = _kirsch.Settings.from_keywords(settings)
     server = Server._of(_checked(app), parsed, report_to_stderr)
     _kirsch.start_logging(parsed.log_level)
-    _serve_until_signal(server, _name(app))
+    _, leave = _serve_until_signal(server, _name(app))
+    if leave is not None:
+        raise leave
 
 
 def serve(app: Callable[..., Any], settings: _kirsch.Settings, name: str) -> int:
@@ -55,7 +64,7 @@ def serve(app: Callable[..., Any], settings: _kirsch.Settings, name: str) -> int
     """
     server = Server._of(app, settings, report_to_stderr)
     try:
-        finished = _serve_until_signal(server, name)
+        finished, _ = _serve_until_signal(server, name)
     except (OSError, RuntimeError) as error:
         to_stderr(f"kirsch: {_text(error)}\n")
         return 1
@@ -77,62 +86,116 @@ def check(app: Callable[..., Any], settings: _kirsch.Settings, name: str) -> int
     urls = engine.urls
     engine.stop(0)
     engine.release()
-    print(f"{name} can be served on {', '.join(urls)} by {engine.threads} threads")
-    return 0
+    threads = f"{engine.threads} {'thread' if engine.threads == 1 else 'threads'}"
+    return 0 if to_stdout(f"{name} can be served on {', '.join(urls)} by {threads}\n") else 1
 
 
-def _serve_until_signal(server: Server, name: str) -> bool:
-    stopping = threading.Event()
+def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException | None]:
+    """Serves until a signal ends it.
+
+    Returns:
+        Whether every request that had begun was finished, and the SystemExit or KeyboardInterrupt of an
+        application's handler, if one asked for the end.
+    """
+    stopping = False
+    # Set up beforehand: a handler may raise wherever the main thread is.
+    drain, drained = threading.Event(), threading.Event()
+    finished = False
+
+    def end() -> None:
+        nonlocal stopping
+        stopping = True
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if stopping.is_set():
+        nonlocal stopping
+        if stopping:
             # The second: whoever sends it wants the end, not a reason to wait.
             to_stderr("kirsch: ended at once\n")
             os._exit(128 + number)
-        stopping.set()
-        previous = before.get(number)
+        stopping = True
+        previous = _before.get(number)
         if callable(previous) and previous is not signal.default_int_handler:
             previous(number, frame)
 
     def on_rotation(number: int, frame: FrameType | None) -> None:
         if server.ready:
             server.reopen_access_log()
-        previous = before.get(number)
+        previous = _before.get(number)
         if callable(previous):
             previous(number, frame)
 
-    before: dict[int, Any] = {}
-    with _Bell() as bell:
-        if threading.current_thread() is threading.main_thread():
+    with _Bell(end) as bell:
+        main = threading.current_thread() is threading.main_thread()
+        if main:
             for wanted in _SIGNALS:
-                before[wanted] = signal.signal(wanted, on_signal)
-            before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, on_rotation)
+                _before[wanted] = signal.signal(wanted, on_signal)
+            _before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, on_rotation)
+
+        def stop() -> None:
+            nonlocal finished
+            drain.wait()
+            try:
+                finished = server.stop()
+            finally:
+                drained.set()
+                bell.ring()
+
+        # A thread of its own, so that the main thread stays free for the second signal.
+        drainer = threading.Thread(target=stop, name="kirsch-drain", daemon=True)
         try:
             server.start()
+            drainer.start()
             threads = server._settings.threads
             to_stderr(
                 f"Kirsch {_kirsch.__version__} serves {name} on {', '.join(server.urls)} "
                 f"with {threads} {'thread' if threads == 1 else 'threads'}; Ctrl-C stops it\n"
             )
-            bell.wait(stopping.is_set)
+            bell.wait(lambda: stopping)
             patience = server._settings.drain_timeout
-            to_stderr(f"kirsch: stopping; requests that have begun may take {patience:g} s more\n")
-            # In a thread of its own, so that the main thread stays free for the second signal.
-            answers: list[bool] = []
-
-            def drain() -> None:
-                answers.append(server.stop())
-                bell.ring()
-
-            drainer = threading.Thread(target=drain, name="kirsch-drain")
-            drainer.start()
-            bell.wait(lambda: bool(answers))
-            # On its way out it would look like a thread that is stuck, and the end like one in disorder.
-            drainer.join()
-            return answers == [True]
+            line = f"kirsch: stopping; requests that have begun may take {patience:g} s more\n"
+            bell.calmly(lambda: to_stderr(line))
+            bell.calmly(drain.set)
+            bell.wait(drained.is_set)
+            bell.calmly(drainer.join)
+            return finished, bell.leave
+        except BaseException:
+            server.stop(0)
+            drain.set()
+            raise
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            if main:
+                _restore_handlers()
+
+
+def _restore_handlers() -> None:
+    while _before:
+        number, handler = _before.popitem()
+        signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _before_fork() -> None:
+    # A signal for the child that comes before its handlers are right has to wait, or would be lost.
+    if _before:
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, list(_before))
+
+
+def _after_fork_in_parent() -> None:
+    mask = _forking.__dict__.pop("mask", None)
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _after_fork_in_child() -> None:
+    """A child must end by the signals that end any process: nobody there waits for ours."""
+    if _before:
+        _restore_handlers()
+        signal.set_wakeup_fd(-1)
+    _after_fork_in_parent()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+)
 
 
 class _Bell:
@@ -141,6 +204,12 @@ class _Bell:
     A lock would do for threads. But the kernel may hand a signal to any thread, and then only the
     wake-up descriptor tells the main thread, which alone runs Python's signal handlers.
     """
+
+    #: The exception by which a signal handler of the application has asked for the end.
+    leave: BaseException | None = None
+
+    def __init__(self, end: Callable[[], None]) -> None:
+        self._end = end
 
     def __enter__(self) -> _Bell:
         self._reader, self._writer = socket.socketpair()
@@ -166,15 +235,41 @@ class _Bell:
     def wait(self, true: Callable[[], bool]) -> None:
         """Sleeps until the condition holds; it is looked at whenever somebody rings."""
         while not true():
-            select.select([self._reader], [], [])
-            with contextlib.suppress(BlockingIOError):
-                self._reader.recv(4096)
+            self.calmly(self._sleep)
+
+    def calmly(self, act: Callable[[], None]) -> None:
+        """Does what may be done twice, whatever the application's signal handlers raise meanwhile.
+
+        One that leaves by SystemExit or KeyboardInterrupt asks for the end; another exception is
+        reported, and changes nothing.
+        """
+        while True:
+            try:
+                return act()
+            except (SystemExit, KeyboardInterrupt) as error:
+                self.leave = error
+                self._end()
+            except Exception as error:
+                _report_handler(error)
+
+    def _sleep(self) -> None:
+        select.select([self._reader], [], [])
+        with contextlib.suppress(BlockingIOError):
+            self._reader.recv(4096)
+
+
+def _report_handler(error: Exception) -> None:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    lines = "".join(traceback.format_exception(type(error), error, trace)).rstrip("\n").split("\n")
+    shown = "\n".join(f"  {printable(line)}" for line in lines)
+    to_stderr(f"ERROR a signal handler of the application failed\n{shown}\n")
 
 
 def _end_process(code: int) -> None:
     """Ends the process in any case, even if threads of the application do not."""
-    stuck = [thread for thread in threading.enumerate() if thread.name.startswith("kirsch-")]
-    if stuck:
+    if lingering():
         # Threads in the engine cannot be ended: an orderly end of the interpreter would abort.
         logging.shutdown()
         _kirsch.end_logging()

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
+import sys
 import threading
-import weakref
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from kirsch import _kirsch
-from kirsch._errors import Errors, report_to_logging
+from kirsch._errors import Errors, logger, report_to_logging
 from kirsch._load import LoadError, as_wsgi, refuse_green_threads
 
-#: Servers whose sockets a forked child must close.
-_running: weakref.WeakSet[Server] = weakref.WeakSet()
+#: Servers that have sockets: a forked child must close them, and the interpreter must not end before they do,
+#: even if the program has forgotten them.
+_running: set[Server] = set()
+
+#: Threads of stopped servers that have not come back from the application.
+_lingering: set[threading.Thread] = set()
 
 #: A thread that has not returned by then, after everything was ended, is in the application.
 _JOIN_SECONDS = 5.0
+
+#: The same where a request was cut off, which hardly ends sooner for being waited for.
+_STUCK_SECONDS = 0.5
 
 
 class Server:
@@ -43,24 +52,26 @@ class Server:
     """
 
     def __init__(self, app: Callable[..., Any], **settings: Any) -> None:
-        self._app = _checked(app)
-        self._settings = _kirsch.Settings.from_keywords(settings)
-        self._lock = threading.RLock()
-        self._engine: _kirsch.Engine | None = None
-        self._threads: list[threading.Thread] = []
-        self._report: Callable[..., None] = report_to_logging
+        self._prepare(_checked(app), _kirsch.Settings.from_keywords(settings), report_to_logging)
 
     @classmethod
     def _of(cls, app: Callable[..., Any], settings: _kirsch.Settings, report: Callable[..., None]) -> Server:
         """A server for an application that was checked, with settings that were parsed."""
         server = cls.__new__(cls)
-        server._app = app
-        server._settings = settings
-        server._lock = threading.RLock()
-        server._engine = None
-        server._threads = []
-        server._report = report
+        server._prepare(app, settings, report)
         return server
+
+    def _prepare(
+        self, app: Callable[..., Any], settings: _kirsch.Settings, report: Callable[..., None]
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._report = report
+        # A signal handler may stop the server while the main thread is stopping it.
+        self._lock = threading.RLock()
+        self._engine: _kirsch.Engine | None = None
+        self._threads: list[threading.Thread] = []
+        self._descriptors: list[tuple[int, int]] = []
 
     def start(self) -> Server:
         """Opens the sockets and starts the threads; when it returns, requests are served.
@@ -76,6 +87,9 @@ class Server:
             if self._engine is not None:
                 raise RuntimeError("the server runs already; stop it first")
             engine = _kirsch.Engine(self._app, self._settings, self._report, Errors())
+            # With what tells them from files that get the same number once these are closed.
+            self._descriptors = [(number, os.fstat(number).st_ino) for number in engine.descriptors]
+            _running.add(self)
             threads = [
                 threading.Thread(target=engine.work, args=(idx,), name=f"kirsch-{idx}", daemon=True)
                 for idx in range(engine.threads)
@@ -85,15 +99,13 @@ class Server:
                 for thread in threads:
                     thread.start()
                     started.append(thread)
-            except RuntimeError:
+            except BaseException:
                 engine.stop(0)
-                for thread in started:
-                    thread.join(_JOIN_SECONDS)
-                engine.release()
+                _end(engine, started, _JOIN_SECONDS)
+                self._descriptors = []
+                _running.discard(self)
                 raise
             self._engine, self._threads = engine, threads
-        _running.add(self)
-        atexit.register(_stop_at_exit, weakref.ref(self))
         return self
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -116,12 +128,11 @@ class Server:
             if engine is None:
                 return True
             finished = engine.stop(timeout)
-            for thread in threads:
-                thread.join(_JOIN_SECONDS if finished else 0.5)
-            if not any(thread.is_alive() for thread in threads):
-                engine.release()
-            self._engine, self._threads = None, []
-        _running.discard(self)
+            # A signal handler may have done the rest meanwhile.
+            if self._engine is engine:
+                _end(engine, threads, _JOIN_SECONDS if finished else _STUCK_SECONDS)
+                self._engine, self._threads, self._descriptors = None, [], []
+                _running.discard(self)
         return finished
 
     def stop_now(self) -> None:
@@ -179,24 +190,57 @@ def _checked(app: Callable[..., Any]) -> Callable[..., Any]:
         raise TypeError(str(error)) from None
 
 
-def _stop_at_exit(reference: weakref.ref[Server]) -> None:
-    server = reference()
-    if server is not None:
-        # Threads inside the engine while the interpreter ends would abort the process.
+def _end(engine: _kirsch.Engine, threads: list[threading.Thread], seconds: float) -> None:
+    """Waits for the threads of a stopped engine; lets go of its sockets if they have all come back."""
+    _join(threads, seconds)
+    alive = [thread for thread in threads if thread.is_alive()]
+    _lingering.update(alive)
+    if not alive:
+        engine.release()
+
+
+def _join(threads: list[threading.Thread], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def lingering() -> bool:
+    """Whether threads of stopped servers are still in the application."""
+    _lingering.difference_update([thread for thread in _lingering if not thread.is_alive()])
+    return bool(_lingering)
+
+
+def _stop_at_exit() -> None:
+    """Stops what still runs: a thread that comes back to the engine after the interpreter would crash."""
+    for server in list(_running):
+        server.stop_now()
         server.stop(0)
+    _join(list(_lingering), _JOIN_SECONDS)
+    if lingering():
+        logger.error("the process ends without the threads of the server that are still in the application")
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                stream.flush()
+        os._exit(1)
+
+
+atexit.register(_stop_at_exit)
 
 
 def _after_fork_in_child() -> None:
     """A child has copies of the sockets and none of the threads: it must not hold, nor use, the server."""
     _kirsch.after_fork_in_child()
-    for server in list(_running):
-        engine = server._engine
-        if engine is not None:
-            for descriptor in engine.descriptors:
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
-        server._engine, server._threads, server._lock = None, [], threading.RLock()
+    for server in _running:
+        for number, inode in server._descriptors:
+            with contextlib.suppress(OSError):
+                if os.fstat(number).st_ino == inode:
+                    os.close(number)
+        server._engine, server._threads, server._descriptors = None, [], []
+        server._lock = threading.RLock()
     _running.clear()
+    _lingering.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

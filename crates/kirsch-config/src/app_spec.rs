@@ -68,7 +68,11 @@ impl AppSource {
         }
         if text.contains(['/', '\\']) {
             let module = text.trim_start_matches("./").replace(['/', '\\'], ".");
-            let hint = format!("write {text}.py for a file, or {module} for a module");
+            let hint = if wrong_part(&module).is_some() {
+                FORMS.to_owned()
+            } else {
+                format!("write {text}.py for a file, or {module} for a module")
+            };
             return Err(Complaint::new(
                 format!("{text:?} is neither a module nor a file that ends in .py"),
                 hint,
@@ -76,7 +80,13 @@ impl AppSource {
         }
         match wrong_part(text) {
             None => Ok(AppSource::Module(text.to_owned())),
-            Some(part) => Err(not_a_name("module", text, part)),
+            Some(part) => {
+                let mut complaint = not_a_name("module", text, part);
+                if part.contains('-') && part == text {
+                    complaint.hint = Some(format!("write {text}.py if it is a file"));
+                }
+                Err(complaint)
+            }
         }
     }
 }
@@ -204,6 +214,20 @@ mod tests {
         for (text, spec) in cases {
             assert_eq!(AppSpec::parse(text), Ok(spec.clone()), "{text}");
             assert_eq!(spec.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_to_write_instead_can_be_written() {
+        let cases = [
+            ("a/b", "write a/b.py for a file, or a.b for a module"),
+            ("./", FORMS),
+            ("/etc/passwd", FORMS),
+            ("my-site", "write my-site.py if it is a file"),
+        ];
+        for (text, hint) in cases {
+            let complaint = AppSpec::parse(text).expect_err(text);
+            assert_eq!(complaint.hint.as_deref(), Some(hint), "{text}");
         }
     }
 

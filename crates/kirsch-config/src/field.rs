@@ -190,7 +190,11 @@ impl FieldValue for PathBuf {
     fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
         match given {
             KeywordValue::Str(text) if !text.is_empty() && !text.contains('\0') => {
-                Ok(reading.base.join(text))
+                let path = reading.base.join(text);
+                if reading.kind == Kind::Folder && !path.is_dir() {
+                    return Err(reading.refuse(given));
+                }
+                Ok(path)
             }
             _ => Err(reading.refuse(given)),
         }

@@ -15,9 +15,13 @@ impl OptionSpec {
             Kind::Duration { .. } => "float | str",
             Kind::Binds => "str | int | Sequence[str | int]",
             Kind::AccessLogFormat => "str | bool",
-            Kind::Text | Kind::Path | Kind::LogFile | Kind::LogLevel | Kind::Prefix | Kind::App => {
-                "str"
-            }
+            Kind::Text
+            | Kind::Path
+            | Kind::Folder
+            | Kind::LogFile
+            | Kind::LogLevel
+            | Kind::Prefix
+            | Kind::App => "str",
         };
         let optional = self.can_be_off() || self.default_text() == "none";
         if optional {

@@ -55,6 +55,8 @@ pub enum Kind {
     Text,
     /// A file or folder.
     Path,
+    /// A folder that exists.
+    Folder,
     /// A file, or `-` for standard output.
     LogFile,
     /// Addresses to listen on.
@@ -86,6 +88,7 @@ impl Kind {
             Kind::Mode => "permission bits in octal".to_owned(),
             Kind::Text => "a text of printable ASCII characters".to_owned(),
             Kind::Path => "a path".to_owned(),
+            Kind::Folder => "a folder that exists".to_owned(),
             Kind::LogFile => "a path, or - for standard output".to_owned(),
             Kind::Binds => {
                 "HOST:PORT, [IPV6]:PORT, PORT, unix:PATH, @NAME or fd://NUMBER".to_owned()
@@ -107,7 +110,7 @@ impl Kind {
             Kind::Duration { .. } => "DURATION",
             Kind::Mode => "MODE",
             Kind::Text => "TEXT",
-            Kind::Path => "PATH",
+            Kind::Path | Kind::Folder => "PATH",
             Kind::LogFile => "FILE",
             Kind::Binds => "ADDRESS",
             Kind::LogLevel => "LEVEL",

@@ -183,6 +183,9 @@ fn a_named_file_is_read_and_paths_in_it_begin_at_its_folder() {
         "other.toml",
         "app = \"shop:make()\"\nspool_dir = \"spool\"\nchdir = \"src\"\n",
     );
+    for name in ["spool", "src"] {
+        std::fs::create_dir(folder.path().join(name)).expect("a new folder has room");
+    }
     let elsewhere = Folder::with("kirsch.toml", "threads = 3");
     let path = folder.path().join("other.toml");
     let settings = elsewhere.settings(&["-c", &path.to_string_lossy()], &[]);
@@ -200,8 +203,21 @@ fn a_named_file_is_read_and_paths_in_it_begin_at_its_folder() {
 }
 
 #[test]
+fn a_folder_that_is_not_there_is_refused_where_it_was_named() {
+    let message =
+        Folder::with("kirsch.toml", "threads = 3\nspool_dir = 'nowhere'\n").refusal(&["m"], &[]);
+    assert!(
+        message.contains("kirsch.toml:2") && message.contains("not a folder that exists"),
+        "{message}"
+    );
+    let message = Folder::with("file", "").refusal(&["m", "--chdir", "file"], &[]);
+    assert!(message.contains("flag --chdir"), "{message}");
+}
+
+#[test]
 fn paths_in_flags_begin_at_the_working_directory() {
     let folder = Folder::new();
+    std::fs::create_dir(folder.path().join("spool")).expect("a new folder has room");
     let settings = folder.settings(&["m", "--spool-dir", "spool", "-b", "unix:k.sock"], &[]);
     assert_eq!(settings.config.spool_dir, Some(folder.path().join("spool")));
     assert_eq!(

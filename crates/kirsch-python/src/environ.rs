@@ -20,6 +20,8 @@ use crate::text::latin1;
 const LONGEST_KEPT: usize = 512;
 /// Names of fields we do not know that are kept as keys, per thread.
 const MOST_NAMES: usize = 256;
+/// Longer names are not kept: a client may send what it likes.
+const LONGEST_NAME: usize = 64;
 const PORTS: usize = 256;
 
 /// The part of `environ` that is the same for all requests of a listener.
@@ -103,7 +105,7 @@ impl Template {
         )?;
         dict.set_item("SERVER_NAME", &origin.local.name)?;
         dict.set_item("SERVER_PORT", &origin.local.port)?;
-        dict.set_item("SCRIPT_NAME", script_name)?;
+        dict.set_item("SCRIPT_NAME", latin1(py, script_name.as_bytes()))?;
         // What every request sets has its place already: a copy is filled in without growing.
         let keys = KEYS.get_or_init(py, || Keys::new(py));
         for key in [
@@ -346,7 +348,7 @@ impl Cache {
             }
         }));
         let key = latin1(py, &self.key);
-        if self.names.len() < MOST_NAMES {
+        if name.len() <= LONGEST_NAME && self.names.len() < MOST_NAMES {
             self.names.insert(name.to_vec(), key.clone().unbind());
         }
         key

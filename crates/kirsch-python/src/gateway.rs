@@ -12,7 +12,7 @@ use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyTuple};
 
 use crate::environ::{Named, Template};
 use crate::ffi::FreshContext;
@@ -30,6 +30,8 @@ pub(crate) struct WsgiGateway {
     report: Py<PyAny>,
     /// The stream that is `wsgi.errors`.
     errors: Py<PyAny>,
+    /// Its lines that are not ended, by thread; a stream of another kind has none.
+    begun: Option<Py<PyDict>>,
     script_name: String,
     multithread: bool,
     streams: bool,
@@ -40,15 +42,21 @@ pub(crate) struct WsgiGateway {
 
 impl WsgiGateway {
     pub(crate) fn new(
+        py: Python<'_>,
         application: Py<PyAny>,
         report: Py<PyAny>,
         errors: Py<PyAny>,
         script_name: String,
         config: &kirsch_server::Config,
     ) -> WsgiGateway {
+        let begun = errors.bind(py).getattr(intern!(py, "begun"));
         WsgiGateway {
             application,
             report,
+            begun: begun
+                .ok()
+                .and_then(|it| it.cast_into().ok())
+                .map(Bound::unbind),
             errors,
             script_name,
             multithread: config.threads > 1,
@@ -92,6 +100,17 @@ impl WsgiGateway {
         drop(context);
         // Kept by the application, it has nothing to give any more.
         named.input.get().end(py);
+        self.end_line(py);
+    }
+
+    /// Writes what the application has begun to write to `wsgi.errors`.
+    fn end_line(&self, py: Python<'_>) {
+        if let Some(begun) = &self.begun
+            && !begun.bind(py).is_empty()
+            && let Err(error) = self.errors.bind(py).call_method0(intern!(py, "end_line"))
+        {
+            error.write_unraisable(py, None);
+        }
     }
 
     fn template(&self, py: Python<'_>, request: &Request) -> PyResult<&Template> {
@@ -169,7 +188,7 @@ impl WsgiGateway {
             return Ok(());
         }
         // Each block is on its way before the next is asked for (PEP 3333, "Buffering and Streaming").
-        for block in iterable.try_iter().map_err(|_| not_iterable(iterable))? {
+        for block in iterate(iterable)? {
             self.end_if_forked(py);
             let block = block?;
             let mut call = lock(py, call);
@@ -328,11 +347,23 @@ fn as_bytes<'a, 'py>(block: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, Py
     })
 }
 
-fn not_iterable(object: &Bound<'_, PyAny>) -> PyErr {
-    PyTypeError::new_err(format!(
-        "the application must return an iterable of bytes, not {}",
-        type_name(object)
-    ))
+fn iterate<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyIterator>> {
+    let wrong = if object.is_instance_of::<PyBytes>() {
+        // Iterating over it gives numbers.
+        "bytes itself; put it into a list"
+    } else if object.hasattr(intern!(object.py(), "__iter__"))?
+        || object.hasattr(intern!(object.py(), "__getitem__"))?
+    {
+        // Whatever fails now is the application's own.
+        return object.try_iter();
+    } else {
+        ""
+    };
+    let name = type_name(object);
+    let shown = if wrong.is_empty() { &name } else { wrong };
+    Err(PyTypeError::new_err(format!(
+        "the application must return an iterable of bytes, not {shown}"
+    )))
 }
 
 fn gone() -> PyErr {

@@ -54,6 +54,7 @@ impl PyServer {
         let settings = &settings.settings;
         let config = settings.config.clone();
         let gateway = WsgiGateway::new(
+            py,
             application,
             report,
             errors,

@@ -10,6 +10,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PySequence, PyString, PyTuple};
 
+use crate::start_response::type_name;
+
 /// What the command line asks for.
 #[pyclass(frozen, name = "Command", module = "kirsch._kirsch", get_all)]
 pub(crate) struct PyCommand {
@@ -41,11 +43,15 @@ impl PySettings {
         let mut values = Vec::with_capacity(keywords.len());
         for (name, value) in keywords.iter() {
             let name: String = name.extract()?;
-            let value = keyword_value(&value).map_err(|_| {
-                PyTypeError::new_err(format!(
-                    "argument {name}: a {} cannot be a setting",
-                    value.get_type()
-                ))
+            let value = keyword_value(&value, true).map_err(|error| {
+                let what = type_name(&value);
+                if error.is_instance_of::<PyTypeError>(value.py()) {
+                    PyTypeError::new_err(format!("argument {name}: a {what} cannot be a setting"))
+                } else {
+                    PyValueError::new_err(format!(
+                        "argument {name}: this {what} cannot be a setting"
+                    ))
+                }
             })?;
             values.push((name, value));
         }
@@ -137,7 +143,7 @@ fn describe_app(app: &AppSpec) -> (&'static str, String, &'static str, String) {
     (source, place, kind, name)
 }
 
-fn keyword_value(value: &Bound<'_, PyAny>) -> PyResult<KeywordValue> {
+fn keyword_value(value: &Bound<'_, PyAny>, may_be_list: bool) -> PyResult<KeywordValue> {
     if value.is_none() {
         return Ok(KeywordValue::None);
     }
@@ -153,10 +159,10 @@ fn keyword_value(value: &Bound<'_, PyAny>) -> PyResult<KeywordValue> {
     if value.is_instance_of::<PyString>() {
         return Ok(KeywordValue::Str(value.extract()?));
     }
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+    if may_be_list && (value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>()) {
         let items = value.cast::<PySequence>()?.try_iter()?;
         let items = items
-            .map(|item| keyword_value(&item?))
+            .map(|item| keyword_value(&item?, false))
             .collect::<PyResult<Vec<_>>>()?;
         return Ok(KeywordValue::List(items));
     }

@@ -53,7 +53,8 @@ pub(crate) fn lock<'a>(py: Python<'_>, call: &'a Mutex<Call>) -> MutexGuard<'a, 
 
 #[pymethods]
 impl StartResponse {
-    #[pyo3(signature = (status, headers, exc_info=None, /))]
+    // PEP 3333 wants positions; middleware names `exc_info` all the same, and other servers take it.
+    #[pyo3(signature = (status, headers, exc_info=None))]
     fn __call__<'py>(
         &self,
         py: Python<'py>,
@@ -61,28 +62,36 @@ impl StartResponse {
         headers: &Bound<'py, PyAny>,
         exc_info: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyCFunction>> {
-        {
+        // Looking into the arguments may run code of the application's, which may come back here or call
+        // `write()`: not under the lock.
+        let before = {
             let mut call = lock(py, &self.call);
             match (&call.head, exc_info) {
-                (Head::Missing, _) => {}
-                (Head::Given(_), Some(_)) => {}
+                (Head::Missing, _) | (Head::Given(_), Some(_)) => {
+                    Some(std::mem::replace(&mut call.head, Head::Missing))
+                }
                 (Head::Given(_) | Head::Sent, None) => {
                     return Err(PyRuntimeError::new_err(
                         "start_response() was called before; only an error handler may call it again, with exc_info",
                     ));
                 }
-                (Head::Sent, Some(exc_info)) => return Err(given_exception(exc_info)?),
+                (Head::Sent, Some(_)) => None,
             }
-            let head = std::mem::replace(&mut call.head, Head::Missing);
-            let mut head = match head {
-                Head::Given(mut head) => {
-                    head.clear();
-                    head
-                }
-                Head::Missing | Head::Sent => ResponseHead::new(),
-            };
-            fill(&mut head, status, headers)?;
-            call.head = Head::Given(head);
+        };
+        let mut head = match (before, exc_info) {
+            (None, Some(exc_info)) => return Err(given_exception(exc_info)?),
+            (Some(Head::Given(mut head)), _) => {
+                head.clear();
+                head
+            }
+            _ => ResponseHead::new(),
+        };
+        fill(&mut head, status, headers)?;
+        {
+            let mut call = lock(py, &self.call);
+            if !matches!(call.head, Head::Sent) {
+                call.head = Head::Given(head);
+            }
         }
         self.write_callable(py)
     }
@@ -97,6 +106,12 @@ impl StartResponse {
             None,
             move |args: &Bound<'_, PyTuple>, _| -> PyResult<()> {
                 let py = args.py();
+                if args.len() != 1 {
+                    return Err(PyTypeError::new_err(format!(
+                        "write() takes one argument, the bytes, not {}",
+                        args.len()
+                    )));
+                }
                 let data = args.get_item(0)?;
                 let data = data.cast::<PyBytes>().map_err(|_| {
                     PyTypeError::new_err(format!("write() takes bytes, not {}", type_name(&data)))

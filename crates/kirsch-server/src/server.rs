@@ -27,6 +27,7 @@ use crate::gateway::Gateway;
 use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor, Waker};
 use crate::shared::{Common, Counters, Shared};
+use crate::sigpipe;
 
 thread_local! {
     static CURRENT: Cell<Option<(*const Shared, ThreadId)>> = const { Cell::new(None) };
@@ -130,6 +131,7 @@ impl Server {
             return Err(StartError::Reactors(reactors));
         }
         raise_descriptor_limit();
+        let _ = sigpipe::pending();
         let (listeners, addresses) = listen(&config, inherited).map_err(StartError::Bind)?;
         let access_log = match &config.access_log {
             Some(log) => Some(AccessLogWriter::start(log).map_err(StartError::AccessLog)?),

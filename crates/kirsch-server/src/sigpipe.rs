@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tracing::warn;
 
-/// Where SIGPIPE is taken back; opened with the first file.
+/// Where SIGPIPE is taken back.
 static PENDING: OnceLock<Option<SignalFd>> = OnceLock::new();
 
 /// Runs `send` with SIGPIPE blocked for this thread.
@@ -26,15 +26,21 @@ pub(crate) fn without_sigpipe<T>(send: impl FnOnce() -> io::Result<T>) -> io::Re
     let sent = send();
     // Even if some bytes were sent: the signal may have come behind them. It was raised for this thread, and
     // a read gives a thread its own signals. None may have come, so this does not wait.
-    if let Some(pending) = PENDING.get_or_init(|| open(&pipe)) {
+    if let Some(pending) = pending() {
         let _ = pending.read_signal();
     }
     before.thread_set_mask()?;
     sent
 }
 
-fn open(signals: &SigSet) -> Option<SignalFd> {
-    SignalFd::with_flags(signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-        .inspect_err(|err| warn!(%err, "cannot take back SIGPIPE"))
-        .ok()
+/// Opens the descriptor, once for the process: early, when there are descriptors to be had.
+pub(crate) fn pending() -> Option<&'static SignalFd> {
+    let open = || {
+        let mut pipe = SigSet::empty();
+        pipe.add(Signal::SIGPIPE);
+        SignalFd::with_flags(&pipe, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+            .inspect_err(|err| warn!(%err, "cannot take back SIGPIPE"))
+            .ok()
+    };
+    PENDING.get_or_init(open).as_ref()
 }
