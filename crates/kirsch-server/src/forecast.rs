@@ -1,8 +1,8 @@
 //! The forecast: which requests block, learned from those that ran.
 //!
 //! A small table of saturating counters, keyed by a hash of application, method and path up to the
-//! first segment with a digit. A request blocks if it spent more than [`BLOCKING`] not computing:
-//! wall time minus the thread's own processor time. Reading the thread's clock is a system call, so
+//! first segment with a digit. A request blocks if it gave its processor up and spent more than
+//! [`BLOCKING`] not computing: wall time minus the thread's own processor time. Reading the thread's clock is a system call, so
 //! quick requests are sampled; requests forecast to block are always measured, so that they are
 //! found out soon when they have become quick.
 
@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use kirsch_pool::Forecast;
-use rustix::time::{ClockId, clock_gettime};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 
 /// Waiting longer than this makes a request a blocking one; a hand-over costs about 10 µs.
 const BLOCKING: Duration = Duration::from_micros(50);
@@ -76,17 +77,22 @@ impl Forecaster {
         sampled.then(|| Measurement {
             key,
             wall: Instant::now(),
-            own: own_time(),
+            own: Own::now(),
         })
     }
 
     /// Ends a measurement on the thread that began it, and learns from it.
     pub(crate) fn learn(&self, measurement: &Measurement) {
-        let waited = measurement
-            .wall
-            .elapsed()
-            .saturating_sub(own_time().saturating_sub(measurement.own));
-        self.note(measurement.key, waited > BLOCKING);
+        let wall = measurement.wall.elapsed();
+        let now = Own::now();
+        let computed = now.time.saturating_sub(measurement.own.time);
+        // A thread that lost its processor to others, or to another virtual machine, has not waited for
+        // anything: only one that gave it up has.
+        let gave_up = now.given_up > measurement.own.given_up;
+        self.note(
+            measurement.key,
+            gave_up && wall.saturating_sub(computed) > BLOCKING,
+        );
     }
 
     /// Learns from a request that was found to block without being measured.
@@ -109,12 +115,30 @@ impl Forecaster {
 pub(crate) struct Measurement {
     key: ForecastKey,
     wall: Instant,
-    own: Duration,
+    own: Own,
 }
 
-fn own_time() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
+/// What the kernel counts for this thread.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    /// Time on a processor.
+    time: Duration,
+    /// How often it gave the processor up to wait for something.
+    given_up: i64,
+}
+
+impl Own {
+    fn now() -> Own {
+        let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else {
+            // Then nothing seems to block, and the watcher does it all.
+            return Own::default();
+        };
+        let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+        Own {
+            time: Duration::from_micros(micros.unsigned_abs()),
+            given_up: usage.voluntary_context_switches(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +147,26 @@ mod tests {
 
     fn key(path: &str) -> ForecastKey {
         ForecastKey::new(0, b"GET", path.as_bytes())
+    }
+
+    #[test]
+    fn waiting_blocks_and_computing_does_not() {
+        let forecaster = Forecaster::new();
+        for path in ["/wait", "/compute"] {
+            for _ in 0..100 * SAMPLE {
+                let Some(measurement) = forecaster.measure(key(path)) else {
+                    continue;
+                };
+                let begun = Instant::now();
+                match path {
+                    "/wait" => std::thread::sleep(BLOCKING * 2),
+                    _ => while begun.elapsed() < BLOCKING * 2 {},
+                }
+                forecaster.learn(&measurement);
+            }
+        }
+        assert_eq!(forecaster.forecast(key("/wait")), Forecast::Blocks);
+        assert_eq!(forecaster.forecast(key("/compute")), Forecast::Quick);
     }
 
     #[test]
