@@ -418,6 +418,9 @@ impl Connection {
             request.buf.append(&mut self.ahead);
             self.ahead = Vec::new();
         }
+        // While the server drains an idle connection closes: not before a last look, since the event that
+        // says what has arrived may still be on its way.
+        let mut looked = !turn.shared.is_draining();
         loop {
             if !request.buf.is_empty() {
                 match self.reader.next_head(
@@ -438,7 +441,11 @@ impl Connection {
                 }
             }
             if !self.readiness.readable {
-                break;
+                if looked {
+                    break;
+                }
+                self.readiness.readable = true;
+                looked = true;
             }
             if request.buf.capacity() - request.buf.len() < 1024 {
                 request.buf.reserve(SCRATCH);
