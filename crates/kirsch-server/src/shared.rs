@@ -3,7 +3,6 @@
 //! A reactor and its pool's threads have a `Shared`, through which they reach what is common.
 
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -77,7 +76,8 @@ impl Common {
         access_log: Option<AccessLogWriter>,
     ) -> Common {
         let limits = &config.limits;
-        let folder = config.spool_dir.clone().unwrap_or_else(spool_folder);
+        // The system's temporary folder, or `TMPDIR`. Where it lies in memory, the operator names another.
+        let folder = config.spool_dir.clone().unwrap_or_else(std::env::temp_dir);
         Common {
             http_limits: kirsch_http::Limits {
                 head_bytes: limits.head_bytes,
@@ -172,9 +172,4 @@ impl Deref for Shared {
     fn deref(&self) -> &Common {
         &self.common
     }
-}
-
-/// The system's temporary folder, or `TMPDIR`. Where it lies in memory, the operator names another (`spool_dir`).
-fn spool_folder() -> PathBuf {
-    std::env::temp_dir()
 }

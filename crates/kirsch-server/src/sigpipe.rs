@@ -20,9 +20,7 @@ static PENDING: OnceLock<Option<SignalFd>> = OnceLock::new();
 ///
 /// Those of `send`, and of the system if it does not let signals be blocked.
 pub(crate) fn without_sigpipe<T>(send: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let mut pipe = SigSet::empty();
-    pipe.add(Signal::SIGPIPE);
-    let before = pipe.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let before = sigpipe().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let sent = send();
     // Even if some bytes were sent: the signal may have come behind them. It was raised for this thread, and
     // a read gives a thread its own signals. None may have come, so this does not wait.
@@ -36,11 +34,15 @@ pub(crate) fn without_sigpipe<T>(send: impl FnOnce() -> io::Result<T>) -> io::Re
 /// Opens the descriptor, once for the process: early, when there are descriptors to be had.
 pub(crate) fn pending() -> Option<&'static SignalFd> {
     let open = || {
-        let mut pipe = SigSet::empty();
-        pipe.add(Signal::SIGPIPE);
-        SignalFd::with_flags(&pipe, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+        SignalFd::with_flags(&sigpipe(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .inspect_err(|err| warn!(%err, "cannot take back SIGPIPE"))
             .ok()
     };
     PENDING.get_or_init(open).as_ref()
+}
+
+fn sigpipe() -> SigSet {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGPIPE);
+    signals
 }
