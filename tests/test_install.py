@@ -29,8 +29,12 @@ def run(*words: str | Path, folder: Path) -> str:
     done = subprocess.run(
         [str(word) for word in words],
         cwd=folder,
-        # What the source needs of others is built once.
-        env={**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target")},
+        # What the source needs of others is built once, and pip does not speak of its own releases.
+        env={
+            **os.environ,
+            "CARGO_TARGET_DIR": str(ROOT / "target"),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -56,7 +60,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel that pip builds. The quicker profile: what is in it does not depend on that."""
     folder = tmp_path_factory.mktemp("wheel")
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    pip = (sys.executable, "-m", "pip")
     run(*pip, "wheel", "-q", "--no-deps", "-w", folder, "-C", "build-args=--profile=fast", ".", folder=source)
     (found,) = folder.glob("*.whl")
     return found

@@ -94,10 +94,12 @@ def test_nothing_grows_with_the_number_of_requests(server: ServerProcess) -> Non
         assert third[name] == second[name]
     for name in ("buffer_bytes", "spool_bytes", "queued", "panics"):
         assert third["statistics"][name] == second["statistics"][name] == 0
-    # The caches of the interpreter and of the standard library take a few, not one in each request.
-    assert abs(third["objects"] - second["objects"]) < 20, (second["objects"], third["objects"])
+    # The caches of the interpreter and of the standard library take and give back some, whatever the number
+    # of requests. The rarest kind of request comes sixty times in a block, the others six hundred times.
+    some = 50
+    assert abs(third["objects"] - second["objects"]) < some, (second["objects"], third["objects"])
     for name, count in third["references"].items():
-        assert abs(count - second["references"][name]) < 20, f"references to {name}"
+        assert abs(count - second["references"][name]) < some, f"references to {name}"
     grown = third["resident_bytes"] - second["resident_bytes"]
     print(f"{done} requests; the third block grew by {grown} bytes of {third['resident_bytes']}")
     assert grown < RESIDENT_BYTES
