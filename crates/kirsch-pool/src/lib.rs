@@ -22,13 +22,18 @@
 //!    that it sleeps under the same lock under which it found the mail box empty.
 //! 4. *No stuck job.* A job in the queue is taken by the next thread that becomes free or is awake,
 //!    and a thread never parks while it could take one. While jobs wait, the watcher looks.
-//! 5. *No stuck reactor.* A thread never parks while the reactor rests; a reactor that rests
-//!    while all who are awake run jobs is found by the watcher, who gives it to a parked thread or drives.
+//! 5. *No stuck reactor.* A thread parks while the reactor rests only if others are about to look for
+//!    it: one who is inside and runs quick jobs, or one who enters with one. A reactor that rests while all
+//!    who are awake run jobs is found by the watcher, who gives it to a parked thread or drives.
 //! 6. *One wake in flight*: a second thread is not woken while the first is on its way. What the first
 //!    leaves, it or the watcher has somebody else fetch.
 //! 7. *The watcher drives last*: only while no thread is parked or on its way, since who drives
 //!    does not look.
-//! 8. *A panic costs what panicked.* The reactor travels in a [`Hand`], which lays it back when it is
+//! 8. *Back to one.* While jobs are quick, threads that have come in pairs (because one job was slow, or
+//!    lost its processor) end as one again: who leaves the interpreter to a quick one parks, and so does a
+//!    driver that would sleep while those inside work the queue off. Who is inside takes jobs and
+//!    the reactor in turn, so that the queue empties and no connection waits for it.
+//! 9. *A panic costs what panicked.* The reactor travels in a [`Hand`], which lays it back when it is
 //!    dropped; the thread goes on. Of the poller, only what is documented as quick is called under the lock.
 
 #[cfg(all(test, loom))]
@@ -154,7 +159,11 @@ struct State<P: Poller> {
     parked: Vec<ThreadId>,
     /// A thread woken to take the reactor that has not looked yet.
     waking: Option<ThreadId>,
-    entering: Option<ThreadId>,
+    /// The thread that is `Entering`, and what its job is expected to do.
+    entering: Option<(ThreadId, Forecast)>,
+    /// What those inside last took from the queue since the reactor was last taken: quick jobs tell that
+    /// they will soon look for the reactor themselves.
+    taken_inside: Option<Forecast>,
     queue: Queue<P::Job>,
     long_running: usize,
     mail: VecDeque<P::Mail>,
@@ -194,6 +203,8 @@ pub(crate) enum Between<'a, P: Poller> {
     GoOn(Hand<'a, P>, Patience),
     /// Run this; the reactor lies in the slot.
     Run(P::Job),
+    /// Wait for a token: those inside will see to the reactor, which lies in the slot.
+    Park,
     /// Drive no more; the reactor lies in the slot.
     Stop,
 }
@@ -222,6 +233,7 @@ impl<P: Poller> Pool<P> {
                 parked: Vec::with_capacity(threads),
                 waking: None,
                 entering: None,
+                taken_inside: None,
                 queue: Queue::new(),
                 long_running: 0,
                 mail: VecDeque::new(),
@@ -259,7 +271,9 @@ impl<P: Poller> Pool<P> {
         if state.waking == Some(me) {
             state.waking = None;
         }
-        if let Some(job) = self.take_job(&mut state, me, inside) {
+        let reactor_first =
+            inside == Inside::Attached && state.taken_inside.is_some() && state.slot.is_resting();
+        if !reactor_first && let Some(job) = self.take_job(&mut state, me, inside) {
             let wakes = state.leave_reactor_for(&job);
             drop(state);
             self.deliver(wakes);
@@ -280,10 +294,9 @@ impl<P: Poller> Pool<P> {
             // Nothing to do inside: leave the interpreter before going to sleep.
             return Next::Park;
         }
-        state.threads[me] = Doing::Parked;
-        state.parked.push(me);
+        state.park(me);
         // The watcher drives only because nobody was free: ask it to give the reactor back.
-        let ring = state.slot.driven_by_watcher() && mem::take(&mut state.sleeping);
+        let ring = state.slot.is_driven_by_watcher() && mem::take(&mut state.sleeping);
         drop(state);
         self.deliver(Wakes {
             ring,
@@ -292,7 +305,22 @@ impl<P: Poller> Pool<P> {
         Next::Park
     }
 
-    /// Sleeps until granted; for a thread that [`Pool::next`] told to park.
+    /// The thread is about to leave the interpreter to who enters. Whether it parks then: who comes in with
+    /// a quick job sees to the queue and the reactor, and two threads would only take turns.
+    pub(crate) fn give_way(&self, me: ThreadId) -> bool {
+        let mut state = lock(&self.state);
+        let to_quick = matches!(state.entering, Some((_, Forecast::Quick)));
+        let parks = to_quick
+            && !state.stopping
+            && !state.slot.is_driven_by_watcher()
+            && !state.has_job_to_take();
+        if parks {
+            state.park(me);
+        }
+        parks
+    }
+
+    /// Sleeps until granted; for a thread that was told to park.
     pub(crate) fn park(&self, me: ThreadId) {
         self.tokens[me].wait();
     }
@@ -302,7 +330,7 @@ impl<P: Poller> Pool<P> {
         &'a self,
         driver: ThreadId,
         hand: Hand<'a, P>,
-        job: P::Job,
+        mut job: P::Job,
         inside: Inside,
     ) -> Dispatched<'a, P> {
         let mut state = lock(&self.state);
@@ -321,8 +349,21 @@ impl<P: Poller> Pool<P> {
                 });
                 return Dispatched::Queued(hand);
             }
-            Lane::Interpreter if inside == Inside::Detached => self.enter(&mut state, driver),
-            Lane::Interpreter | Lane::Thread | Lane::Inline => {
+            Lane::Interpreter if inside == Inside::Detached => {
+                self.enter(&mut state, driver, job.forecast());
+            }
+            Lane::Interpreter => {
+                // Those that wait came first.
+                if let Some(first) = state.queue.interpreter.pop_front() {
+                    state
+                        .queue
+                        .interpreter
+                        .push_back(mem::replace(&mut job, first));
+                    state.counters.queued += 1;
+                }
+                state.threads[driver] = Doing::Running;
+            }
+            Lane::Thread | Lane::Inline => {
                 state.threads[driver] = Doing::Running;
             }
             Lane::Long if state.long_running >= state.long_limit() => {
@@ -377,16 +418,15 @@ impl<P: Poller> Pool<P> {
     /// The thread has the interpreter now; the next may try.
     pub(crate) fn entered(&self, me: ThreadId, forecast: Forecast) {
         let mut state = lock(&self.state);
-        debug_assert_eq!(
-            state.entering,
-            Some(me),
+        debug_assert!(
+            matches!(state.entering, Some((thread, _)) if thread == me),
             "only who was entering has entered"
         );
         state.entering = None;
         self.somebody_enters.store(false, Ordering::Relaxed);
         state.threads[me] = Doing::Running;
         // If this job is quick, this thread drains the queue itself; if it blocks, somebody else must.
-        let wakes = if forecast == Forecast::Blocks && !state.queue.interpreter.is_empty() {
+        let wakes = if forecast == Forecast::Blocks && state.leaves_work() {
             state.summon()
         } else {
             Wakes::NONE
@@ -489,6 +529,7 @@ impl<P: Poller> Pool<P> {
         inside: Inside,
         patience: Patience,
     ) -> Between<'a, P> {
+        let driver = hand.driver;
         let mut state = lock(&self.state);
         state.sleeping = false;
         if let Some(desk) = &mut hand.desk {
@@ -504,7 +545,7 @@ impl<P: Poller> Pool<P> {
             }
             state = lock(&self.state);
         }
-        match hand.driver {
+        match driver {
             Driver::Thread(me) => {
                 if let Some(job) = self.take_job(&mut state, me, inside) {
                     hand.put(&mut state);
@@ -532,6 +573,23 @@ impl<P: Poller> Pool<P> {
             }
         }
         let sleep = patience == Patience::Sleep && state.mail.is_empty() && !hand.has_ready();
+        if sleep && state.is_worked_off_inside() {
+            hand.put(&mut state);
+            let after = match driver {
+                Driver::Thread(me) => {
+                    state.park(me);
+                    Between::Park
+                }
+                Driver::Watcher => Between::Stop,
+            };
+            let watcher = state.alert();
+            drop(state);
+            self.deliver(Wakes {
+                watcher,
+                ..Wakes::NONE
+            });
+            return after;
+        }
         state.sleeping = sleep;
         drop(state);
         let patience = if sleep {
@@ -562,8 +620,11 @@ impl<P: Poller> Pool<P> {
             let job = state.queue.interpreter.pop_front()?;
             self.queued.fetch_sub(1, Ordering::Relaxed);
             match inside {
-                Inside::Attached => state.threads[me] = Doing::Running,
-                Inside::Detached => self.enter(state, me),
+                Inside::Attached => {
+                    state.threads[me] = Doing::Running;
+                    state.taken_inside = Some(job.forecast());
+                }
+                Inside::Detached => self.enter(state, me, job.forecast()),
             }
             job
         } else {
@@ -611,9 +672,9 @@ impl<P: Poller> Pool<P> {
         }
     }
 
-    fn enter(&self, state: &mut State<P>, me: ThreadId) {
+    fn enter(&self, state: &mut State<P>, me: ThreadId, forecast: Forecast) {
         debug_assert_eq!(state.entering, None, "one enters");
-        state.entering = Some(me);
+        state.entering = Some((me, forecast));
         self.somebody_enters.store(true, Ordering::Relaxed);
         state.threads[me] = Doing::Entering;
     }
@@ -713,7 +774,11 @@ impl<P: Poller> Drop for Hand<'_, P> {
 }
 
 impl<P: Poller> Slot<P> {
-    fn driven_by_watcher(&self) -> bool {
+    fn is_resting(&self) -> bool {
+        matches!(self, Slot::Resting(_))
+    }
+
+    fn is_driven_by_watcher(&self) -> bool {
         matches!(self, Slot::Driven(Driver::Watcher))
     }
 }
@@ -730,9 +795,10 @@ impl<P: Poller> State<P> {
     }
 
     fn take_desk(&mut self, by: Driver) -> Option<Desk<P>> {
-        if matches!(self.slot, Slot::Driven(_)) {
+        if !self.slot.is_resting() {
             return None;
         }
+        self.taken_inside = None;
         if self.last_driver.is_some_and(|last| last != by) {
             self.counters.hand_overs += 1;
         }
@@ -746,6 +812,11 @@ impl<P: Poller> State<P> {
         }
     }
 
+    fn park(&mut self, me: ThreadId) {
+        self.threads[me] = Doing::Parked;
+        self.parked.push(me);
+    }
+
     /// Picks a parked thread to wake, unless one is on its way already.
     fn wake_one(&mut self) -> Option<ThreadId> {
         if self.waking.is_some() {
@@ -757,10 +828,11 @@ impl<P: Poller> State<P> {
         Some(thread)
     }
 
-    /// Somebody has to look at the queue: a parked thread, or else the driver.
+    /// Somebody has to look for work: a parked thread, or else the thread that drives.
     fn summon(&mut self) -> Wakes {
         let thread = self.wake_one();
-        let ring = self.waking.is_none() && mem::take(&mut self.sleeping);
+        let drives = !self.slot.is_driven_by_watcher();
+        let ring = self.waking.is_none() && drives && mem::take(&mut self.sleeping);
         Wakes {
             thread,
             ring,
@@ -771,18 +843,24 @@ impl<P: Poller> State<P> {
     /// Who must be woken, because a thread turns to a job: the reactor may lie in the slot, and jobs
     /// for which no wake was sent, because this thread's was on its way, in the queue.
     fn leave_reactor_for<J: Task>(&mut self, job: &J) -> Wakes {
-        let resting = matches!(self.slot, Slot::Resting(_));
-        let leaves_reactor = resting && job.forecast() == Forecast::Blocks;
-        let thread = if leaves_reactor || !self.queue.thread.is_empty() {
-            self.wake_one()
+        let leaves = job.forecast() == Forecast::Blocks && self.leaves_work();
+        let mut wakes = if leaves || !self.queue.thread.is_empty() {
+            self.summon()
         } else {
-            None
+            Wakes::NONE
         };
-        Wakes {
-            thread,
-            watcher: self.alert(),
-            ring: false,
-        }
+        wakes.watcher = self.alert();
+        wakes
+    }
+
+    /// Whether a thread that does not come back soon leaves something that nobody sees to.
+    fn leaves_work(&self) -> bool {
+        self.slot.is_resting() || (self.entering.is_none() && !self.queue.interpreter.is_empty())
+    }
+
+    /// Whether those inside take quick jobs from the queue, which the driver may not.
+    fn is_worked_off_inside(&self) -> bool {
+        self.taken_inside == Some(Forecast::Quick) && !self.queue.interpreter.is_empty()
     }
 
     /// Whether a thread that is free and outside could take a job.

@@ -244,6 +244,67 @@ fn a_rust_job_that_waits_does_not_keep_the_interpreter() {
 }
 
 #[test]
+fn threads_that_came_in_pairs_leave_the_work_to_one() {
+    explore(Scene {
+        name: "back to one",
+        threads: 3,
+        requests: vec![
+            INTERPRETER,
+            INTERPRETER.on(1),
+            INTERPRETER.on(2),
+            INTERPRETER.follows(0),
+        ],
+        preemptions: 2,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn who_leaves_the_interpreter_to_a_blocking_job_sees_to_the_rest() {
+    explore(Scene {
+        name: "give way",
+        requests: vec![
+            INTERPRETER,
+            INTERPRETER.on(1).forecast(Forecast::Blocks).waits_for(2),
+            INTERPRETER.on(2),
+        ],
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_blocking_job_taken_inside_has_another_see_to_the_queue() {
+    explore(Scene {
+        name: "queue of waits",
+        threads: 3,
+        requests: vec![
+            INTERPRETER,
+            INTERPRETER.on(1).forecast(Forecast::Blocks).waits_for(2),
+            INTERPRETER.on(2),
+        ],
+        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn the_watcher_leaves_the_queue_to_the_only_thread() {
+    explore(Scene {
+        name: "one thread inside",
+        threads: 1,
+        requests: vec![
+            INTERPRETER.waits_for(1),
+            QUICK.on(1).lane(Lane::Inline),
+            INTERPRETER.on(1),
+            INTERPRETER.on(2),
+        ],
+        watched: true,
+        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
 fn an_unforeseen_wait_inside_does_not_hold_the_queue() {
     explore(Scene {
         name: "queue",

@@ -157,7 +157,7 @@ fn goes_on<'a>(
 ) -> (Hand<'a, Still>, Patience) {
     match pool.between_turns(hand, Detached, wish) {
         Between::GoOn(hand, patience) => (hand, patience),
-        Between::Run(_) | Between::Stop => panic!("it should go on"),
+        Between::Run(_) | Between::Park | Between::Stop => panic!("it should go on"),
     }
 }
 
@@ -381,6 +381,152 @@ fn a_queued_interpreter_job_rings_the_driver_if_who_entered_blocks() {
         pool.between_turns(hand, Detached, Patience::Sleep),
         Between::Run(_)
     ));
+}
+
+/// Thread 0 is inside, thread 1 enters, thread 2 drives, and the queue holds the jobs 2 and 3.
+fn crowded(pool: &Pool<Still>, enters: Forecast) -> Hand<'_, Still> {
+    let hand = drive(pool, 0);
+    assert_eq!(
+        dispatched(&pool.dispatch(0, hand, quick(0, Lane::Interpreter), Detached)),
+        Some(0)
+    );
+    pool.entered(0, Forecast::Quick);
+    let hand = drive(pool, 1);
+    let second = Job {
+        forecast: enters,
+        ..quick(1, Lane::Interpreter)
+    };
+    assert_eq!(
+        dispatched(&pool.dispatch(1, hand, second, Detached)),
+        Some(1)
+    );
+    let hand = drive(pool, 2);
+    let hand = queued(pool.dispatch(2, hand, quick(2, Lane::Interpreter), Detached));
+    queued(pool.dispatch(2, hand, quick(3, Lane::Interpreter), Detached))
+}
+
+#[test]
+fn a_driver_parks_when_those_inside_work_the_queue_off() {
+    let (pool, _) = pool(3);
+    let hand = crowded(&pool, Forecast::Quick);
+    let (hand, patience) = goes_on(&pool, hand, Patience::Sleep);
+    assert_eq!(
+        patience,
+        Patience::Sleep,
+        "who is inside may be stuck in its first job"
+    );
+    assert_eq!(runs(&pool, 0, Attached), 2);
+    let (hand, _) = goes_on(&pool, hand, Patience::Look);
+    assert!(matches!(
+        pool.between_turns(hand, Detached, Patience::Sleep),
+        Between::Park
+    ));
+    assert_eq!(
+        pool.doing(),
+        [Doing::Running, Doing::Entering, Doing::Parked]
+    );
+    // Who is inside takes the reactor and the queue in turn, and older jobs first.
+    let Next::Drive(hand) = pool.next(0, Attached) else {
+        panic!("it is the reactor's turn");
+    };
+    assert_eq!(
+        dispatched(&pool.dispatch(0, hand, quick(4, Lane::Interpreter), Attached)),
+        Some(3)
+    );
+    assert_eq!(runs(&pool, 0, Attached), 4);
+    assert!(matches!(pool.next(0, Attached), Next::Drive(_)));
+}
+
+#[test]
+fn a_driver_stays_when_the_job_taken_inside_blocks() {
+    let (pool, seen) = pool(3);
+    let hand = drive(&pool, 0);
+    assert_eq!(
+        dispatched(&pool.dispatch(0, hand, quick(0, Lane::Interpreter), Detached)),
+        Some(0)
+    );
+    let hand = drive(&pool, 1);
+    let hand = queued(pool.dispatch(1, hand, blocking(1, Lane::Interpreter), Detached));
+    let hand = queued(pool.dispatch(1, hand, quick(2, Lane::Interpreter), Detached));
+    let (hand, patience) = goes_on(&pool, hand, Patience::Sleep);
+    assert_eq!(patience, Patience::Sleep);
+    pool.entered(0, Forecast::Quick);
+    assert_eq!(runs(&pool, 0, Attached), 1);
+    assert_eq!(seen.rings(), 1, "it may take what is left");
+    assert!(matches!(
+        pool.between_turns(hand, Detached, Patience::Sleep),
+        Between::Run(Job { id: 2, .. })
+    ));
+}
+
+#[test]
+fn who_leaves_the_interpreter_to_a_quick_job_parks() {
+    let (pool, _) = pool(3);
+    drop(crowded(&pool, Forecast::Quick));
+    assert!(pool.give_way(0));
+    assert_eq!(pool.doing()[0], Doing::Parked);
+    pool.entered(1, Forecast::Quick);
+    assert_eq!(runs(&pool, 1, Attached), 2, "who came sees to the rest");
+}
+
+#[test]
+fn who_leaves_the_interpreter_to_a_job_that_blocks_sees_to_the_rest() {
+    let (pool, _) = pool(3);
+    drop(crowded(&pool, Forecast::Blocks));
+    assert!(!pool.give_way(0));
+    drop(drive(&pool, 0));
+}
+
+#[test]
+fn who_enters_with_a_job_that_blocks_leaves_a_resting_reactor_to_another() {
+    let (pool, _) = pool(3);
+    let hand = crowded(&pool, Forecast::Blocks);
+    assert_eq!(runs(&pool, 0, Attached), 2);
+    assert!(matches!(
+        pool.between_turns(hand, Detached, Patience::Sleep),
+        Between::Park
+    ));
+    pool.entered(1, Forecast::Blocks);
+    assert_eq!(pool.doing()[2], Doing::Awake);
+}
+
+#[test]
+fn the_watcher_lays_the_reactor_back_when_those_inside_work_the_queue_off() {
+    let (pool, _) = pool(1);
+    let hand = drive(&pool, 0);
+    assert_eq!(
+        dispatched(&pool.dispatch(0, hand, quick(0, Lane::Interpreter), Detached)),
+        Some(0)
+    );
+    pool.entered(0, Forecast::Quick);
+    let mut watch = Watch::default();
+    let hand = watcher_drives(&pool, &mut watch);
+    let hand = queued(pool.dispatch_from_watcher(hand, quick(1, Lane::Interpreter)));
+    let hand = queued(pool.dispatch_from_watcher(hand, quick(2, Lane::Interpreter)));
+    let (hand, patience) = goes_on(&pool, hand, Patience::Sleep);
+    assert_eq!(patience, Patience::Sleep);
+    assert_eq!(runs(&pool, 0, Attached), 1);
+    assert!(matches!(
+        pool.between_turns(hand, Detached, Patience::Sleep),
+        Between::Stop
+    ));
+    assert!(matches!(pool.next(0, Attached), Next::Drive(_)));
+}
+
+#[test]
+fn the_watcher_wakes_nobody_for_a_queue_that_is_worked_off() {
+    let (pool, _) = pool(4);
+    let hand = crowded(&pool, Forecast::Quick);
+    assert!(parks(&pool, 3));
+    pool.entered(1, Forecast::Quick);
+    let mut watch = Watch::default();
+    assert!(matches!(pool.tick(&mut watch), Tick::Again));
+    assert_eq!(runs(&pool, 1, Attached), 2);
+    assert!(matches!(pool.tick(&mut watch), Tick::Again));
+    assert_eq!(pool.doing()[3], Doing::Parked);
+    assert!(matches!(pool.tick(&mut watch), Tick::Again));
+    assert_eq!(pool.doing()[3], Doing::Awake, "nothing has moved since");
+    drop(hand);
 }
 
 #[test]

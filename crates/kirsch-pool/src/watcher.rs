@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::sync::lock;
 use crate::{
-    Between, Dispatched, Driver, Hand, Inside, Patience, Poller, Pool, Refusal, Slot, State, Turn,
+    Between, Dispatched, Driver, Hand, Inside, Patience, Poller, Pool, Refusal, State, Turn,
 };
 
 /// A tick: a stuck reactor is found after one to two of them.
@@ -35,6 +35,7 @@ pub(crate) enum Tick<'a, P: Poller> {
 pub(crate) struct Watch {
     seen_turns: u64,
     seen_queue: bool,
+    seen_jobs: u64,
     quiet: u32,
 }
 
@@ -61,7 +62,7 @@ fn drive<'a, P: Poller>(pool: &'a Pool<P>, mut hand: Hand<'a, P>, run: &impl Fn(
                 hand = again;
                 patience = allowed;
             }
-            Between::Run(_) | Between::Stop => return,
+            Between::Run(_) | Between::Park | Between::Stop => return,
         }
         match hand.turn(patience) {
             Turn::Job(job) => match pool.dispatch_from_watcher(hand, job) {
@@ -91,12 +92,14 @@ impl<P: Poller> Pool<P> {
         if state.stopping {
             return Tick::Stop;
         }
-        let resting = matches!(state.slot, Slot::Resting(_));
+        let resting = state.slot.is_resting();
         let lain = resting && state.turns == watch.seen_turns;
         watch.seen_turns = state.turns;
         let waiting = state.has_job_to_take();
-        let stuck_queue = waiting && watch.seen_queue;
+        // Where jobs begin, those who run them will come to the ones that wait.
+        let stuck_queue = waiting && watch.seen_queue && state.counters.jobs == watch.seen_jobs;
         watch.seen_queue = waiting;
+        watch.seen_jobs = state.counters.jobs;
         if lain || stuck_queue {
             watch.quiet = 0;
             // Where the reactor rests and all threads are busy, the watcher drives.

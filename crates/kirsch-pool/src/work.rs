@@ -4,6 +4,8 @@
 //! A thread is either *inside* (holds the interpreter) or not. It drives and sleeps outside; it goes
 //! in with a job, and as long as it is in and finds more to do without sleeping, it stays in.
 
+use std::mem;
+
 use crate::{
     Between, Dispatched, Hand, Inside, Lane, Next, Patience, Poller, Pool, Refusal, Task, ThreadId,
     Turn,
@@ -17,7 +19,8 @@ pub trait Interpreter {
 
 /// Jobs a thread runs on while another waits to enter: about a millisecond's worth of quick ones at most,
 /// and few enough that whoever waits does so for less than the interpreter's own switch interval.
-const STRETCH: u32 = 16;
+/// In the model one, since each job multiplies the orders to explore.
+const STRETCH: u32 = if cfg!(loom) { 1 } else { 16 };
 
 /// For servers whose gateways are all Rust.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +44,7 @@ where
         me,
         run,
         hand: None,
+        parks: false,
     };
     loop {
         let Some(job) = interpreter.release(|| thread.find_outside()) else {
@@ -60,6 +64,7 @@ where
                 // threads that let each other in after every job would switch for each request.
                 stretch += 1;
                 if stretch >= STRETCH {
+                    thread.parks = pool.give_way(me);
                     break;
                 }
             }
@@ -73,6 +78,8 @@ struct Thread<'a, P: Poller, F> {
     run: &'a F,
     /// The reactor, while this thread drives.
     hand: Option<Hand<'a, P>>,
+    /// The pool counts this thread among the parked; it has yet to sleep.
+    parks: bool,
 }
 
 impl<'a, P: Poller, F: Fn(P::Job) + Sync> Thread<'a, P, F> {
@@ -81,6 +88,7 @@ impl<'a, P: Poller, F: Fn(P::Job) + Sync> Thread<'a, P, F> {
         loop {
             let next = match self.hand.take() {
                 Some(hand) => Next::Drive(hand),
+                None if mem::take(&mut self.parks) => Next::Park,
                 None => self.next(Inside::Detached),
             };
             let job = match next {
@@ -104,13 +112,10 @@ impl<'a, P: Poller, F: Fn(P::Job) + Sync> Thread<'a, P, F> {
 
     /// The next job that can be had without sleeping; `None` when there is none.
     fn find_inside(&mut self) -> Option<P::Job> {
-        let hand = match self.hand.take() {
-            Some(hand) => hand,
-            None => match self.next(Inside::Attached) {
-                Next::Run(job) => return Some(job),
-                Next::Drive(hand) => hand,
-                Next::Park | Next::Stop => return None,
-            },
+        let hand = match self.next(Inside::Attached) {
+            Next::Run(job) => return Some(job),
+            Next::Drive(hand) => hand,
+            Next::Park | Next::Stop => return None,
         };
         match self.drive(hand, Inside::Attached) {
             Drove::Job(job) => Some(job),
@@ -144,19 +149,25 @@ impl<'a, P: Poller, F: Fn(P::Job) + Sync> Thread<'a, P, F> {
     }
 
     fn take_turns(&mut self, mut hand: Hand<'a, P>, inside: Inside) -> Drove<P::Job> {
-        // Inside, a sleep is out of the question, so the state is looked at only when there is news.
         let mut patience = match inside {
             Inside::Attached => Patience::Look,
             Inside::Detached => Patience::Sleep,
         };
+        // Inside, a sleep is out of the question, so the state is looked at only when there is news. Who came
+        // for the reactor has just done so, and the turn of the reactor is now.
+        let mut look = inside == Inside::Detached;
         loop {
-            if patience == Patience::Sleep || self.pool.has_news() {
+            if look {
                 match self.pool.between_turns(hand, inside, patience) {
                     Between::GoOn(again, allowed) => {
                         hand = again;
                         patience = allowed;
                     }
                     Between::Run(job) => return Drove::Job(job),
+                    Between::Park => {
+                        self.parks = true;
+                        return Drove::Nothing;
+                    }
                     Between::Stop => return Drove::Nothing,
                 }
             }
@@ -169,12 +180,14 @@ impl<'a, P: Poller, F: Fn(P::Job) + Sync> Thread<'a, P, F> {
                         hand = again;
                     }
                 },
-                Turn::Idle if inside == Inside::Attached => {
+                Turn::Idle if inside == Inside::Detached => patience = Patience::Sleep,
+                Turn::Idle if self.pool.has_news() => {}
+                Turn::Idle => {
                     self.hand = Some(hand);
                     return Drove::Nothing;
                 }
-                Turn::Idle => patience = Patience::Sleep,
             }
+            look = patience == Patience::Sleep || self.pool.has_news();
         }
     }
 }
