@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! Head ──head──▶ Body ──complete──▶ dispatched, held by an exchange ──▶ Head | Flush | Linger
+//!   │             │                   ├─ whole, others are ready ─▶ Flush ─▶ Head
 //!   │             │                   └─ would block ─▶ Remote ─┐
 //!   │             └──── streamed ─────────────────────▶ Remote ─┴▶ Head | Discard | Linger
 //!   └─ a rule is broken ─▶ Flush ─▶ Linger ─▶ closed
@@ -105,7 +106,7 @@ pub(crate) enum State {
     Body(Box<Gathering>),
     /// An exchange gives the response through a pipe, and perhaps takes the body through another.
     Remote(Box<Transmission>),
-    /// A response of our own is being sent.
+    /// A response of our own, or one that was held back, is being sent.
     Flush {
         out: Vec<u8>,
         sent: usize,
@@ -286,10 +287,7 @@ impl Connection {
 
     /// An exchange that held the connection has sent its whole response.
     pub(crate) fn finished(&mut self, fate: Fate, spare: Option<Box<Request>>) {
-        self.request = spare.map(|mut request| {
-            request.clear();
-            request
-        });
+        self.keep_spare(spare);
         let now = Instant::now();
         match fate {
             Fate::Keep => self.next_request(now),
@@ -297,6 +295,34 @@ impl Connection {
             Fate::Abort => self.shut(now),
             Fate::Reset => self.break_off(),
         }
+    }
+
+    /// An exchange that held the connection leaves it to the reactor to send the rest of its response.
+    pub(crate) fn cork(
+        &mut self,
+        rest: Vec<u8>,
+        spare: Option<Box<Request>>,
+        record: Option<Record>,
+    ) {
+        self.keep_spare(spare);
+        self.state = State::Flush {
+            out: rest,
+            sent: 0,
+            then: Then::Next,
+            record: record.map(Box::new),
+        };
+    }
+
+    /// Whether it waits to be sent together with others.
+    pub(crate) fn is_corked(&self) -> bool {
+        matches!(self.state, State::Flush { .. })
+    }
+
+    fn keep_spare(&mut self, spare: Option<Box<Request>>) {
+        self.request = spare.map(|mut request| {
+            request.clear();
+            request
+        });
     }
 
     /// Writes what was gathered of a body to its file. May block on the disk.
@@ -539,7 +565,7 @@ impl Connection {
         }
     }
 
-    fn flush(&mut self, turn: &Turn<'_>) -> Step {
+    pub(crate) fn flush(&mut self, turn: &Turn<'_>) -> Step {
         let State::Flush {
             out,
             sent,

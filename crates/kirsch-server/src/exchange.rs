@@ -219,6 +219,12 @@ impl Exchange {
         if front.is_empty() && data.is_empty() {
             return Ok(Block::Taken);
         }
+        if body.is_complete_length() && body.keep_alive() && self.may_cork(front.len() + data.len())
+        {
+            // Whatever the application still does, the response is whole.
+            self.cork([&front, data].concat());
+            return Ok(Block::Taken);
+        }
         let mut slices: [&[u8]; 4] = [&front, &framed.prefix, data, framed.suffix];
         if let Wire::Held(connection) = &mut self.wire {
             match send(connection, &front, &framed.prefix, data, framed.suffix) {
@@ -454,9 +460,31 @@ impl Exchange {
         }
     }
 
+    /// Whether the rest of a response, so many bytes of it, may wait to be sent together with others.
+    fn may_cork(&self, len: usize) -> bool {
+        matches!(self.wire, Wire::Held(_)) && len <= JOINED && self.shared.cork.holds()
+    }
+
+    /// Gives the connection back with the rest of a response, after which it is kept.
+    fn cork(&mut self, rest: Vec<u8>) {
+        if let Some(request) = self.request.take()
+            && let Wire::Held(mut connection) = std::mem::replace(&mut self.wire, Wire::Ended)
+        {
+            Counters::count(&self.shared.counters.corked);
+            match self.shared.access_log {
+                None => connection.cork(rest, Some(request), None),
+                Some(_) => connection.cork(rest, None, self.record(request, Ending::Kept)),
+            }
+            self.shared.post(Mail::Return(connection));
+        }
+    }
+
     /// Sends the last bytes and parts with the connection.
     fn end(&mut self, tail: &[u8], fate: Fate) {
         self.stage = Stage::Ended;
+        if fate == Fate::Keep && !tail.is_empty() && self.may_cork(tail.len()) {
+            return self.cork(tail.to_vec());
+        }
         let Some(request) = self.request.take() else {
             return;
         };

@@ -21,6 +21,7 @@ mod body;
 mod budget;
 pub mod config;
 mod connection;
+mod cork;
 mod date;
 mod drained;
 mod exchange;

@@ -35,6 +35,7 @@ use tracing::{error, warn};
 
 use crate::access_log::{Ending, Record};
 use crate::connection::{Connection, Key, Next, Readiness, State, Turn as Lent};
+use crate::cork;
 use crate::exchange::{Fate, Wire};
 use crate::forecast::ForecastKey;
 use crate::listener::Listener;
@@ -131,6 +132,9 @@ pub(crate) struct Reactor {
     connections: Slab<Place>,
     generations: Vec<u32>,
     ready: VecDeque<Ready>,
+    /// Connections whose responses wait to be sent together, and since when.
+    corked: VecDeque<Key>,
+    corked_since: Instant,
     wheel: Wheel,
     due: Vec<Entry>,
     /// Buffers for requests, boxed as they travel.
@@ -198,6 +202,8 @@ impl Reactor {
             connections: Slab::new(),
             generations: Vec::new(),
             ready: VecDeque::with_capacity(EVENTS),
+            corked: VecDeque::new(),
+            corked_since: now,
             wheel: Wheel::new(now),
             due: Vec::new(),
             spares: Vec::new(),
@@ -477,7 +483,52 @@ impl Reactor {
         if matches!(connection.state, State::Closed) {
             return self.remove(key, connection);
         }
-        self.bring_back(key, connection, stamp, true);
+        if connection.is_corked() {
+            self.cork(key, connection, stamp);
+        } else {
+            self.bring_back(key, connection, stamp, true);
+        }
+    }
+
+    fn cork(&mut self, key: Key, connection: Box<Connection>, stamp: u64) {
+        if self.corked.is_empty() {
+            self.corked_since = Instant::now();
+        }
+        self.corked.push_back(key);
+        if let Some(place) = self.place(key) {
+            // In a list, as one that is ready.
+            *place = Place::Here {
+                connection,
+                queued: true,
+                stamp,
+            };
+        }
+    }
+
+    /// Sends the responses that were held back, if it is time.
+    fn uncork(&mut self) {
+        if self.corked.is_empty() {
+            return;
+        }
+        let due = self.ready.is_empty()
+            || self.corked.len() >= cork::MOST
+            || self.corked_since.elapsed() >= cork::PATIENCE;
+        if !due {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let lent = Lent {
+            shared: &shared,
+            now: self.now,
+            spares: &mut Vec::new(),
+        };
+        while let Some(key) = self.corked.pop_front() {
+            if let Some(Place::Here { connection, .. }) = self.place(key) {
+                // What fails now fails again at its next step, which sees to it.
+                let _ = connection.flush(&lent);
+                self.ready.push_back(Ready::Connection(key));
+            }
+        }
     }
 
     fn queue(&mut self, key: Key) {
@@ -544,6 +595,7 @@ impl Poller for Reactor {
         let mut polled = false;
         let mut steps = 0;
         loop {
+            self.uncork();
             while let Some(ready) = self.ready.pop_front() {
                 let job = match ready {
                     Ready::Connection(key) => self.step(key, false),
@@ -554,6 +606,8 @@ impl Poller for Reactor {
                     }
                 };
                 if let Some(job) = job {
+                    let crowd = !self.ready.is_empty() && job.forecast() == Forecast::Quick;
+                    self.shared.cork.set(crowd);
                     return Turn::Job(job);
                 }
                 steps += 1;
@@ -561,7 +615,11 @@ impl Poller for Reactor {
                     break;
                 }
             }
+            if self.ready.is_empty() && !self.corked.is_empty() {
+                continue;
+            }
             if polled {
+                self.shared.cork.set(false);
                 return Turn::Idle;
             }
             polled = true;
@@ -594,7 +652,7 @@ impl Poller for Reactor {
     }
 
     fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.corked.is_empty()
     }
 
     fn refuse(&mut self, job: Job, why: Refusal) {

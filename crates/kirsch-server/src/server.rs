@@ -93,6 +93,8 @@ pub struct Statistics {
     pub refused: u64,
     /// Connections closed to make room for others.
     pub evicted: u64,
+    /// Responses that waited some hundred microseconds at most to be sent together with others.
+    pub corked: u64,
     /// Responses that outran their client and went on through a buffer.
     pub outran: u64,
     /// Panics caught.
@@ -315,6 +317,7 @@ impl Server {
             statistics.requests += read(&counters.requests);
             statistics.refused += read(&counters.refused);
             statistics.evicted += read(&counters.evicted);
+            statistics.corked += read(&counters.corked);
             statistics.outran += read(&counters.remote);
             statistics.panics += read(&counters.panics) + of_pool.panics;
             statistics.queued += pool.queue_len();

@@ -11,6 +11,7 @@ use kirsch_pool::Pool;
 use crate::access_log::{AccessLogWriter, Record};
 use crate::budget::{Budget, SpoolSpace};
 use crate::config::Config;
+use crate::cork::Cork;
 use crate::drained::Drained;
 use crate::forecast::Forecaster;
 use crate::gateway::Gateway;
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     common: Arc<Common>,
     pub(crate) counters: Counters,
     pub(crate) holds: Holds,
+    pub(crate) cork: Cork,
     /// Set once, right after the reactor was made, which holds this struct.
     pool: OnceLock<Arc<Pool<Reactor>>>,
 }
@@ -60,6 +62,7 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU64,
     pub(crate) evicted: AtomicU64,
     pub(crate) remote: AtomicU64,
+    pub(crate) corked: AtomicU64,
     pub(crate) panics: AtomicU64,
 }
 
@@ -146,6 +149,7 @@ impl Shared {
             common,
             counters: Counters::default(),
             holds: Holds::new(threads),
+            cork: Cork::new(),
             pool: OnceLock::new(),
         }
     }

@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kirsch_server::{Config, Exchange};
 
@@ -82,6 +82,64 @@ fn quick_requests_are_run_by_who_drives() {
     let pool = running.server.statistics().pool;
     assert_eq!(pool.jobs, 8 * ROUNDS as u64);
     assert!(pool.hand_overs < pool.jobs / 100, "{pool:?}");
+}
+
+/// Takes as long as an ordinary page.
+fn compute() {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_micros(60) {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn responses_of_a_crowd_are_sent_together_and_every_one_of_them() {
+    let running = serve(threads(1), |exchange| {
+        compute();
+        exchange.respond(ok(), b"hello");
+    });
+    let mut clients: Vec<Client> = (0..32).map(|_| running.connect()).collect();
+    for _ in 0..100 {
+        for client in &mut clients {
+            // Two at once: the second is there when the first is sent.
+            client.send([get("/"), get("/")].concat());
+        }
+        for client in &mut clients {
+            assert_eq!(client.response().text(), "hello");
+            assert_eq!(client.response().text(), "hello");
+        }
+        if running.server.statistics().corked > 100 {
+            return;
+        }
+    }
+    panic!("{:?}", running.server.statistics());
+}
+
+#[test]
+fn a_response_does_not_wait_for_what_runs_behind_it() {
+    let (word, go) = channel::<()>();
+    let go = Mutex::new(go);
+    let running = serve(threads(1), move |mut exchange| {
+        compute();
+        let last = exchange.request().path() == b"/last";
+        exchange.begin(ok(), Some(5));
+        exchange.put(b"hello").expect("the client is there");
+        if last {
+            // Its own response is whole, those before it may wait with it, and now nothing goes on here.
+            let _ = go.lock().expect("no panic").recv();
+        }
+        exchange.finish();
+    });
+    for round in 0..20 {
+        let mut clients: Vec<Client> = (0..16).map(|_| running.connect()).collect();
+        for (idx, client) in clients.iter_mut().enumerate() {
+            client.send(get(if idx == 15 { "/last" } else { "/" }));
+        }
+        for client in &mut clients {
+            assert_eq!(client.response().text(), "hello", "round {round}");
+        }
+        word.send(()).expect("the gateway listens");
+    }
 }
 
 #[test]
