@@ -332,6 +332,18 @@ def test_without_descriptors_idle_connections_make_room() -> None:
         assert get(server.address, "/fine").body == b"ok"
 
 
+def test_whoever_makes_room_is_waited_for_no_longer_than_it_takes() -> None:
+    with ServerProcess("faults:app") as server:
+        limit_descriptors(server.process.pid, LIMIT)
+        with contextlib.ExitStack() as stack:
+            # A pause for each would make this a minute.
+            deadline = time.monotonic() + 20
+            for _ in range(LIMIT * 20):
+                client = stack.enter_context(server.client())
+                assert client.request("/fine").body == b"ok"
+                assert time.monotonic() < deadline
+
+
 def limit_descriptors(pid: int, count: int) -> None:
     subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={count}:{count}"], check=True)
 

@@ -22,7 +22,7 @@ use crate::stream::Stream;
 
 /// Connections accepted before others have their turn.
 const ACCEPT_TURN: usize = 64;
-/// How long accepting pauses when descriptors have run out.
+/// How long accepting pauses when descriptors have run out and nobody can be closed without harm.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Such trouble is logged at most this often.
 const TROUBLE_LOG: Duration = Duration::from_secs(10);
@@ -30,6 +30,8 @@ const TROUBLE_LOG: Duration = Duration::from_secs(10);
 impl Reactor {
     pub(super) fn accept(&mut self, idx: usize) {
         let mut victims = None;
+        // Somebody was closed for the sake of a descriptor, and nobody has been accepted since.
+        let mut gave_way = false;
         for _ in 0..ACCEPT_TURN {
             if self.accept_again.is_some() || self.shared.room.is_wanted() {
                 return;
@@ -58,6 +60,7 @@ impl Reactor {
             };
             match listener.accept() {
                 Ok(Accepted::Connection(stream, origin)) => {
+                    gave_way = false;
                     // Only now that somebody is there to take the place.
                     if let Some(key) = victim {
                         self.evict(key);
@@ -69,7 +72,16 @@ impl Reactor {
                     listener.ready = false;
                     return;
                 }
-                Err(err) => return self.pause_accepting(&err),
+                Err(err) => {
+                    self.tell_trouble(&err);
+                    let victims = victims.get_or_insert_with(|| self.victims());
+                    match victims.pop_if(|(why, _)| !gave_way && why.is_done()) {
+                        // Its descriptor is free at once.
+                        Some((_, key)) => self.evict(key),
+                        None => return self.pause_accepting(),
+                    }
+                    gave_way = true;
+                }
             }
         }
         self.ready.push_back(Ready::Listener(idx));
@@ -135,7 +147,7 @@ impl Reactor {
         self.bring_back(key, connection, UNSCHEDULED, true);
     }
 
-    fn pause_accepting(&mut self, err: &io::Error) {
+    fn tell_trouble(&mut self, err: &io::Error) {
         if self
             .last_trouble
             .is_none_or(|last| last + TROUBLE_LOG <= self.now)
@@ -143,6 +155,10 @@ impl Reactor {
             self.last_trouble = Some(self.now);
             warn!(%err, connections = self.shared.connections(), "cannot accept connections for now");
         }
+    }
+
+    /// Accepts no more for a while, in which who has just come may send its head, and others may end.
+    fn pause_accepting(&mut self) {
         self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
         self.ask_for_room();
     }
