@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use kirsch_pool::{
     Doing, Interpreter, Lane, NoInterpreter, Pool, PoolCounters, TICK, ThreadId, watch, work,
 };
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::access_log::AccessLogWriter;
 use crate::bind_error::BindError;
@@ -122,7 +122,7 @@ impl Server {
     ///
     /// As [`Server::bind`].
     pub fn bind_with(
-        config: Config,
+        mut config: Config,
         gateway: Arc<dyn Gateway>,
         inherited: Vec<(RawFd, OwnedFd)>,
     ) -> Result<Server, StartError> {
@@ -130,7 +130,7 @@ impl Server {
         if reactors > 1 && gateway.lane() == Lane::Interpreter {
             return Err(StartError::Reactors(reactors));
         }
-        raise_descriptor_limit();
+        fit_into_descriptors(&mut config);
         let _ = sigpipe::pending();
         let (listeners, addresses) = listen(&config, inherited).map_err(StartError::Bind)?;
         let access_log = match &config.access_log {
@@ -394,23 +394,75 @@ fn reactors(config: &Config) -> usize {
     config.reactors.max(1)
 }
 
-/// Every connection is a descriptor, and so is every spool file: take what the system allows.
-fn raise_descriptor_limit() {
+/// Descriptors left to the rest of the process: listeners, polls, logs, and what the application opens, for which
+/// some ten threads with a few connections to databases each are enough.
+const RESERVED_DESCRIPTORS: u64 = 128;
+
+/// Takes as many descriptors as the system allows, and no more connections than these suffice for.
+fn fit_into_descriptors(config: &mut Config) {
+    let Some(descriptors) = raise_descriptor_limit() else {
+        return;
+    };
+    let configured = config.limits.connections;
+    config.limits.connections = configured.min(connections_within(descriptors));
+    if config.limits.connections < configured {
+        warn!(
+            connections = config.limits.connections,
+            configured, descriptors, "the limit of open descriptors allows fewer connections"
+        );
+    }
+}
+
+/// Two connections share three descriptors: their own, and one for the spool file that every other may have. An
+/// idle one has none, and most are idle where there are many. (lighttpd counts two for each.)
+fn connections_within(descriptors: u64) -> usize {
+    let reserved = RESERVED_DESCRIPTORS.min(descriptors / 4);
+    let connections = (descriptors - reserved) / 3 * 2;
+    usize::try_from(connections).unwrap_or(usize::MAX).max(1)
+}
+
+/// Answers how many descriptors this process may have then; `None` if there is no limit.
+fn raise_descriptor_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum
-        && let Err(err) = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: limit.maximum,
-                ..limit
-            },
-        )
-    {
-        debug!(%err, "cannot raise the limit of open descriptors");
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if limit.current == limit.maximum {
+        return limit.maximum;
+    }
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(err) => {
+            debug!(%err, "cannot raise the limit of open descriptors");
+            limit.current
+        }
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_their_files_and_to_the_application() {
+        for (descriptors, connections) in [
+            (0, 1),
+            (64, 32),
+            (1024, 596),
+            (15_128, 10_000),
+            (1_048_576, 698_964),
+        ] {
+            assert_eq!(
+                connections_within(descriptors),
+                connections,
+                "{descriptors}"
+            );
+        }
+    }
 }
