@@ -13,7 +13,8 @@ from typing import Any
 
 import kirsch
 import pytest
-from support.client import get
+from support.client import Client, get, request_bytes
+from support.inside import eventually
 from support.server import in_process
 
 
@@ -65,6 +66,25 @@ def test_a_stop_lets_what_has_begun_finish() -> None:
         go_on.set()
     client.join(10)
     assert bodies == [b"embedded"]
+
+
+def test_what_a_slow_client_has_taken_is_freed_without_another_request() -> None:
+    block = bytes(8 * 1024 * 1024)
+
+    def large(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [block]
+
+    with kirsch.Server(large, bind="127.0.0.1:0") as server:
+        before = sys.getrefcount(block)
+        with Client(server.addresses[0], receive_buffer=65536) as client:
+            client.send(request_bytes("/"))
+            eventually(lambda: server.statistics()["outran"], "a response that outran its client")
+            eventually(lambda: "running" not in server.statistics()["threads"], "the application's end")
+            assert sys.getrefcount(block) > before
+            # From here on nothing enters the engine.
+            assert client.response().body == block
+            eventually(lambda: sys.getrefcount(block) == before, "the block's release")
 
 
 def test_a_bad_setting_is_an_exception_that_names_it() -> None:

@@ -25,6 +25,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kirsch_http::{ErrorAnswer, ProtocolErrorKind};
@@ -48,6 +49,8 @@ use crate::wheel::{Entry, Wheel};
 const EVENTS: usize = 256;
 /// Steps after which the kernel is asked again even if some connections still have something to do.
 const STEPS: usize = 512;
+/// So much of what was sent may wait for a thread that comes by and frees it.
+const UNFREED_BYTES: u64 = 1024 * 1024;
 /// After running out of queue room or patience, clients are asked to wait so long.
 const RETRY_AFTER: u32 = 5;
 
@@ -65,6 +68,8 @@ pub(crate) enum Job {
     Spool(Box<Connection>),
     /// A piece of a file that is to be sent.
     SendFile(Box<Connection>),
+    /// Blocks that only the gateway can free.
+    Free,
 }
 
 /// A request for the gateway.
@@ -82,7 +87,7 @@ impl Task for Job {
     fn lane(&self) -> Lane {
         match self {
             Job::Request(job) => job.lane,
-            Job::Spool(_) | Job::SendFile(_) => Lane::Long,
+            Job::Spool(_) | Job::SendFile(_) | Job::Free => Lane::Long,
         }
     }
 
@@ -90,6 +95,8 @@ impl Task for Job {
         match self {
             Job::Request(job) => job.forecast,
             Job::Spool(_) | Job::SendFile(_) => Forecast::Quick,
+            // It waits for the interpreter.
+            Job::Free => Forecast::Blocks,
         }
     }
 }
@@ -523,6 +530,13 @@ impl Reactor {
             .collect()
     }
 
+    /// Whether a thread is to be told to free what was sent. Who runs requests frees it on the way.
+    fn has_to_free(&self) -> bool {
+        let shared = &self.shared;
+        shared.gateway.unfreed_bytes() >= UNFREED_BYTES
+            && !shared.freeing.swap(true, Ordering::Relaxed)
+    }
+
     /// Every thread waits for a slow client, and a request waits for a thread.
     fn relieve(&self) {
         let Some(pool) = self.shared.pool() else {
@@ -566,6 +580,9 @@ impl Poller for Reactor {
             }
             polled = true;
             self.relieve();
+            if self.has_to_free() {
+                return Turn::Job(Job::Free);
+            }
             self.poll(if self.ready.is_empty() {
                 patience
             } else {
@@ -647,7 +664,7 @@ impl Poller for Reactor {
                 self.refuse_at = Some(self.refuse_at.map_or(expires, |at| at.min(expires)));
                 expires <= self.now
             }
-            Job::Spool(_) | Job::SendFile(_) => false,
+            Job::Spool(_) | Job::SendFile(_) | Job::Free => false,
         }
     }
 }

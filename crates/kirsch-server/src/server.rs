@@ -377,6 +377,10 @@ fn run(shared: &Arc<Shared>, job: Job) {
         Job::SendFile(connection) => {
             run_long(shared, connection, |held| held.transmit_file(shared));
         }
+        Job::Free => {
+            shared.freeing.store(false, Ordering::Relaxed);
+            shared.gateway.free();
+        }
     }
 }
 

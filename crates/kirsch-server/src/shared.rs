@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     common: Arc<Common>,
     pub(crate) counters: Counters,
     pub(crate) holds: Holds,
+    /// A thread is, or will be, told to free what the gateway has not freed.
+    pub(crate) freeing: AtomicBool,
     /// Set once, right after the reactor was made, which holds this struct.
     pool: OnceLock<Arc<Pool<Reactor>>>,
 }
@@ -146,6 +148,7 @@ impl Shared {
             common,
             counters: Counters::default(),
             holds: Holds::new(threads),
+            freeing: AtomicBool::new(false),
             pool: OnceLock::new(),
         }
     }
