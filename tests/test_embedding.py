@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -141,6 +143,40 @@ def test_a_signal_handler_may_stop_the_server_while_it_is_being_stopped() -> Non
         signal.signal(signal.SIGALRM, before)
     client.join(10)
     assert answers == [True]
+    assert not server.ready
+
+
+def test_ctrl_c_ends_the_wait_of_a_stop() -> None:
+    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def busy(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        began.set()
+        go_on.wait(10)
+        ended.set()
+        return app(environ, start_response)
+
+    def interrupt() -> None:
+        """Press Ctrl-C once the server accepts no more."""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                Client(address).socket.close()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    server = kirsch.Server(busy, bind="127.0.0.1:0", timeout_drain="1h").start()
+    address = server.addresses[0]
+    client = threading.Thread(target=get, args=(address,))
+    client.start()
+    assert began.wait(10)
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt):
+        server.stop()
+    assert not ended.is_set()
+    interrupter.join(10)
+    go_on.set()
+    client.join(10)
+    # It may be stopped again, with more patience than a clock can count.
+    assert server.stop(float("inf"))
     assert not server.ready
 
 

@@ -4,6 +4,7 @@
 //! embedding makes them its own way and has each call [`Server::work`] (Python).
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -28,6 +29,10 @@ use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor, Waker};
 use crate::shared::{Common, Counters, Shared};
 use crate::sigpipe;
+
+/// How often whoever waits for a drain looks for a reason to leave: as soon as somebody who pressed Ctrl-C
+/// expects it, and at no cost worth speaking of.
+const LOOK: Duration = Duration::from_millis(100);
 
 thread_local! {
     static CURRENT: Cell<Option<(*const Shared, ThreadId)>> = const { Cell::new(None) };
@@ -245,17 +250,46 @@ impl Server {
     ///
     /// Answers whether everything that had begun was finished.
     pub fn stop(&self) -> bool {
-        let patience = self.inner.common.config.timeouts.drain;
-        self.stop_within(patience)
+        self.stop_within(self.drain_timeout())
+    }
+
+    /// How long [`Server::stop`] waits for what has begun.
+    pub fn drain_timeout(&self) -> Duration {
+        self.inner.common.config.timeouts.drain
     }
 
     /// As [`Server::stop`], with a drain timeout of its own; zero ends everything at once. A gateway that is in
     /// the middle of a request is not interrupted: it finds that its client has gone.
     pub fn stop_within(&self, patience: Duration) -> bool {
+        match self.stop_unless(patience, || Ok::<(), Infallible>(())) {
+            Ok(drained) => drained,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`Server::stop_within`], for a caller that may have to leave before: while it waits, it asks several
+    /// times a second.
+    ///
+    /// # Errors
+    ///
+    /// The first that `look` answers with. The server is then left draining, and has to be stopped again.
+    pub fn stop_unless<E>(
+        &self,
+        patience: Duration,
+        mut look: impl FnMut() -> Result<(), E>,
+    ) -> Result<bool, E> {
         let Inner { common, crews, .. } = &*self.inner;
         common.draining.store(true, Ordering::Relaxed);
         crews.iter().for_each(|crew| crew.shared.post(Mail::Drain));
-        let drained = common.drained.wait(Instant::now() + patience);
+        let began = Instant::now();
+        let drained = loop {
+            let left = patience.saturating_sub(began.elapsed());
+            match common.drained.wait(Instant::now() + left.min(LOOK)) {
+                Some(drained) => break drained,
+                None if left <= LOOK => break false,
+                None => look()?,
+            }
+        };
         if !drained {
             crews.iter().for_each(|crew| crew.shared.post(Mail::Abort));
         }
@@ -264,7 +298,7 @@ impl Server {
         for watcher in watchers {
             let _ = watcher.join();
         }
-        drained
+        Ok(drained)
     }
 
     /// Ends a drain that is under way in another thread.
