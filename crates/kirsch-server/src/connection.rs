@@ -133,16 +133,6 @@ pub(crate) enum Eviction {
     Head(Instant),
 }
 
-impl Eviction {
-    /// Whether the client has had all it asked for.
-    pub(crate) fn is_done(&self) -> bool {
-        match self {
-            Eviction::Idle(_) | Eviction::Linger(_) => true,
-            Eviction::Head(_) => false,
-        }
-    }
-}
-
 /// What follows a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {

@@ -22,8 +22,11 @@ use crate::stream::Stream;
 
 /// Connections accepted before others have their turn.
 const ACCEPT_TURN: usize = 64;
-/// How long accepting pauses when descriptors have run out and nobody can be closed without harm.
+/// How long accepting pauses when descriptors have run out and nobody makes room.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Who has just come does not make room for lack of a descriptor: a crowd would push itself out. Its head may
+/// take a second, as others can wait in the kernel's queue.
+const HEAD_GRACE: Duration = Duration::from_secs(1);
 /// Such trouble is logged at most this often.
 const TROUBLE_LOG: Duration = Duration::from_secs(10);
 
@@ -74,8 +77,9 @@ impl Reactor {
                 }
                 Err(err) => {
                     self.tell_trouble(&err);
+                    let now = self.now;
                     let victims = victims.get_or_insert_with(|| self.victims());
-                    match victims.pop_if(|(why, _)| !gave_way && why.is_done()) {
+                    match victims.pop_if(|(why, _)| !gave_way && why.is_due(now)) {
                         // Its descriptor is free at once.
                         Some((_, key)) => self.evict(key),
                         None => return self.pause_accepting(),
@@ -157,10 +161,12 @@ impl Reactor {
         }
     }
 
-    /// Accepts no more for a while, in which who has just come may send its head, and others may end.
     fn pause_accepting(&mut self) {
         self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
-        self.ask_for_room();
+        if self.circle.len() > 1 {
+            // Another may have somebody who makes room.
+            self.ask_for_room();
+        }
     }
 
     /// Has a reactor close a connection, the one whose turn it is first.
@@ -235,6 +241,16 @@ impl Reactor {
         }
         victims.sort_unstable_by(|one, other| other.cmp(one));
         victims
+    }
+}
+
+impl Eviction {
+    /// Whether it makes room for lack of a descriptor.
+    fn is_due(&self, now: Instant) -> bool {
+        match self {
+            Eviction::Idle(_) | Eviction::Linger(_) => true,
+            Eviction::Head(since) => *since + HEAD_GRACE <= now,
+        }
     }
 }
 
