@@ -22,7 +22,7 @@ mod accept;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use kirsch_http::{ErrorAnswer, ProtocolErrorKind};
 use kirsch_pool::{Forecast, Lane, Patience, Poller, Refusal, Task, Turn, Wake};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tracing::{error, warn};
@@ -186,13 +187,13 @@ impl Reactor {
     pub(crate) fn new(
         circle: Vec<Arc<Shared>>,
         place: usize,
-        mut listeners: Vec<Listener>,
+        listeners: Vec<Listener>,
     ) -> io::Result<(Box<Reactor>, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker(mio::Waker::new(poll.registry(), WAKER)?);
-        for (idx, listener) in listeners.iter_mut().enumerate() {
+        for (idx, listener) in listeners.iter().enumerate() {
             poll.registry().register(
-                &mut listener.socket,
+                &mut SourceFd(&listener.socket.as_fd().as_raw_fd()),
                 Token(LISTENERS + idx),
                 Interest::READABLE,
             )?;
@@ -225,7 +226,7 @@ impl Reactor {
         let listeners = self
             .listeners
             .iter()
-            .map(|listener| listener.socket.as_raw_fd());
+            .map(|listener| listener.socket.as_fd().as_raw_fd());
         listeners.chain([self.poll.as_raw_fd()]).collect()
     }
 

@@ -7,9 +7,11 @@
 //! Read next: `connection.rs`, which says whether and how soon a connection may be closed.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mio::unix::SourceFd;
 use mio::{Interest, Token};
 use tracing::warn;
 
@@ -128,9 +130,9 @@ impl Reactor {
             self.generations.resize(idx + 1, 0);
         }
         let key = join(idx, self.generations[idx]);
-        let mut connection = Box::new(Connection::new(stream, key, origin, self.now, &self.shared));
+        let connection = Box::new(Connection::new(stream, key, origin, self.now, &self.shared));
         let registered = self.poll.registry().register(
-            &mut connection.stream,
+            &mut SourceFd(&connection.stream.as_fd().as_raw_fd()),
             Token(key.0),
             Interest::READABLE | Interest::WRITABLE,
         );
