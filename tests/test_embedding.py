@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +15,8 @@ from typing import Any
 
 import kirsch
 import pytest
-from support.client import get
+from support.client import Client, get, request_bytes
+from support.inside import eventually
 from support.server import in_process
 
 
@@ -65,6 +68,25 @@ def test_a_stop_lets_what_has_begun_finish() -> None:
         go_on.set()
     client.join(10)
     assert bodies == [b"embedded"]
+
+
+def test_what_a_slow_client_has_taken_is_freed_without_another_request() -> None:
+    block = bytes(8 * 1024 * 1024)
+
+    def large(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [block]
+
+    with kirsch.Server(large, bind="127.0.0.1:0") as server:
+        before = sys.getrefcount(block)
+        with Client(server.addresses[0], receive_buffer=65536) as client:
+            client.send(request_bytes("/"))
+            eventually(lambda: server.statistics()["outran"], "a response that outran its client")
+            eventually(lambda: "running" not in server.statistics()["threads"], "the application's end")
+            assert sys.getrefcount(block) > before
+            # From here on nothing enters the engine.
+            assert client.response().body == block
+            eventually(lambda: sys.getrefcount(block) == before, "the block's release")
 
 
 def test_a_bad_setting_is_an_exception_that_names_it() -> None:
@@ -121,6 +143,40 @@ def test_a_signal_handler_may_stop_the_server_while_it_is_being_stopped() -> Non
         signal.signal(signal.SIGALRM, before)
     client.join(10)
     assert answers == [True]
+    assert not server.ready
+
+
+def test_ctrl_c_ends_the_wait_of_a_stop() -> None:
+    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def busy(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        began.set()
+        go_on.wait(10)
+        ended.set()
+        return app(environ, start_response)
+
+    def interrupt() -> None:
+        """Press Ctrl-C once the server accepts no more."""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                Client(address).socket.close()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    server = kirsch.Server(busy, bind="127.0.0.1:0", timeout_drain="1h").start()
+    address = server.addresses[0]
+    client = threading.Thread(target=get, args=(address,))
+    client.start()
+    assert began.wait(10)
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt):
+        server.stop()
+    assert not ended.is_set()
+    interrupter.join(10)
+    go_on.set()
+    client.join(10)
+    # It may be stopped again, with more patience than a clock can count.
+    assert server.stop(float("inf"))
     assert not server.ready
 
 

@@ -18,7 +18,7 @@ import faults
 import pytest
 from support.client import BrokenResponse, Client, get, request_bytes
 from support.inside import descriptors, eventually, processor_ticks, view
-from support.server import ServerProcess
+from support.server import ServerProcess, command
 
 MIB = 1024 * 1024
 
@@ -330,6 +330,33 @@ def test_without_descriptors_idle_connections_make_room() -> None:
                 client = stack.enter_context(server.client())
                 assert client.request("/fine").body == b"ok"
         assert get(server.address, "/fine").body == b"ok"
+
+
+def test_whoever_makes_room_is_waited_for_no_longer_than_it_takes() -> None:
+    with ServerProcess("faults:app") as server:
+        limit_descriptors(server.process.pid, LIMIT)
+        with contextlib.ExitStack() as stack:
+            # A pause for each would make this a minute.
+            deadline = time.monotonic() + 20
+            for _ in range(LIMIT * 20):
+                client = stack.enter_context(server.client())
+                assert client.request("/fine").body == b"ok"
+                assert time.monotonic() < deadline
+
+
+def test_a_server_that_may_open_few_files_has_fewer_connections_and_says_so_once() -> None:
+    words = ["prlimit", "--nofile=100:100", *command("faults:app", [], 4, "127.0.0.1:0")]
+    with ServerProcess("faults:app", words=words) as server:
+        message = "the limit of open descriptors allows fewer connections"
+        server.wait_for_log(f"{message} connections=50 configured=10000 descriptors=100")
+        with contextlib.ExitStack() as stack:
+            for _ in range(100):
+                client = stack.enter_context(server.client())
+                assert client.request("/fine").body == b"ok"
+            statistics = view(server.address)["statistics"]
+        assert (statistics["connections"], statistics["evicted"]) == (50, 51)
+        assert server.log.count(message) == 1
+        assert "cannot accept" not in server.log
 
 
 def limit_descriptors(pid: int, count: int) -> None:

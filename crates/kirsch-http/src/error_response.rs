@@ -92,8 +92,8 @@ impl From<ProtocolErrorKind> for ErrorAnswer {
     }
 }
 
-/// Appends the whole response to `out`.
-pub fn error_response(answer: &ErrorAnswer, common: &CommonFields<'_>, out: &mut Vec<u8>) {
+/// Appends the whole response to `out`. Answers how many of its bytes are content.
+pub fn error_response(answer: &ErrorAnswer, common: &CommonFields<'_>, out: &mut Vec<u8>) -> usize {
     let status = answer.status;
     let body = format!("{} {}: {}\n", status.0, status.reason(), answer.text);
     out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", status.0, status.reason()).as_bytes());
@@ -112,9 +112,11 @@ pub fn error_response(answer: &ErrorAnswer, common: &CommonFields<'_>, out: &mut
         answer.keep.is_some(),
     );
     out.extend_from_slice(b"\r\n");
-    if !answer.is_head {
-        out.extend_from_slice(body.as_bytes());
+    if answer.is_head {
+        return 0;
     }
+    out.extend_from_slice(body.as_bytes());
+    body.len()
 }
 
 #[cfg(test)]
@@ -129,7 +131,8 @@ mod tests {
 
     fn wire(answer: &ErrorAnswer) -> String {
         let mut out = Vec::new();
-        error_response(answer, &COMMON, &mut out);
+        let content = error_response(answer, &COMMON, &mut out);
+        assert!(out[..out.len() - content].ends_with(b"\r\n\r\n"));
         String::from_utf8(out).expect("it is ASCII")
     }
 

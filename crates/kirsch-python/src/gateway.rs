@@ -17,6 +17,7 @@ use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyTuple};
 use crate::environ::{Named, Template};
 use crate::ffi::FreshContext;
 use crate::file_wrapper::FileWrapper;
+use crate::kept::{unfreed_bytes, will_be_freed};
 use crate::start_response::{Call, Head, LARGE, StartResponse, lock, type_name};
 
 /// How many forks lie between this process and the one that loaded the module: where it differs from
@@ -273,6 +274,7 @@ impl WsgiGateway {
 
 impl Gateway for WsgiGateway {
     fn handle(&self, exchange: Exchange) {
+        will_be_freed();
         // The thread is attached already, so this costs a look at a counter.
         Python::attach(|py| self.serve(py, exchange));
     }
@@ -283,6 +285,18 @@ impl Gateway for WsgiGateway {
 
     fn streams_body(&self, _request: &Request) -> bool {
         self.streams
+    }
+
+    fn unfreed_bytes(&self) -> u64 {
+        unfreed_bytes()
+    }
+
+    fn free(&self) {
+        // Somebody may have come by.
+        if unfreed_bytes() > 0 {
+            will_be_freed();
+            Python::try_attach(|_| ());
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod ffi;
 mod file_wrapper;
 mod gateway;
 mod input;
+mod kept;
 mod log;
 mod server;
 mod settings;

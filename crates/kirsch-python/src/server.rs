@@ -84,14 +84,15 @@ impl PyServer {
     }
 
     /// Stops accepting, finishes what has begun within `patience` seconds (the drain timeout without it).
+    /// In the main thread signal handlers run meanwhile; if one raises, the wait ends and the server drains on.
     #[pyo3(signature = (patience=None))]
-    fn stop(&self, py: Python<'_>, patience: Option<f64>) -> bool {
-        py.detach(|| match patience {
-            None => self.server.stop(),
-            Some(seconds) => self.server.stop_within(
-                Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX),
-            ),
-        })
+    fn stop(&self, py: Python<'_>, patience: Option<f64>) -> PyResult<bool> {
+        let patience = match patience {
+            None => self.server.drain_timeout(),
+            Some(seconds) => Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX),
+        };
+        let look = || Python::attach(|py| py.check_signals());
+        py.detach(|| self.server.stop_unless(patience, look))
     }
 
     /// Ends a `stop` that is under way.

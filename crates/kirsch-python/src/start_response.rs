@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kirsch_server::{Block, Exchange, Finished, Gone, ResponseError, ResponseHead};
 use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyCFunction, PyList, PyString, PyTuple};
 
+use crate::kept::{KeptBlock, will_be_freed};
 use crate::text::with_latin1;
 
 /// Blocks from this size on are sent with the interpreter released, and kept by reference while they wait.
@@ -137,8 +137,12 @@ impl Call {
         self.begin(None)?;
         let exchange = &mut self.exchange;
         let sent = if bytes.len() >= LARGE {
-            let shared = Box::new(PyBackedBytes::from(block.clone()));
-            py.detach(|| exchange.shared_block(shared))
+            let kept = Box::new(KeptBlock::new(block));
+            py.detach(|| {
+                let sent = exchange.shared_block(kept);
+                will_be_freed();
+                sent
+            })
         } else {
             match exchange.block(bytes) {
                 Ok(Block::Taken) => Ok(()),

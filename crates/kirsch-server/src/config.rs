@@ -96,7 +96,7 @@ pub struct Limits {
     /// request whose body needs one is answered with 503, and a response that needs one is aborted.
     pub spool_bytes: u64,
     /// Open connections; beyond, the longest idle one makes room (of several reactors, that of the one whose turn
-    /// it is). Default 10,000.
+    /// it is). Default 10,000. Fewer if the process may not open three descriptors for every two, and some for the rest.
     pub connections: usize,
     /// Requests that wait for a thread; beyond: 503. Of several reactors each has its share. Default 1024.
     pub queue_jobs: usize,

@@ -30,15 +30,17 @@ impl Drained {
         self.change(State::GivenUp);
     }
 
-    /// Waits until there is no connection; false if the deadline came first or the wait was given up.
-    pub(crate) fn wait(&self, deadline: Instant) -> bool {
+    /// Waits until there is no connection, or the wait is given up, and answers whether it was the first;
+    /// `None` if the deadline came before either.
+    pub(crate) fn wait(&self, deadline: Instant) -> Option<bool> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let now = Instant::now();
             match *state {
-                State::Empty => return true,
+                State::Empty => return Some(true),
+                State::GivenUp => return Some(false),
                 State::Open if now < deadline => {}
-                State::Open | State::GivenUp => return false,
+                State::Open => return None,
             }
             let wait = self.changed.wait_timeout(state, deadline - now);
             state = wait.unwrap_or_else(PoisonError::into_inner).0;

@@ -657,9 +657,7 @@ pub(crate) fn own_response(
         server: shared.config.server_name.as_deref().map(str::as_bytes),
         request_id: (!id.is_empty()).then_some(&id),
     };
-    error_response(answer, &common, out);
-    let head_len = memchr::memmem::find(out, b"\r\n\r\n").map_or(out.len(), |at| at + 4);
-    (out.len() - head_len) as u64
+    error_response(answer, &common, out) as u64
 }
 
 /// Sends in the cheapest way: small blocks are copied behind the head, since a vector of slices costs

@@ -25,6 +25,15 @@ pub trait Gateway: Send + Sync + 'static {
     fn streams_body(&self, _request: &Request) -> bool {
         false
     }
+
+    /// Bytes of blocks that the server has let go of ([`Exchange::shared_block`]) and that are not freed yet,
+    /// where letting go of them is not enough. Asked by who drives the reactor, so it must not wait. Default: 0.
+    fn unfreed_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Frees them: called by a pool thread if they are many. May wait.
+    fn free(&self) {}
 }
 
 /// A fixed answer, for yardsticks and tests.

@@ -4,15 +4,13 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
-use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -269,11 +267,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 impl Listener {
     /// Whether somebody waits to be accepted, as far as the kernel says.
     pub(crate) fn has_waiting(&self) -> bool {
-        let socket = match &self.socket {
-            ListeningSocket::Tcp(socket) => socket.as_fd(),
-            ListeningSocket::Unix(socket) => socket.as_fd(),
-        };
-        let mut look = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+        let mut look = [PollFd::new(&self.socket, PollFlags::IN)];
         poll(&mut look, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
@@ -327,44 +321,11 @@ fn unmapped(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
-impl AsRawFd for ListeningSocket {
-    fn as_raw_fd(&self) -> RawFd {
+impl AsFd for ListeningSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            ListeningSocket::Tcp(socket) => socket.as_raw_fd(),
-            ListeningSocket::Unix(socket) => socket.as_raw_fd(),
-        }
-    }
-}
-
-impl Source for ListeningSocket {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        match self {
-            ListeningSocket::Tcp(socket) => socket.register(registry, token, interests),
-            ListeningSocket::Unix(socket) => socket.register(registry, token, interests),
-        }
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        match self {
-            ListeningSocket::Tcp(socket) => socket.reregister(registry, token, interests),
-            ListeningSocket::Unix(socket) => socket.reregister(registry, token, interests),
-        }
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        match self {
-            ListeningSocket::Tcp(socket) => socket.deregister(registry),
-            ListeningSocket::Unix(socket) => socket.deregister(registry),
+            ListeningSocket::Tcp(socket) => socket.as_fd(),
+            ListeningSocket::Unix(socket) => socket.as_fd(),
         }
     }
 }

@@ -22,13 +22,15 @@ mod accept;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kirsch_http::{ErrorAnswer, ProtocolErrorKind};
 use kirsch_pool::{Forecast, Lane, Patience, Poller, Refusal, Task, Turn, Wake};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tracing::{error, warn};
@@ -49,6 +51,8 @@ use crate::wheel::{Entry, Wheel};
 const EVENTS: usize = 256;
 /// Steps after which the kernel is asked again even if some connections still have something to do.
 const STEPS: usize = 512;
+/// So much of what was sent may wait for a thread that comes by and frees it.
+const UNFREED_BYTES: u64 = 1024 * 1024;
 /// After running out of queue room or patience, clients are asked to wait so long.
 const RETRY_AFTER: u32 = 5;
 
@@ -66,6 +70,8 @@ pub(crate) enum Job {
     Spool(Box<Connection>),
     /// A piece of a file that is to be sent.
     SendFile(Box<Connection>),
+    /// Blocks that only the gateway can free.
+    Free,
 }
 
 /// A request for the gateway.
@@ -83,7 +89,7 @@ impl Task for Job {
     fn lane(&self) -> Lane {
         match self {
             Job::Request(job) => job.lane,
-            Job::Spool(_) | Job::SendFile(_) => Lane::Long,
+            Job::Spool(_) | Job::SendFile(_) | Job::Free => Lane::Long,
         }
     }
 
@@ -91,6 +97,8 @@ impl Task for Job {
         match self {
             Job::Request(job) => job.forecast,
             Job::Spool(_) | Job::SendFile(_) => Forecast::Quick,
+            // It waits for the interpreter.
+            Job::Free => Forecast::Blocks,
         }
     }
 }
@@ -183,13 +191,13 @@ impl Reactor {
     pub(crate) fn new(
         circle: Vec<Arc<Shared>>,
         place: usize,
-        mut listeners: Vec<Listener>,
+        listeners: Vec<Listener>,
     ) -> io::Result<(Box<Reactor>, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker(mio::Waker::new(poll.registry(), WAKER)?);
-        for (idx, listener) in listeners.iter_mut().enumerate() {
+        for (idx, listener) in listeners.iter().enumerate() {
             poll.registry().register(
-                &mut listener.socket,
+                &mut SourceFd(&listener.socket.as_fd().as_raw_fd()),
                 Token(LISTENERS + idx),
                 Interest::READABLE,
             )?;
@@ -224,7 +232,7 @@ impl Reactor {
         let listeners = self
             .listeners
             .iter()
-            .map(|listener| listener.socket.as_raw_fd());
+            .map(|listener| listener.socket.as_fd().as_raw_fd());
         listeners.chain([self.poll.as_raw_fd()]).collect()
     }
 
@@ -574,6 +582,13 @@ impl Reactor {
             .collect()
     }
 
+    /// Whether a thread is to be told to free what was sent. Who runs requests frees it on the way.
+    fn has_to_free(&self) -> bool {
+        let shared = &self.shared;
+        shared.gateway.unfreed_bytes() >= UNFREED_BYTES
+            && !shared.freeing.swap(true, Ordering::Relaxed)
+    }
+
     /// Every thread waits for a slow client, and a request waits for a thread.
     fn relieve(&self) {
         let Some(pool) = self.shared.pool() else {
@@ -624,6 +639,9 @@ impl Poller for Reactor {
             }
             polled = true;
             self.relieve();
+            if self.has_to_free() {
+                return Turn::Job(Job::Free);
+            }
             self.poll(if self.ready.is_empty() {
                 patience
             } else {
@@ -705,7 +723,7 @@ impl Poller for Reactor {
                 self.refuse_at = Some(self.refuse_at.map_or(expires, |at| at.min(expires)));
                 expires <= self.now
             }
-            Job::Spool(_) | Job::SendFile(_) => false,
+            Job::Spool(_) | Job::SendFile(_) | Job::Free => false,
         }
     }
 }

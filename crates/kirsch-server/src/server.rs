@@ -4,6 +4,7 @@
 //! embedding makes them its own way and has each call [`Server::work`] (Python).
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use kirsch_pool::{
     Doing, Interpreter, Lane, NoInterpreter, Pool, PoolCounters, TICK, ThreadId, watch, work,
 };
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::access_log::AccessLogWriter;
 use crate::bind_error::BindError;
@@ -28,6 +29,10 @@ use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor, Waker};
 use crate::shared::{Common, Counters, Shared};
 use crate::sigpipe;
+
+/// How often whoever waits for a drain looks for a reason to leave: as soon as somebody who pressed Ctrl-C
+/// expects it, and at no cost worth speaking of.
+const LOOK: Duration = Duration::from_millis(100);
 
 thread_local! {
     static CURRENT: Cell<Option<(*const Shared, ThreadId)>> = const { Cell::new(None) };
@@ -124,7 +129,7 @@ impl Server {
     ///
     /// As [`Server::bind`].
     pub fn bind_with(
-        config: Config,
+        mut config: Config,
         gateway: Arc<dyn Gateway>,
         inherited: Vec<(RawFd, OwnedFd)>,
     ) -> Result<Server, StartError> {
@@ -132,7 +137,7 @@ impl Server {
         if reactors > 1 && gateway.lane() == Lane::Interpreter {
             return Err(StartError::Reactors(reactors));
         }
-        raise_descriptor_limit();
+        fit_into_descriptors(&mut config);
         let _ = sigpipe::pending();
         let (listeners, addresses) = listen(&config, inherited).map_err(StartError::Bind)?;
         let access_log = match &config.access_log {
@@ -247,17 +252,46 @@ impl Server {
     ///
     /// Answers whether everything that had begun was finished.
     pub fn stop(&self) -> bool {
-        let patience = self.inner.common.config.timeouts.drain;
-        self.stop_within(patience)
+        self.stop_within(self.drain_timeout())
+    }
+
+    /// How long [`Server::stop`] waits for what has begun.
+    pub fn drain_timeout(&self) -> Duration {
+        self.inner.common.config.timeouts.drain
     }
 
     /// As [`Server::stop`], with a drain timeout of its own; zero ends everything at once. A gateway that is in
     /// the middle of a request is not interrupted: it finds that its client has gone.
     pub fn stop_within(&self, patience: Duration) -> bool {
+        match self.stop_unless(patience, || Ok::<(), Infallible>(())) {
+            Ok(drained) => drained,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`Server::stop_within`], for a caller that may have to leave before: while it waits, it asks several
+    /// times a second.
+    ///
+    /// # Errors
+    ///
+    /// The first that `look` answers with. The server is then left draining, and has to be stopped again.
+    pub fn stop_unless<E>(
+        &self,
+        patience: Duration,
+        mut look: impl FnMut() -> Result<(), E>,
+    ) -> Result<bool, E> {
         let Inner { common, crews, .. } = &*self.inner;
         common.draining.store(true, Ordering::Relaxed);
         crews.iter().for_each(|crew| crew.shared.post(Mail::Drain));
-        let drained = common.drained.wait(Instant::now() + patience);
+        let began = Instant::now();
+        let drained = loop {
+            let left = patience.saturating_sub(began.elapsed());
+            match common.drained.wait(Instant::now() + left.min(LOOK)) {
+                Some(drained) => break drained,
+                None if left <= LOOK => break false,
+                None => look()?,
+            }
+        };
         if !drained {
             crews.iter().for_each(|crew| crew.shared.post(Mail::Abort));
         }
@@ -266,7 +300,7 @@ impl Server {
         for watcher in watchers {
             let _ = watcher.join();
         }
-        drained
+        Ok(drained)
     }
 
     /// Ends a drain that is under way in another thread.
@@ -380,6 +414,10 @@ fn run(shared: &Arc<Shared>, job: Job) {
         Job::SendFile(connection) => {
             run_long(shared, connection, |held| held.transmit_file(shared));
         }
+        Job::Free => {
+            shared.freeing.store(false, Ordering::Relaxed);
+            shared.gateway.free();
+        }
     }
 }
 
@@ -397,23 +435,75 @@ fn reactors(config: &Config) -> usize {
     config.reactors.max(1)
 }
 
-/// Every connection is a descriptor, and so is every spool file: take what the system allows.
-fn raise_descriptor_limit() {
+/// Descriptors left to the rest of the process: listeners, polls, logs, and what the application opens, for which
+/// some ten threads with a few connections to databases each are enough.
+const RESERVED_DESCRIPTORS: u64 = 128;
+
+/// Takes as many descriptors as the system allows, and no more connections than these suffice for.
+fn fit_into_descriptors(config: &mut Config) {
+    let Some(descriptors) = raise_descriptor_limit() else {
+        return;
+    };
+    let configured = config.limits.connections;
+    config.limits.connections = configured.min(connections_within(descriptors));
+    if config.limits.connections < configured {
+        warn!(
+            connections = config.limits.connections,
+            configured, descriptors, "the limit of open descriptors allows fewer connections"
+        );
+    }
+}
+
+/// Two connections share three descriptors: their own, and one for the spool file that every other may have. An
+/// idle one has none, and most are idle where there are many. (lighttpd counts two for each.)
+fn connections_within(descriptors: u64) -> usize {
+    let reserved = RESERVED_DESCRIPTORS.min(descriptors / 4);
+    let connections = (descriptors - reserved) / 3 * 2;
+    usize::try_from(connections).unwrap_or(usize::MAX).max(1)
+}
+
+/// Answers how many descriptors this process may have then; `None` if there is no limit.
+fn raise_descriptor_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum
-        && let Err(err) = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: limit.maximum,
-                ..limit
-            },
-        )
-    {
-        debug!(%err, "cannot raise the limit of open descriptors");
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if limit.current == limit.maximum {
+        return limit.maximum;
+    }
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(err) => {
+            debug!(%err, "cannot raise the limit of open descriptors");
+            limit.current
+        }
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_their_files_and_to_the_application() {
+        for (descriptors, connections) in [
+            (0, 1),
+            (64, 32),
+            (1024, 596),
+            (15_128, 10_000),
+            (1_048_576, 698_964),
+        ] {
+            assert_eq!(
+                connections_within(descriptors),
+                connections,
+                "{descriptors}"
+            );
+        }
+    }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) holds: Holds,
     pub(crate) cork: Cork,
+    /// A thread is, or will be, told to free what the gateway has not freed.
+    pub(crate) freeing: AtomicBool,
     /// Set once, right after the reactor was made, which holds this struct.
     pool: OnceLock<Arc<Pool<Reactor>>>,
 }
@@ -150,6 +152,7 @@ impl Shared {
             counters: Counters::default(),
             holds: Holds::new(threads),
             cork: Cork::new(),
+            freeing: AtomicBool::new(false),
             pool: OnceLock::new(),
         }
     }

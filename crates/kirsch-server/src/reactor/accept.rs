@@ -7,9 +7,11 @@
 //! Read next: `connection.rs`, which says whether and how soon a connection may be closed.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mio::unix::SourceFd;
 use mio::{Interest, Token};
 use tracing::warn;
 
@@ -22,14 +24,19 @@ use crate::stream::Stream;
 
 /// Connections accepted before others have their turn.
 const ACCEPT_TURN: usize = 64;
-/// How long accepting pauses when descriptors have run out.
+/// How long accepting pauses when descriptors have run out and nobody makes room.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Who has just come does not make room for lack of a descriptor: a crowd would push itself out. Its head may
+/// take a second, as others can wait in the kernel's queue.
+const HEAD_GRACE: Duration = Duration::from_secs(1);
 /// Such trouble is logged at most this often.
 const TROUBLE_LOG: Duration = Duration::from_secs(10);
 
 impl Reactor {
     pub(super) fn accept(&mut self, idx: usize) {
         let mut victims = None;
+        // Somebody was closed for the sake of a descriptor, and nobody has been accepted since.
+        let mut gave_way = false;
         for _ in 0..ACCEPT_TURN {
             if self.accept_again.is_some() || self.shared.room.is_wanted() {
                 return;
@@ -58,6 +65,7 @@ impl Reactor {
             };
             match listener.accept() {
                 Ok(Accepted::Connection(stream, origin)) => {
+                    gave_way = false;
                     // Only now that somebody is there to take the place.
                     if let Some(key) = victim {
                         self.evict(key);
@@ -69,7 +77,17 @@ impl Reactor {
                     listener.ready = false;
                     return;
                 }
-                Err(err) => return self.pause_accepting(&err),
+                Err(err) => {
+                    self.tell_trouble(&err);
+                    let now = self.now;
+                    let victims = victims.get_or_insert_with(|| self.victims());
+                    match victims.pop_if(|(why, _)| !gave_way && why.is_due(now)) {
+                        // Its descriptor is free at once.
+                        Some((_, key)) => self.evict(key),
+                        None => return self.pause_accepting(),
+                    }
+                    gave_way = true;
+                }
             }
         }
         self.ready.push_back(Ready::Listener(idx));
@@ -112,9 +130,9 @@ impl Reactor {
             self.generations.resize(idx + 1, 0);
         }
         let key = join(idx, self.generations[idx]);
-        let mut connection = Box::new(Connection::new(stream, key, origin, self.now, &self.shared));
+        let connection = Box::new(Connection::new(stream, key, origin, self.now, &self.shared));
         let registered = self.poll.registry().register(
-            &mut connection.stream,
+            &mut SourceFd(&connection.stream.as_fd().as_raw_fd()),
             Token(key.0),
             Interest::READABLE | Interest::WRITABLE,
         );
@@ -135,7 +153,7 @@ impl Reactor {
         self.bring_back(key, connection, UNSCHEDULED, true);
     }
 
-    fn pause_accepting(&mut self, err: &io::Error) {
+    fn tell_trouble(&mut self, err: &io::Error) {
         if self
             .last_trouble
             .is_none_or(|last| last + TROUBLE_LOG <= self.now)
@@ -143,8 +161,14 @@ impl Reactor {
             self.last_trouble = Some(self.now);
             warn!(%err, connections = self.shared.connections(), "cannot accept connections for now");
         }
+    }
+
+    fn pause_accepting(&mut self) {
         self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
-        self.ask_for_room();
+        if self.circle.len() > 1 {
+            // Another may have somebody who makes room.
+            self.ask_for_room();
+        }
     }
 
     /// Has a reactor close a connection, the one whose turn it is first.
@@ -219,6 +243,16 @@ impl Reactor {
         }
         victims.sort_unstable_by(|one, other| other.cmp(one));
         victims
+    }
+}
+
+impl Eviction {
+    /// Whether it makes room for lack of a descriptor.
+    fn is_due(&self, now: Instant) -> bool {
+        match self {
+            Eviction::Idle(_) | Eviction::Linger(_) => true,
+            Eviction::Head(since) => *since + HEAD_GRACE <= now,
+        }
     }
 }
 
