@@ -119,7 +119,8 @@ fn responses_of_a_crowd_are_sent_together_and_every_one_of_them() {
 fn a_response_does_not_wait_for_what_runs_behind_it() {
     let (word, go) = channel::<()>();
     let go = Mutex::new(go);
-    let running = serve(threads(1), move |mut exchange| {
+    // The second for requests that come after the one that blocks.
+    let running = serve(threads(2), move |mut exchange| {
         compute();
         let last = exchange.request().path() == b"/last";
         exchange.begin(ok(), Some(5));
