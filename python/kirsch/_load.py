@@ -184,6 +184,9 @@ def _find(module: ModuleType, label: str, kind: str, target: str) -> tuple[Any, 
 
 
 def _failed(name: str, error: BaseException) -> LoadError:
+    if isinstance(error, KeyboardInterrupt):
+        # The user wants to stop; the application has not failed.
+        raise error
     text = str(error)
     if "DJANGO_SETTINGS_MODULE" in text and not os.environ.get("DJANGO_SETTINGS_MODULE"):
         return LoadError(
