@@ -282,6 +282,53 @@ def test_an_address_of_another_machine_says_so(folder: Path, verb: str) -> None:
     refused(run(folder, verb, "hello:app", "--bind", "192.0.2.1:8000"), "192.0.2.1:8000")
 
 
+WITHOUT_ROOTS_RIGHTS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+
+
+@pytest.mark.parametrize(
+    ("path", "texts"),
+    [
+        ("nowhere/logs/file", ["the folder", "nowhere does not exist", "make it"]),
+        ("hello.py/file", ["hello.py is not a folder"]),
+        ("closed/file", ["may not write to", "closed"]),
+    ],
+)
+@pytest.mark.parametrize("what", ["log", "socket"])
+def test_a_path_where_nothing_can_be_made_says_why_and_which_setting_gave_it(
+    folder: Path, verb: str, what: str, path: str, texts: list[str]
+) -> None:
+    (folder / "closed").mkdir(mode=0o555)
+    under = WITHOUT_ROOTS_RIGHTS if os.geteuid() == 0 else ()
+    bind = "127.0.0.1:0" if what == "log" else f"unix:{path}"
+    words = ["hello:app", "--bind", bind, *(["--access-log-file", path] if what == "log" else [])]
+    flag = "flag --access-log-file" if what == "log" else "flag --bind"
+    refused(run(folder, verb, *words, under=under), flag, f"{folder}/{path}", *texts)
+
+
+def test_an_access_log_that_is_a_folder_says_so(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "hello:app", "--access-log-file", "."), "it is a folder", "path of a file")
+
+
+def test_what_cannot_be_opened_names_the_variable_or_the_line_that_gave_it(folder: Path, verb: str) -> None:
+    (folder / "kirsch.toml").write_text("# a comment\nbind = 'unix:nowhere/socket'\n")
+    ended = run(folder, verb, "hello:app", environment={"KIRSCH_BIND": ""})
+    refused(ended, "kirsch.toml:2: bind", "nowhere does not exist")
+    environment = {"KIRSCH_BIND": "127.0.0.1:0", "KIRSCH_ACCESS_LOG_FILE": "nowhere/log"}
+    refused(
+        run(folder, verb, "hello:app", environment=environment),
+        "variable KIRSCH_ACCESS_LOG_FILE",
+        "nowhere/log",
+    )
+
+
+@pytest.mark.parametrize("descriptor", ["0", "977"])
+def test_a_descriptor_that_is_no_listening_socket_says_where_its_number_comes_from(
+    folder: Path, verb: str, descriptor: str
+) -> None:
+    ended = run(folder, verb, "hello:app", "--bind", f"fd://{descriptor}")
+    refused(ended, f"descriptor {descriptor} ", "systemd", "fd://3")
+
+
 @pytest.mark.parametrize(
     ("words", "texts"),
     [
