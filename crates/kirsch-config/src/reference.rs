@@ -32,6 +32,7 @@ Two variables that platforms set are honoured where neither flag, variable nor f
 `WEB_CONCURRENCY` is the number of workers.
 
 A name that is not known is an error, in every place.
+So is a value that cannot be right, even where another wins over it.
 
 ## How values are written
 

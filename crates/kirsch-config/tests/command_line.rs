@@ -68,13 +68,31 @@ fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
 }
 
 #[test]
-fn a_value_that_is_overridden_is_not_looked_at() {
+fn a_value_that_cannot_be_right_is_refused_though_another_wins() {
+    let folder = Folder::with("kirsch.toml", "threads = 3\napp = 5\n");
+    let message = folder.refusal(&["m"], &[]);
+    assert!(
+        message.starts_with("error: kirsch.toml:2: app: 5 is not module:attribute"),
+        "{message}"
+    );
+    let message = Folder::new().refusal(&["-t", "4", "m"], &[("KIRSCH_THREADS", "x")]);
+    assert!(
+        message.starts_with("error: variable KIRSCH_THREADS: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_value_that_is_of_no_use_on_this_machine_alone_can_be_replaced() {
+    let folder = Folder::with(
+        "kirsch.toml",
+        "chdir = \"of-the-container\"\nbind = \"no-such-host.invalid:80\"\nworkers = 4\n",
+    );
+    let path = folder.path().to_str().expect("a name of ours");
+    let words = ["m", "--chdir", path, "-b", "8000", "-w", "1"];
     assert_eq!(
-        Folder::new()
-            .settings(&["-t", "4", "m"], &[("KIRSCH_THREADS", "x")])
-            .config
-            .threads,
-        4
+        folder.settings(&words, &[]).config.binds,
+        [tcp("127.0.0.1:8000")]
     );
 }
 
@@ -250,6 +268,20 @@ fn a_projects_file_without_our_table_is_none_of_ours() {
     assert_eq!(folder.settings(&["m"], &[]).config_file, None);
     let message = folder.refusal(&["m", "-c", "pyproject.toml"], &[]);
     assert!(message.contains("has no table [tool.kirsch]"), "{message}");
+}
+
+#[test]
+fn in_a_projects_file_our_table_must_be_one() {
+    for text in ["[tool]\nkirsch = 3\n", "\n[[tool.kirsch]]\nthreads = 3\n"] {
+        let message = Folder::with("pyproject.toml", text).refusal(&["m"], &[]);
+        assert!(
+            message.starts_with("error: pyproject.toml:2: tool.kirsch: is a table")
+                && message.contains("write [tool.kirsch] with its keys below"),
+            "{message}"
+        );
+    }
+    let of_another = Folder::with("pyproject.toml", "tool = \"kirsch\"\n");
+    assert_eq!(of_another.settings(&["m"], &[]).config_file, None);
 }
 
 #[test]
