@@ -200,6 +200,23 @@ def test_one_address_in_use_leaves_nothing_of_the_others(tmp_path: Path) -> None
     assert not path.exists()
 
 
+def test_an_address_that_is_given_twice_is_listened_on_once() -> None:
+    port = free_port()
+    words = ("--bind", f"localhost:{port}", "--bind", f"127.0.0.1:{port}", "--bind", str(port))
+    with serving("pep3333:app", *words) as server:
+        urls = served(server)
+        assert urls.count(f"http://127.0.0.1:{port}") == 1
+        assert len(urls) == len(set(urls))
+
+
+def test_an_address_that_contains_another_is_refused_beside_it(tmp_path: Path) -> None:
+    words = ("pep3333:app", "--chdir", str(APPS), "--bind", "127.0.0.1:8000", "--bind", "0.0.0.0:8000")
+    code, text = refused(*words, folder=tmp_path)
+    assert code == 2
+    assert "flag --bind: 0.0.0.0:8000 listens on 127.0.0.1:8000 too" in text
+    assert "leave 127.0.0.1:8000 out" in text
+
+
 def test_a_name_listens_on_each_of_its_addresses() -> None:
     port = free_port()
     known = {info[4][0] for info in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)}
