@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -288,22 +289,30 @@ def test_chdir_is_where_the_application_is_and_starts(tmp_path: Path) -> None:
         assert get(server.address).body.decode() == str(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("target", "script", "path"),
-    [
-        ("/blog/environ", "/blog", "/environ"),
-        ("/environ", "", "/environ"),
-        ("/blogs", None, None),
-    ],
-)
-def test_the_script_name_is_taken_off_the_path(target: str, script: str | None, path: str | None) -> None:
+@pytest.fixture(scope="module")
+def below_blog() -> Iterator[ServerProcess]:
     with ServerProcess("prefix:app", "--script-name", "/blog") as server:
-        seen = json.loads(get(server.address, target).body)
-    if target == "/blog/environ":
-        assert seen == ["/blog", "/environ"]
-    else:
-        # What lies elsewhere is not cut; it is the application's to refuse.
-        assert "".join(seen) in (target, "/blog" + target)
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [("/blog", ""), ("/blog/", "/"), ("/blog/a?b", "/a"), ("/%62log/%61", "/a"), ("/blog/blog", "/blog")],
+)
+def test_the_script_name_is_taken_off_the_path(below_blog: ServerProcess, target: str, path: str) -> None:
+    assert json.loads(get(below_blog.address, target).body) == ["/blog", path]
+
+
+@pytest.mark.parametrize("target", ["/", "/environ", "/blogs", "/Blog", "//blog/", "/a/blog", "/blo%67s"])
+def test_a_path_outside_the_script_name_is_not_the_applications(
+    below_blog: ServerProcess, target: str
+) -> None:
+    """SCRIPT_NAME and PATH_INFO together are the path (PEP 3333): here they could not be."""
+    with below_blog.client() as client:
+        for method, body in (("GET", b""), ("POST", b"x" * 100_000)):
+            answer = client.request(target, method, body=body)
+            assert (answer.status, b"script-name" in answer.body) == (404, True)
+        assert client.request("/blog/next").status == 200
 
 
 # The access log
