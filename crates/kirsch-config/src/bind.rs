@@ -172,7 +172,9 @@ fn host_and_port(text: &str) -> Result<Vec<Bind>, Complaint> {
         ));
     }
     let Some((host, port_text)) = text.rsplit_once(':').filter(|_| !text.ends_with(']')) else {
-        let hint = if text.is_empty() || text.contains(|c: char| c == '/' || c.is_whitespace()) {
+        let is_name =
+            |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
+        let hint = if text.is_empty() || text.starts_with('-') || !text.chars().all(is_name) {
             FORMS.to_owned()
         } else {
             format!("write {text}:8000")

@@ -226,6 +226,11 @@ fn is_section(key: &str) -> bool {
 
 fn unknown_table(origin: Origin, key: &str) -> ConfigError {
     let hint = match nearest(key, SECTIONS) {
+        _ if key == "tool" => {
+            format!(
+                "[tool.kirsch] is for {PROJECT_NAME}; in a file of its own write the keys alone"
+            )
+        }
         Some(meant) => format!("did you mean [{meant}]?"),
         None => format!(
             "the tables are {}",

@@ -90,6 +90,17 @@ impl OptionSpec {
         }
     }
 
+    /// The example as it stands on a command line.
+    pub(crate) fn typed_example(&self) -> String {
+        match (self.kind, self.example) {
+            (Kind::App, example) => example.to_owned(),
+            (Kind::Switch, "false") => format!("--no-{}", self.name),
+            (Kind::Switch, _) => self.flag(),
+            (Kind::AccessLogFormat, example) => format!("{}={example}", self.flag()),
+            (_, example) => format!("{} {example}", self.flag()),
+        }
+    }
+
     /// The environment variable.
     pub fn variable(&self) -> String {
         format!("KIRSCH_{}", self.name.replace('-', "_").to_uppercase())

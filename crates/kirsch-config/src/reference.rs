@@ -104,7 +104,7 @@ fn section(option: &OptionSpec) -> String {
     row("Accepts", option.accepted());
     row("Default", default(option));
     if option.available() {
-        row("Example", format!("`{}`", example(option)));
+        row("Example", format!("`{}`", option.typed_example()));
     }
     let _ = write!(
         text,
@@ -135,16 +135,5 @@ fn default(option: &OptionSpec) -> String {
         "none" => "none".to_owned(),
         "" => "empty".to_owned(),
         default => format!("`{default}`"),
-    }
-}
-
-/// The example as it stands on a command line.
-fn example(option: &OptionSpec) -> String {
-    match (option.kind, option.example) {
-        (Kind::App, example) => example.to_owned(),
-        (Kind::Switch, "false") => format!("--no-{}", option.name),
-        (Kind::Switch, _) => option.flag(),
-        (Kind::AccessLogFormat, example) => format!("{}={example}", option.flag()),
-        (_, example) => format!("{} {example}", option.flag()),
     }
 }

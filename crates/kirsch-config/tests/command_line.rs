@@ -187,6 +187,74 @@ fn a_verb_in_the_wrong_place_is_pointed_out() {
 }
 
 #[test]
+fn a_flag_that_is_none_says_what_to_write_instead() {
+    let cases: &[(&[&str], &str, &str)] = &[
+        (
+            &["--port", "80"],
+            "flag --port: is not a known flag",
+            "did you mean --bind 0.0.0.0:8000?",
+        ),
+        (
+            &["-p", "80"],
+            "flag -p: is not a known flag",
+            "did you mean --bind",
+        ),
+        (
+            &["--thread", "4"],
+            "flag --thread: is not a known flag",
+            "did you mean --threads 20?",
+        ),
+        (
+            &["--request-ids"],
+            "flag --request-ids: is not a known flag",
+            "did you mean --request-id?",
+        ),
+        (
+            &["--no-request-id=x"],
+            "flag --no-request-id: takes no value",
+            "write --request-id or --no-request-id alone",
+        ),
+        (
+            &["--access-log", "json"],
+            "flag --access-log: takes its format behind",
+            "write --access-log=json",
+        ),
+        (
+            &["--threads", "-1"],
+            "flag --threads: \"-1\" is not a whole number",
+            "write a whole number",
+        ),
+        (
+            &["--timeout-head", "-1s"],
+            "flag -1: is not a known flag",
+            "write a number without a sign",
+        ),
+    ];
+    for (words, message, hint) in cases {
+        let text = Folder::new().refusal(&[&["m"], *words].concat(), &[]);
+        assert!(
+            text.contains(message) && text.contains(hint),
+            "{words:?}: {text}"
+        );
+    }
+    let text = Folder::new().refusal(&["m", "--zebra"], &[]);
+    assert!(
+        text.starts_with("error: unexpected argument '--zebra' found") && !text.contains("-- --"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_other_servers_call_otherwise_is_known_in_every_place() {
+    let texts = [
+        Folder::new().refusal(&["m"], &[("KIRSCH_HOST", "x")]),
+        Folder::with("kirsch.toml", "port = 80\n").refusal(&["m"], &[]),
+    ];
+    assert!(texts[0].contains("did you mean KIRSCH_BIND?"), "{texts:?}");
+    assert!(texts[1].contains("did you mean bind?"), "{texts:?}");
+}
+
+#[test]
 fn no_application_is_an_error_that_shows_how_to_name_one() {
     let message = Folder::new().refusal(&["serve"], &[]);
     assert!(
@@ -302,6 +370,10 @@ fn a_key_outside_its_table_is_refused_with_the_right_one() {
         (
             "[zebra]\nhead = 1\n",
             "the tables are [limits] and [timeouts]",
+        ),
+        (
+            "[tool.kirsch]\nthreads = 1\n",
+            "[tool.kirsch] is for pyproject.toml; in a file of its own write the keys alone",
         ),
         ("limits = 3\n", "limits: is a table"),
     ];
