@@ -130,6 +130,57 @@ FILES = {
         def wants(name):
             return name
         """,
+    "wrong.py": """
+        import functools
+
+
+        async def plain(environ, start_response):
+            return []
+
+
+        async def pieces(environ, start_response):
+            yield b""
+
+
+        def few(environ):
+            return []
+
+
+        def keyword(environ, start_response, *, database):
+            return []
+
+
+        class Wants:
+            def __init__(self, database):
+                self.database = database
+
+            def __call__(self, environ, start_response):
+                return []
+
+
+        class Nothing:
+            def __call__(self, environ, start_response):
+                return []
+
+
+        def gives_class():
+            return Nothing
+
+
+        def as_request(function):
+            @functools.wraps(function)
+            def application(*arguments):
+                return function(arguments[0])(*arguments)
+
+            return application
+
+
+        @as_request
+        def decorated(request):
+            from hello import app
+
+            return app
+        """,
     "empty.py": "",
     "lazy.py": """
         def __getattr__(name):
@@ -234,6 +285,39 @@ def test_an_asgi_application_is_told_what_kirsch_serves_and_what_helps(
     folder: Path, verb: str, attribute: str
 ) -> None:
     refused(run(folder, verb, f"asgi:{attribute}"), "ASGI", "WSGI", "a2wsgi")
+
+
+@pytest.mark.parametrize(
+    ("spec", "texts"),
+    [
+        ("wrong:plain", ["async function", "write it with def"]),
+        ("wrong:pieces", ["async function", "write it with def"]),
+        ("wrong:plain()", ["wrong:plain takes environ and start_response", "without the brackets"]),
+        ("wrong:few", ["takes environ, so it is no WSGI application", "environ and start_response"]),
+        ("wrong:keyword", ["takes environ, start_response, database, so"]),
+        ("wrong:Wants", ["takes database, so", "name an object of this class"]),
+        ("wrong:gives_class()", ["takes no arguments", "return the application itself"]),
+    ],
+)
+def test_what_cannot_be_called_as_wsgi_calls_says_what_it_takes(
+    folder: Path, verb: str, spec: str, texts: list[str]
+) -> None:
+    refused(run(folder, verb, spec), spec.removesuffix("()"), *texts)
+
+
+def test_an_async_factory_is_no_factory_and_nobody_is_said_to_have_forgotten_it(
+    folder: Path, verb: str
+) -> None:
+    (folder / "late.py").write_text("async def create_app():\n    return None\n")
+    ended = run(folder, verb, "late:create_app()")
+    refused(ended, "late:create_app() is a coroutine", "def in place of async def")
+    assert "never awaited" not in ended.output
+
+
+def test_a_decorator_that_shows_the_parameters_of_what_it_wraps_is_believed_to_take_its_own(
+    folder: Path,
+) -> None:
+    assert run(folder, "check", "wrong:decorated").code == 0
 
 
 def test_gevents_monkey_patching_is_refused(folder: Path, verb: str) -> None:

@@ -74,10 +74,19 @@ def as_wsgi(found: Any, spec: str) -> Callable[..., Any]:
     """
     if _is_webpy(found):
         return found.wsgifunc()  # type: ignore[no-any-return]
+    if inspect.iscoroutine(found):
+        # Or the interpreter would complain that nobody waited for it.
+        found.close()
+        raise LoadError(f"{spec} is a coroutine; write its factory with def in place of async def")
     if not callable(found):
         raise LoadError(
             f"{spec} is {_article(type(found).__name__)} and cannot be called; "
             "a WSGI application is a callable that takes environ and start_response"
+        )
+    if _is_async(found) and not _can_be_called(found, None, None, None):
+        raise LoadError(
+            f"{spec} is an async function without the arguments of ASGI, and Kirsch serves WSGI; "
+            "write it with def in place of async def"
         )
     if _is_asgi(found):
         raise LoadError(
@@ -85,9 +94,16 @@ def as_wsgi(found: Any, spec: str) -> Callable[..., Any]:
             f"(pip install a2wsgi; application = a2wsgi.ASGIMiddleware({spec.split(':')[-1]}))"
         )
     if _takes_nothing(found):
+        made = spec.endswith("()")
+        hint = (
+            "return the application itself" if made else f"if it makes one, write {spec}() with the brackets"
+        )
+        raise LoadError(f"{spec} takes no arguments, so it is no WSGI application; {hint}")
+    if _shows_its_parameters(found) and not _can_be_called(found, None, None):
+        hint = "; name an object of this class" if inspect.isclass(found) else ""
         raise LoadError(
-            f"{spec} takes no arguments, so it is no WSGI application; "
-            f"if it makes one, write {spec}() with the brackets"
+            f"{spec} takes {', '.join(inspect.signature(found).parameters)}, so it is no WSGI application, "
+            f"which takes environ and start_response{hint}"
         )
     return found  # type: ignore[no-any-return]
 
@@ -219,8 +235,8 @@ def _no_module(name: str, missing: str, here: str) -> str:
     else:
         near = _near(missing, [info.name for info in pkgutil.iter_modules([here])])
     hint = f"; did you mean {near[0]}" if near else ""
-    if not near and name.endswith(".py"):
-        hint = f"; write the file's path, or {name.removesuffix('.py')}"
+    if ".py." in name:
+        hint = f"; write {name.replace('.py.', '.py:', 1)} for a file"
     return f"there is no module {missing} (looked in {here} and in the environment {sys.prefix}){hint}"
 
 
@@ -265,14 +281,29 @@ def _is_webpy(found: Any) -> bool:
 def _is_asgi(found: Any) -> bool:
     if inspect.isclass(found):
         return False
-    call = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)  # noqa: B004 - its kind is wanted
-    if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(call):
+    if _is_async(found):
         return True
     try:
         names = list(inspect.signature(found).parameters)
     except Exception:  # a signature may be computed by anything
         return False
     return names[:3] == ["scope", "receive", "send"] or names == ["scope"]
+
+
+def _is_async(found: Any) -> bool:
+    if inspect.isclass(found):
+        return False
+    call = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)  # noqa: B004 - its kind is wanted
+    return any(inspect.iscoroutinefunction(it) or inspect.isasyncgenfunction(it) for it in (found, call))
+
+
+def _shows_its_parameters(found: Any) -> bool:
+    """Whether its signature is its own: a decorator may show that of what it wraps."""
+    plain = inspect.isfunction(found) or inspect.ismethod(found) or type(found) is type
+    made = found.__init__ if inspect.isclass(found) else found
+    return plain and not any(
+        hasattr(it, name) for it in (found, made) for name in ("__wrapped__", "__signature__")
+    )
 
 
 def _takes_nothing(found: Any) -> bool:
