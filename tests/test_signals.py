@@ -94,6 +94,14 @@ def test_the_applications_own_handlers_go_on() -> None:
         assert "the application saw SIGTERM" in server.log, "its handler of SIGTERM is called too"
 
 
+def test_a_thread_of_the_application_is_waited_for_if_it_is_no_daemon() -> None:
+    with ServerProcess("handlers:app") as server:
+        assert get(server.address, "/thread").body == b"True", "what is not told otherwise is a daemon"
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert "the thread has done its work" in server.log
+
+
 def test_a_child_of_the_application_can_be_interrupted() -> None:
     """Signals that the server handles are not blocked in what the application starts."""
     with ServerProcess("handlers:app") as server:
