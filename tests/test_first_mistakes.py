@@ -280,6 +280,13 @@ def test_an_application_that_exits_at_import_is_no_success(folder: Path, verb: s
     refused(run(folder, verb, "leaving:app"), "I will not start", traceback=True)
 
 
+def test_an_application_that_serves_itself_at_import_is_told_where_to_do_that(
+    folder: Path, verb: str
+) -> None:
+    (folder / "itself.py").write_text("import kirsch\nfrom hello import app\nkirsch.run(app, bind=0)\n")
+    refused(run(folder, verb, "itself.py"), "itself.py calls kirsch.run()", 'if __name__ == "__main__"')
+
+
 @pytest.mark.parametrize("attribute", ["app", "instance"])
 def test_an_asgi_application_is_told_what_kirsch_serves_and_what_helps(
     folder: Path, verb: str, attribute: str

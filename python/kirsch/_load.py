@@ -9,6 +9,7 @@ import inspect
 import os
 import pkgutil
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,6 +22,9 @@ AppPlace = tuple[str, str, str, str]
 
 DEFAULT_NAMES = ("application", "app")
 FACTORY_NAMES = ("create_app", "make_app", "get_app", "main")
+
+#: The module or file that the command is loading, while it is.
+_loading: str | None = None
 
 
 class LoadError(Exception):
@@ -54,9 +58,14 @@ def load(place: AppPlace, chdir: os.PathLike[str] | str | None = None) -> Callab
             os.chdir(chdir)
         except OSError as error:
             raise LoadError(f"--chdir: cannot change to {chdir}: {error.strerror}", 2) from None
-    module = _load_file(Path(name)) if source == "file" else _load_module(name)
-    label = name if source == "module" else Path(name).name
-    found, spec = _find(module, label, kind, target)
+    global _loading
+    _loading = name
+    try:
+        module = _load_file(Path(name)) if source == "file" else _load_module(name)
+        label = name if source == "module" else Path(name).name
+        found, spec = _find(module, label, kind, target)
+    finally:
+        _loading = None
     application = as_wsgi(found, spec)
     refuse_green_threads()
     return application
@@ -106,6 +115,19 @@ def as_wsgi(found: Any, spec: str) -> Callable[..., Any]:
             f"which takes environ and start_response{hint}"
         )
     return found  # type: ignore[no-any-return]
+
+
+def refuse_to_run_while_loading() -> None:
+    """Refuses to serve in the middle of loading an application, which would not end before the next signal.
+
+    Raises:
+        LoadError: If the main thread is loading one for the command.
+    """
+    if _loading is not None and threading.current_thread() is threading.main_thread():
+        raise LoadError(
+            f"{_loading} calls kirsch.run() while it is loaded; "
+            'put the call under if __name__ == "__main__": or start it with python'
+        )
 
 
 def refuse_green_threads() -> None:
@@ -200,8 +222,8 @@ def _find(module: ModuleType, label: str, kind: str, target: str) -> tuple[Any, 
 
 
 def _failed(name: str, error: BaseException) -> LoadError:
-    if isinstance(error, KeyboardInterrupt):
-        # The user wants to stop; the application has not failed.
+    if isinstance(error, (KeyboardInterrupt, LoadError)):
+        # The user wants to stop, or it is said already what is wrong.
         raise error
     text = str(error)
     if "DJANGO_SETTINGS_MODULE" in text and not os.environ.get("DJANGO_SETTINGS_MODULE"):
