@@ -57,7 +57,9 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
     path = environ.get("PATH_INFO", "")
     if path == "/__log":
         return _send(start_response, _take_log(), content_type="application/json")
-    record = _record(environ, path)
+    record = record_of(environ, path)
+    with _log_lock:
+        _log.append(record)
     handler = HANDLERS.get(path)
     if handler is not None:
         return handler(environ, start_response)
@@ -70,14 +72,14 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
     return _send(start_response, b"ok")
 
 
-def _record(environ: WSGIEnvironment, path: str) -> dict[str, Any]:
-    """Remembers a request; its body is filled in once it was read."""
+def record_of(environ: WSGIEnvironment, path: str) -> dict[str, Any]:
+    """What is remembered of a request; its body is filled in once it was read."""
     kept = {
         key: value
         for key, value in environ.items()
         if (key in KEPT or key.startswith("HTTP_")) and isinstance(value, (str, bool))
     }
-    record = {
+    return {
         "path": path,
         "method": environ.get("REQUEST_METHOD"),
         "env": kept,
@@ -85,9 +87,6 @@ def _record(environ: WSGIEnvironment, path: str) -> dict[str, Any]:
         "body": None,
         "err": None,
     }
-    with _log_lock:
-        _log.append(record)
-    return record
 
 
 def _take_log() -> bytes:

@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,23 @@ def test_one_address_in_use_leaves_nothing_of_the_others(tmp_path: Path) -> None
     assert not path.exists()
 
 
+def test_an_address_that_is_given_twice_is_listened_on_once() -> None:
+    port = free_port()
+    words = ("--bind", f"localhost:{port}", "--bind", f"127.0.0.1:{port}", "--bind", str(port))
+    with serving("pep3333:app", *words) as server:
+        urls = served(server)
+        assert urls.count(f"http://127.0.0.1:{port}") == 1
+        assert len(urls) == len(set(urls))
+
+
+def test_an_address_that_contains_another_is_refused_beside_it(tmp_path: Path) -> None:
+    words = ("pep3333:app", "--chdir", str(APPS), "--bind", "127.0.0.1:8000", "--bind", "0.0.0.0:8000")
+    code, text = refused(*words, folder=tmp_path)
+    assert code == 2
+    assert "flag --bind: 0.0.0.0:8000 listens on 127.0.0.1:8000 too" in text
+    assert "leave 127.0.0.1:8000 out" in text
+
+
 def test_a_name_listens_on_each_of_its_addresses() -> None:
     port = free_port()
     known = {info[4][0] for info in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)}
@@ -271,22 +289,30 @@ def test_chdir_is_where_the_application_is_and_starts(tmp_path: Path) -> None:
         assert get(server.address).body.decode() == str(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("target", "script", "path"),
-    [
-        ("/blog/environ", "/blog", "/environ"),
-        ("/environ", "", "/environ"),
-        ("/blogs", None, None),
-    ],
-)
-def test_the_script_name_is_taken_off_the_path(target: str, script: str | None, path: str | None) -> None:
+@pytest.fixture(scope="module")
+def below_blog() -> Iterator[ServerProcess]:
     with ServerProcess("prefix:app", "--script-name", "/blog") as server:
-        seen = json.loads(get(server.address, target).body)
-    if target == "/blog/environ":
-        assert seen == ["/blog", "/environ"]
-    else:
-        # What lies elsewhere is not cut; it is the application's to refuse.
-        assert "".join(seen) in (target, "/blog" + target)
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [("/blog", ""), ("/blog/", "/"), ("/blog/a?b", "/a"), ("/%62log/%61", "/a"), ("/blog/blog", "/blog")],
+)
+def test_the_script_name_is_taken_off_the_path(below_blog: ServerProcess, target: str, path: str) -> None:
+    assert json.loads(get(below_blog.address, target).body) == ["/blog", path]
+
+
+@pytest.mark.parametrize("target", ["/", "/environ", "/blogs", "/Blog", "//blog/", "/a/blog", "/blo%67s"])
+def test_a_path_outside_the_script_name_is_not_the_applications(
+    below_blog: ServerProcess, target: str
+) -> None:
+    """SCRIPT_NAME and PATH_INFO together are the path (PEP 3333): here they could not be."""
+    with below_blog.client() as client:
+        for method, body in (("GET", b""), ("POST", b"x" * 100_000)):
+            answer = client.request(target, method, body=body)
+            assert (answer.status, b"script-name" in answer.body) == (404, True)
+        assert client.request("/blog/next").status == 200
 
 
 # The access log

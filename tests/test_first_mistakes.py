@@ -130,6 +130,57 @@ FILES = {
         def wants(name):
             return name
         """,
+    "wrong.py": """
+        import functools
+
+
+        async def plain(environ, start_response):
+            return []
+
+
+        async def pieces(environ, start_response):
+            yield b""
+
+
+        def few(environ):
+            return []
+
+
+        def keyword(environ, start_response, *, database):
+            return []
+
+
+        class Wants:
+            def __init__(self, database):
+                self.database = database
+
+            def __call__(self, environ, start_response):
+                return []
+
+
+        class Nothing:
+            def __call__(self, environ, start_response):
+                return []
+
+
+        def gives_class():
+            return Nothing
+
+
+        def as_request(function):
+            @functools.wraps(function)
+            def application(*arguments):
+                return function(arguments[0])(*arguments)
+
+            return application
+
+
+        @as_request
+        def decorated(request):
+            from hello import app
+
+            return app
+        """,
     "empty.py": "",
     "lazy.py": """
         def __getattr__(name):
@@ -229,11 +280,51 @@ def test_an_application_that_exits_at_import_is_no_success(folder: Path, verb: s
     refused(run(folder, verb, "leaving:app"), "I will not start", traceback=True)
 
 
+def test_an_application_that_serves_itself_at_import_is_told_where_to_do_that(
+    folder: Path, verb: str
+) -> None:
+    (folder / "itself.py").write_text("import kirsch\nfrom hello import app\nkirsch.run(app, bind=0)\n")
+    refused(run(folder, verb, "itself.py"), "itself.py calls kirsch.run()", 'if __name__ == "__main__"')
+
+
 @pytest.mark.parametrize("attribute", ["app", "instance"])
 def test_an_asgi_application_is_told_what_kirsch_serves_and_what_helps(
     folder: Path, verb: str, attribute: str
 ) -> None:
     refused(run(folder, verb, f"asgi:{attribute}"), "ASGI", "WSGI", "a2wsgi")
+
+
+@pytest.mark.parametrize(
+    ("spec", "texts"),
+    [
+        ("wrong:plain", ["async function", "write it with def"]),
+        ("wrong:pieces", ["async function", "write it with def"]),
+        ("wrong:plain()", ["wrong:plain takes environ and start_response", "without the brackets"]),
+        ("wrong:few", ["takes environ, so it is no WSGI application", "environ and start_response"]),
+        ("wrong:keyword", ["takes environ, start_response, database, so"]),
+        ("wrong:Wants", ["takes database, so", "name an object of this class"]),
+        ("wrong:gives_class()", ["takes no arguments", "return the application itself"]),
+    ],
+)
+def test_what_cannot_be_called_as_wsgi_calls_says_what_it_takes(
+    folder: Path, verb: str, spec: str, texts: list[str]
+) -> None:
+    refused(run(folder, verb, spec), spec.removesuffix("()"), *texts)
+
+
+def test_an_async_factory_is_no_factory_and_nobody_is_said_to_have_forgotten_it(
+    folder: Path, verb: str
+) -> None:
+    (folder / "late.py").write_text("async def create_app():\n    return None\n")
+    ended = run(folder, verb, "late:create_app()")
+    refused(ended, "late:create_app() is a coroutine", "def in place of async def")
+    assert "never awaited" not in ended.output
+
+
+def test_a_decorator_that_shows_the_parameters_of_what_it_wraps_is_believed_to_take_its_own(
+    folder: Path,
+) -> None:
+    assert run(folder, "check", "wrong:decorated").code == 0
 
 
 def test_gevents_monkey_patching_is_refused(folder: Path, verb: str) -> None:
@@ -280,6 +371,53 @@ def test_a_port_below_1024_without_the_right_to_it_says_what_helps(folder: Path,
 
 def test_an_address_of_another_machine_says_so(folder: Path, verb: str) -> None:
     refused(run(folder, verb, "hello:app", "--bind", "192.0.2.1:8000"), "192.0.2.1:8000")
+
+
+WITHOUT_ROOTS_RIGHTS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+
+
+@pytest.mark.parametrize(
+    ("path", "texts"),
+    [
+        ("nowhere/logs/file", ["the folder", "nowhere does not exist", "make it"]),
+        ("hello.py/file", ["hello.py is not a folder"]),
+        ("closed/file", ["may not write to", "closed"]),
+    ],
+)
+@pytest.mark.parametrize("what", ["log", "socket"])
+def test_a_path_where_nothing_can_be_made_says_why_and_which_setting_gave_it(
+    folder: Path, verb: str, what: str, path: str, texts: list[str]
+) -> None:
+    (folder / "closed").mkdir(mode=0o555)
+    under = WITHOUT_ROOTS_RIGHTS if os.geteuid() == 0 else ()
+    bind = "127.0.0.1:0" if what == "log" else f"unix:{path}"
+    words = ["hello:app", "--bind", bind, *(["--access-log-file", path] if what == "log" else [])]
+    flag = "flag --access-log-file" if what == "log" else "flag --bind"
+    refused(run(folder, verb, *words, under=under), flag, f"{folder}/{path}", *texts)
+
+
+def test_an_access_log_that_is_a_folder_says_so(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "hello:app", "--access-log-file", "."), "it is a folder", "path of a file")
+
+
+def test_what_cannot_be_opened_names_the_variable_or_the_line_that_gave_it(folder: Path, verb: str) -> None:
+    (folder / "kirsch.toml").write_text("# a comment\nbind = 'unix:nowhere/socket'\n")
+    ended = run(folder, verb, "hello:app", environment={"KIRSCH_BIND": ""})
+    refused(ended, "kirsch.toml:2: bind", "nowhere does not exist")
+    environment = {"KIRSCH_BIND": "127.0.0.1:0", "KIRSCH_ACCESS_LOG_FILE": "nowhere/log"}
+    refused(
+        run(folder, verb, "hello:app", environment=environment),
+        "variable KIRSCH_ACCESS_LOG_FILE",
+        "nowhere/log",
+    )
+
+
+@pytest.mark.parametrize("descriptor", ["0", "977"])
+def test_a_descriptor_that_is_no_listening_socket_says_where_its_number_comes_from(
+    folder: Path, verb: str, descriptor: str
+) -> None:
+    ended = run(folder, verb, "hello:app", "--bind", f"fd://{descriptor}")
+    refused(ended, f"descriptor {descriptor} ", "systemd", "fd://3")
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import textwrap
+from pathlib import Path
 
 import pytest
 from support.client import BrokenResponse, Client, get, request_bytes
-from support.server import ServerProcess
+from support.server import ServerProcess, clean_environment, kirsch
 
 STOPS = [signal.SIGTERM, signal.SIGINT]
 named = pytest.mark.parametrize("number", STOPS, ids=[number.name for number in STOPS])
@@ -91,6 +94,14 @@ def test_the_applications_own_handlers_go_on() -> None:
         assert "the application saw SIGTERM" in server.log, "its handler of SIGTERM is called too"
 
 
+def test_a_thread_of_the_application_is_waited_for_if_it_is_no_daemon() -> None:
+    with ServerProcess("handlers:app") as server:
+        assert get(server.address, "/thread").body == b"True", "what is not told otherwise is a daemon"
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert "the thread has done its work" in server.log
+
+
 def test_a_child_of_the_application_can_be_interrupted() -> None:
     """Signals that the server handles are not blocked in what the application starts."""
     with ServerProcess("handlers:app") as server:
@@ -115,3 +126,37 @@ def test_handlers_that_raise_cut_off_no_request() -> None:
         assert "LookupError: a handler's own mistake" in server.log
         assert "_run.py" not in server.log, "a frame of ours in the traceback"
         assert "the interpreter ended in order" in server.log
+
+
+# Imported by the interpreter at its start: whoever then imports the module of this name gets a signal first.
+INTERRUPTER = """
+    import os, sys
+
+    class Interrupter:
+        def find_spec(self, name, path=None, target=None):
+            if name == os.environ["INTERRUPTED_AT"]:
+                os.kill(os.getpid(), int(os.environ["INTERRUPTED_BY"]))
+
+    sys.meta_path.insert(0, Interrupter())
+    """
+
+
+@named
+@pytest.mark.parametrize("verb", ["serve", "check"])
+@pytest.mark.parametrize("module", ["kirsch._kirsch", "kirsch._run", "hello", "imported_by_hello"])
+def test_a_signal_while_the_server_starts_ends_it_without_a_word(
+    tmp_path: Path, verb: str, module: str, number: signal.Signals
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(INTERRUPTER))
+    (tmp_path / "hello.py").write_text("import imported_by_hello\n")
+    variables = {"PYTHONPATH": str(tmp_path), "INTERRUPTED_AT": module, "INTERRUPTED_BY": str(int(number))}
+    ended = subprocess.run(
+        [*kirsch(), verb, "hello:app"],
+        cwd=tmp_path,
+        env={**clean_environment(), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (130 if number == signal.SIGINT else -number, b"")

@@ -13,8 +13,23 @@ The engine is written in Rust (``kirsch._kirsch``); this package loads applicati
 threads, handles signals and words the messages.
 """
 
-from kirsch._kirsch import __version__
-from kirsch._run import run
-from kirsch._server import Server
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kirsch._kirsch import __version__
+    from kirsch._run import run
+    from kirsch._server import Server
 
 __all__ = ["Server", "__version__", "run"]
+
+_PLACES = {"Server": "kirsch._server", "__version__": "kirsch._kirsch", "run": "kirsch._run"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a name when it is first used: the command is to hear Ctrl-C before all of this is loaded."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = found
+    return found

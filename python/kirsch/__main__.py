@@ -5,11 +5,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from kirsch import _kirsch
-from kirsch._errors import to_stderr, to_stdout
-from kirsch._load import LoadError, load
-from kirsch._run import check, serve
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
@@ -18,10 +13,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments, the program's name first; ``sys.argv`` without it.
 
     Returns:
-        The exit code: 0, 1 if the application or the system is at fault, 2 if the command line is.
+        The exit code: 0, 1 if the application or the system is at fault, 2 if the command line is, 130 if
+        Ctrl-C came before there was anything to stop.
     """
     argv = list(sys.argv if argv is None else argv)
-    argv[:1] = ["kirsch"]
+    try:
+        return _main(["kirsch", *argv[1:]])
+    except KeyboardInterrupt:
+        # Another one while the interpreter ends shall not show a traceback either.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        return 128 + signal.SIGINT
+
+
+def _main(argv: list[str]) -> int:
+    # Here, because importing takes long enough for Ctrl-C to come meanwhile.
+    from kirsch import _kirsch
+    from kirsch._errors import to_stderr, to_stdout
+    from kirsch._load import LoadError, load
+    from kirsch._run import check, serve
+
     try:
         here = os.getcwd()
     except OSError as error:
@@ -43,8 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LoadError as error:
         to_stderr(f"kirsch: {error}\n")
         return error.code
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

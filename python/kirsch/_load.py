@@ -9,6 +9,7 @@ import inspect
 import os
 import pkgutil
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,6 +22,9 @@ AppPlace = tuple[str, str, str, str]
 
 DEFAULT_NAMES = ("application", "app")
 FACTORY_NAMES = ("create_app", "make_app", "get_app", "main")
+
+#: The module or file that the command is loading, while it is.
+_loading: str | None = None
 
 
 class LoadError(Exception):
@@ -54,9 +58,14 @@ def load(place: AppPlace, chdir: os.PathLike[str] | str | None = None) -> Callab
             os.chdir(chdir)
         except OSError as error:
             raise LoadError(f"--chdir: cannot change to {chdir}: {error.strerror}", 2) from None
-    module = _load_file(Path(name)) if source == "file" else _load_module(name)
-    label = name if source == "module" else Path(name).name
-    found, spec = _find(module, label, kind, target)
+    global _loading
+    _loading = name
+    try:
+        module = _load_file(Path(name)) if source == "file" else _load_module(name)
+        label = name if source == "module" else Path(name).name
+        found, spec = _find(module, label, kind, target)
+    finally:
+        _loading = None
     application = as_wsgi(found, spec)
     refuse_green_threads()
     return application
@@ -74,10 +83,19 @@ def as_wsgi(found: Any, spec: str) -> Callable[..., Any]:
     """
     if _is_webpy(found):
         return found.wsgifunc()  # type: ignore[no-any-return]
+    if inspect.iscoroutine(found):
+        # Or the interpreter would complain that nobody waited for it.
+        found.close()
+        raise LoadError(f"{spec} is a coroutine; write its factory with def in place of async def")
     if not callable(found):
         raise LoadError(
             f"{spec} is {_article(type(found).__name__)} and cannot be called; "
             "a WSGI application is a callable that takes environ and start_response"
+        )
+    if _is_async(found) and not _can_be_called(found, None, None, None):
+        raise LoadError(
+            f"{spec} is an async function without the arguments of ASGI, and Kirsch serves WSGI; "
+            "write it with def in place of async def"
         )
     if _is_asgi(found):
         raise LoadError(
@@ -85,11 +103,31 @@ def as_wsgi(found: Any, spec: str) -> Callable[..., Any]:
             f"(pip install a2wsgi; application = a2wsgi.ASGIMiddleware({spec.split(':')[-1]}))"
         )
     if _takes_nothing(found):
+        made = spec.endswith("()")
+        hint = (
+            "return the application itself" if made else f"if it makes one, write {spec}() with the brackets"
+        )
+        raise LoadError(f"{spec} takes no arguments, so it is no WSGI application; {hint}")
+    if _shows_its_parameters(found) and not _can_be_called(found, None, None):
+        hint = "; name an object of this class" if inspect.isclass(found) else ""
         raise LoadError(
-            f"{spec} takes no arguments, so it is no WSGI application; "
-            f"if it makes one, write {spec}() with the brackets"
+            f"{spec} takes {', '.join(inspect.signature(found).parameters)}, so it is no WSGI application, "
+            f"which takes environ and start_response{hint}"
         )
     return found  # type: ignore[no-any-return]
+
+
+def refuse_to_run_while_loading() -> None:
+    """Refuses to serve in the middle of loading an application, which would not end before the next signal.
+
+    Raises:
+        LoadError: If the main thread is loading one for the command.
+    """
+    if _loading is not None and threading.current_thread() is threading.main_thread():
+        raise LoadError(
+            f"{_loading} calls kirsch.run() while it is loaded; "
+            'put the call under if __name__ == "__main__": or start it with python'
+        )
 
 
 def refuse_green_threads() -> None:
@@ -184,6 +222,9 @@ def _find(module: ModuleType, label: str, kind: str, target: str) -> tuple[Any, 
 
 
 def _failed(name: str, error: BaseException) -> LoadError:
+    if isinstance(error, (KeyboardInterrupt, LoadError)):
+        # The user wants to stop, or it is said already what is wrong.
+        raise error
     text = str(error)
     if "DJANGO_SETTINGS_MODULE" in text and not os.environ.get("DJANGO_SETTINGS_MODULE"):
         return LoadError(
@@ -216,8 +257,8 @@ def _no_module(name: str, missing: str, here: str) -> str:
     else:
         near = _near(missing, [info.name for info in pkgutil.iter_modules([here])])
     hint = f"; did you mean {near[0]}" if near else ""
-    if not near and name.endswith(".py"):
-        hint = f"; write the file's path, or {name.removesuffix('.py')}"
+    if ".py." in name:
+        hint = f"; write {name.replace('.py.', '.py:', 1)} for a file"
     return f"there is no module {missing} (looked in {here} and in the environment {sys.prefix}){hint}"
 
 
@@ -262,14 +303,29 @@ def _is_webpy(found: Any) -> bool:
 def _is_asgi(found: Any) -> bool:
     if inspect.isclass(found):
         return False
-    call = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)  # noqa: B004 - its kind is wanted
-    if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(call):
+    if _is_async(found):
         return True
     try:
         names = list(inspect.signature(found).parameters)
     except Exception:  # a signature may be computed by anything
         return False
     return names[:3] == ["scope", "receive", "send"] or names == ["scope"]
+
+
+def _is_async(found: Any) -> bool:
+    if inspect.isclass(found):
+        return False
+    call = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)  # noqa: B004 - its kind is wanted
+    return any(inspect.iscoroutinefunction(it) or inspect.isasyncgenfunction(it) for it in (found, call))
+
+
+def _shows_its_parameters(found: Any) -> bool:
+    """Whether its signature is its own: a decorator may show that of what it wraps."""
+    plain = inspect.isfunction(found) or inspect.ismethod(found) or type(found) is type
+    made = found.__init__ if inspect.isclass(found) else found
+    return plain and not any(
+        hasattr(it, name) for it in (found, made) for name in ("__wrapped__", "__signature__")
+    )
 
 
 def _takes_nothing(found: Any) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from kirsch import _kirsch
 from kirsch._errors import printable, report_to_stderr, to_stderr, to_stdout
+from kirsch._load import refuse_to_run_while_loading
 from kirsch._server import Server, _checked, lingering
 
 #: Threads of the application that do not end may hold up the process so long.
@@ -48,6 +49,7 @@ def run(app: Callable[..., Any], **settings: Any) -> None:
         TypeError: If ``app`` is no WSGI application.
         OSError: If an address cannot be listened on, or the access log cannot be opened.
     """
+    refuse_to_run_while_loading()
     parsed = _kirsch.Settings.from_keywords(settings)
     server = Server._of(_checked(app), parsed, report_to_stderr)
     _kirsch.start_logging(parsed.log_level)

@@ -29,14 +29,22 @@ signal.signal(signal.SIGALRM, remember)
 signal.signal(signal.SIGTERM, say)
 
 
+def outlive_the_main_thread() -> None:
+    threading.main_thread().join()
+    print("the thread has done its work", flush=True)
+
+
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """Wait for a signal that the main thread handled, say whether somebody waits, or end a child."""
+    """Wait for a signal in the main thread, say whether somebody waits, end a child, or leave a thread."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     path = environ["PATH_INFO"]
     if path == "/child":
         with subprocess.Popen(["sleep", "60"]) as child:
             child.terminate()
             return [str(child.wait()).encode()]
+    if path == "/thread":
+        threading.Thread(target=outlive_the_main_thread, daemon=False).start()
+        return [str(threading.Thread().daemon).encode()]
     if path == "/waiting":
         return [str(waiting.wait(PATIENCE_SECONDS)).encode()]
     if path.startswith("/wait/"):

@@ -22,20 +22,6 @@ from urllib.parse import parse_qs
 
 CLOSE_SECONDS = 20.0
 CASES = Path(__file__).resolve().parents[2] / "conformance"
-KEYS = {
-    "REQUEST_METHOD",
-    "SCRIPT_NAME",
-    "PATH_INFO",
-    "QUERY_STRING",
-    "RAW_URI",
-    "REQUEST_URI",
-    "CONTENT_TYPE",
-    "CONTENT_LENGTH",
-    "SERVER_PROTOCOL",
-    "REMOTE_USER",
-    "wsgi.url_scheme",
-    "wsgi.input_terminated",
-}
 
 specification = importlib.util.spec_from_file_location("probe_app", CASES / "probe_app.py")
 assert specification is not None
@@ -105,17 +91,7 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
             happened = changed.wait_for(lambda: asked in closed, CLOSE_SECONDS)
         return answer(start_response, "yes" if happened else "no")
     peer = f"{environ.get('REMOTE_ADDR')}:{environ.get('REMOTE_PORT')}"
-    entry = {
-        "path": path,
-        "method": environ.get("REQUEST_METHOD"),
-        "env": {
-            key: value
-            for key, value in environ.items()
-            if (key in KEYS or key.startswith("HTTP_")) and isinstance(value, (str, bool))
-        },
-        "body": None,
-        "err": None,
-    }
+    entry = probe_app.record_of(environ, path)
     entries.setdefault(peer, []).append(entry)
     environ["wsgi.input"] = Recorder(environ["wsgi.input"], entry)
     blocks = probe_app.app(environ, start_response)

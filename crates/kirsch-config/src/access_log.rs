@@ -1,14 +1,67 @@
-//! The access log, as typed: a format's name or a string of `%` directives, and a file.
+//! The access log, as typed: a format's name or a string of `%` directives, and a file. Two options fill one field of
+//! the settings, so neither is a line of `options.rs` alone.
 
-use kirsch_server::{AccessLogFormat, LineFormat};
+use kirsch_server::{AccessLog, AccessLogFormat, LineFormat};
 
 use crate::error::Complaint;
+use crate::field::{FieldValue, Reading};
+use crate::option::Field;
+use crate::value::KeywordValue;
 
 const FORMATS: &str =
     "write combined, json, off, or a string with % directives, for instance '%h \"%r\" %>s'";
 
+/// The field of `access-log-file`.
+pub(crate) const ACCESS_LOG_FILE: Field = Field::Of {
+    // Before `access-log` in the list, which may turn off what this turned on.
+    set: |settings, given, reading| {
+        let path = match given {
+            KeywordValue::Str(text) if text == "-" => None,
+            _ => Some(FieldValue::read(given, reading)?),
+        };
+        settings.config.access_log = Some(AccessLog {
+            format: AccessLogFormat::Combined,
+            file: path,
+        });
+        Ok(())
+    },
+    text: |settings, kind| match &settings.config.access_log {
+        Some(AccessLog {
+            file: Some(path), ..
+        }) => path.text(kind),
+        Some(AccessLog { file: None, .. }) | None => "-".to_owned(),
+    },
+    can_be_off: false,
+};
+
+/// The field of `access-log`.
+pub(crate) const ACCESS_LOG: Field = Field::Of {
+    set: |settings, given, reading| {
+        let file = settings.config.access_log.take().and_then(|log| log.file);
+        let format = access_log_format(given, reading)?;
+        settings.config.access_log = format.map(|format| AccessLog { format, file });
+        Ok(())
+    },
+    text: |settings, _| format_text(settings.config.access_log.as_ref().map(|log| &log.format)),
+    can_be_off: true,
+};
+
+fn access_log_format(
+    given: &KeywordValue,
+    reading: &Reading<'_>,
+) -> Result<Option<AccessLogFormat>, Complaint> {
+    match given {
+        KeywordValue::None | KeywordValue::Bool(false) => Ok(None),
+        KeywordValue::Bool(true) => Ok(Some(AccessLogFormat::Combined)),
+        KeywordValue::Str(text) => parse_format(text),
+        KeywordValue::Int(_) | KeywordValue::Float(_) | KeywordValue::List(_) => {
+            Err(reading.refuse(given))
+        }
+    }
+}
+
 /// Reads the form of a line; `None` is no log.
-pub(crate) fn parse_format(text: &str) -> Result<Option<AccessLogFormat>, Complaint> {
+fn parse_format(text: &str) -> Result<Option<AccessLogFormat>, Complaint> {
     match text {
         "off" | "false" | "no" | "0" => Ok(None),
         "combined" | "on" | "true" | "yes" | "1" => Ok(Some(AccessLogFormat::Combined)),
@@ -22,7 +75,7 @@ pub(crate) fn parse_format(text: &str) -> Result<Option<AccessLogFormat>, Compla
 }
 
 /// The form as it would be typed.
-pub(crate) fn format_text(format: Option<&AccessLogFormat>) -> String {
+fn format_text(format: Option<&AccessLogFormat>) -> String {
     match format {
         None => "off".to_owned(),
         Some(AccessLogFormat::Combined) => "combined".to_owned(),

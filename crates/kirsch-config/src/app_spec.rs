@@ -68,10 +68,11 @@ impl AppSource {
         }
         if text.contains(['/', '\\']) {
             let module = text.trim_start_matches("./").replace(['/', '\\'], ".");
-            let hint = if wrong_part(&module).is_some() {
-                FORMS.to_owned()
-            } else {
-                format!("write {text}.py for a file, or {module} for a module")
+            let hint = match wrong_part(&module) {
+                None => format!("write {text}.py for a file, or {module} for a module"),
+                // A module's name does not begin at the root.
+                Some(_) if !text.ends_with('/') => format!("write {text}.py for a file"),
+                Some(_) => FORMS.to_owned(),
             };
             return Err(Complaint::new(
                 format!("{text:?} is neither a module nor a file that ends in .py"),
@@ -222,7 +223,7 @@ mod tests {
         let cases = [
             ("a/b", "write a/b.py for a file, or a.b for a module"),
             ("./", FORMS),
-            ("/etc/passwd", FORMS),
+            ("/srv/hello", "write /srv/hello.py for a file"),
             ("my-site", "write my-site.py if it is a file"),
         ];
         for (text, hint) in cases {

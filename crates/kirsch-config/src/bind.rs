@@ -44,6 +44,36 @@ pub(crate) fn parse_bind(text: &str, base: &Path) -> Result<Vec<Bind>, Complaint
     host_and_port(text)
 }
 
+/// Adds an address to those given before it. Given twice it is one, since a name may stand for what is given as a
+/// number, too; but each port 0 is a port of its own.
+pub(crate) fn add_bind(binds: &mut Vec<Bind>, bind: Bind) -> Result<(), Complaint> {
+    let takes_free_port = matches!(&bind, Bind::Tcp(addr) if addr.port() == 0);
+    if binds.contains(&bind) && !takes_free_port {
+        return Ok(());
+    }
+    for other in binds.iter() {
+        for (outer, inner) in [(other, &bind), (&bind, other)] {
+            if contains(outer, inner) {
+                return Err(Complaint::new(
+                    format!("{outer} listens on {inner} too"),
+                    format!("leave {inner} out"),
+                ));
+            }
+        }
+    }
+    binds.push(bind);
+    Ok(())
+}
+
+/// Whether the one takes the connections of the other, so that the kernel would refuse the second of them.
+fn contains(outer: &Bind, inner: &Bind) -> bool {
+    let (Bind::Tcp(outer), Bind::Tcp(inner)) = (outer, inner) else {
+        return false;
+    };
+    let all_of_its_kind = outer.ip().is_unspecified() && (outer.is_ipv6() || inner.is_ipv4());
+    outer != inner && all_of_its_kind && outer.port() == inner.port() && outer.port() != 0
+}
+
 /// The address as it would be typed.
 pub(crate) fn bind_text(bind: &Bind) -> String {
     match bind {
@@ -111,6 +141,29 @@ fn descriptor(text: &str, number: &str) -> Result<Bind, Complaint> {
 }
 
 fn host_and_port(text: &str) -> Result<Vec<Bind>, Complaint> {
+    if let Some((first, rest)) = text.split_once(',') {
+        let hint = format!(
+            "repeat the flag: --bind {} --bind {}; in a file and in Python write a list",
+            first.trim(),
+            rest.trim().replace(',', " --bind ")
+        );
+        return Err(Complaint::new(
+            format!("{text:?} is several addresses"),
+            hint,
+        ));
+    }
+    if text.starts_with(['/', '.', '~']) {
+        return Err(Complaint::new(
+            format!("{text:?} is a path, not an address"),
+            format!("write unix:{text}"),
+        ));
+    }
+    if let Some(number) = text.strip_prefix("fd:") {
+        return Err(Complaint::new(
+            format!("{text:?} does not name a descriptor"),
+            format!("write fd://{number}"),
+        ));
+    }
     if text.parse::<Ipv6Addr>().is_ok() || text.matches(':').count() > 1 && !text.starts_with('[') {
         let hint = "write an IPv6 address in brackets, for instance [::1]:8000";
         return Err(Complaint::new(
@@ -119,7 +172,9 @@ fn host_and_port(text: &str) -> Result<Vec<Bind>, Complaint> {
         ));
     }
     let Some((host, port_text)) = text.rsplit_once(':').filter(|_| !text.ends_with(']')) else {
-        let hint = if text.is_empty() || text.contains('/') {
+        let is_name =
+            |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
+        let hint = if text.is_empty() || text.starts_with('-') || !text.chars().all(is_name) {
             FORMS.to_owned()
         } else {
             format!("write {text}:8000")
@@ -256,6 +311,10 @@ mod tests {
             ("@", "empty"),
             ("fd://", "descriptor"),
             ("fd://+3", "descriptor"),
+            ("fd:3", "descriptor"),
+            ("127.0.0.1:80,[::1]:80", "several addresses"),
+            ("/run/kirsch.sock", "is a path"),
+            ("127.0.0.1 80", "no port"),
             ("no.such.host.invalid:80", "does not resolve"),
             (&long, "longer than 107 bytes"),
         ];
@@ -263,6 +322,79 @@ mod tests {
             let complaint = parse(text).expect_err(text);
             assert!(complaint.message.contains(part), "{text}: {complaint:?}");
             assert!(complaint.hint.is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hint_can_be_typed() {
+        let cases = [
+            (
+                "127.0.0.1:80, [::1]:80,@x",
+                "repeat the flag: --bind 127.0.0.1:80 --bind [::1]:80 --bind @x; in a file and in Python write a list",
+            ),
+            ("/run/kirsch.sock", "write unix:/run/kirsch.sock"),
+            ("fd:3", "write fd://3"),
+            ("localhost", "write localhost:8000"),
+            ("127.0.0.1 80", FORMS),
+        ];
+        for (text, hint) in cases {
+            assert_eq!(parse(text).expect_err(text).hint.as_deref(), Some(hint));
+        }
+    }
+
+    fn add_all(texts: &[&str]) -> Result<Vec<Bind>, Complaint> {
+        let mut binds = Vec::new();
+        for text in texts {
+            for bind in parse(text).expect("a good address") {
+                add_bind(&mut binds, bind)?;
+            }
+        }
+        Ok(binds)
+    }
+
+    #[test]
+    fn an_address_that_is_given_twice_is_one() {
+        let cases = [
+            ["127.0.0.1:8000", "8000"],
+            ["unix:run/k.sock", "unix:/srv/./run/k.sock"],
+            ["@kirsch", "@kirsch"],
+            ["fd://3", "fd://3"],
+        ];
+        for texts in cases {
+            assert_eq!(add_all(&texts).map(|binds| binds.len()), Ok(1), "{texts:?}");
+        }
+        let free = add_all(&["127.0.0.1:0", "127.0.0.1:0", "0.0.0.0:0"]);
+        assert_eq!(
+            free.map(|binds| binds.len()),
+            Ok(3),
+            "each is a port of its own"
+        );
+    }
+
+    #[test]
+    fn an_address_that_contains_another_is_refused_in_either_order() {
+        let cases = [
+            ("0.0.0.0:8000", "127.0.0.1:8000"),
+            ("[::]:8000", "127.0.0.1:8000"),
+            ("[::]:8000", "[::1]:8000"),
+            ("[::]:8000", "0.0.0.0:8000"),
+        ];
+        for (outer, inner) in cases {
+            for texts in [[outer, inner], [inner, outer]] {
+                let complaint = Complaint::new(
+                    format!("{outer} listens on {inner} too"),
+                    format!("leave {inner} out"),
+                );
+                assert_eq!(add_all(&texts), Err(complaint));
+            }
+        }
+        let apart = [
+            ["0.0.0.0:8000", "127.0.0.1:8001"],
+            ["0.0.0.0:8000", "[::1]:8000"],
+            ["127.0.0.1:8000", "127.0.0.2:8000"],
+        ];
+        for texts in apart {
+            assert_eq!(add_all(&texts).map(|binds| binds.len()), Ok(2), "{texts:?}");
         }
     }
 }

@@ -118,12 +118,25 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     const ALIKE: f64 = 0.7;
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let wanted = plain(name);
+    let wanted = elsewhere(&wanted).map_or(wanted.as_str(), |ours| ours);
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro(&wanted, &plain(candidate)), candidate))
+        .map(|candidate| (strsim::jaro(wanted, &plain(candidate)), candidate))
         .filter(|(likeness, _)| *likeness > ALIKE)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// What other servers call by this name.
+fn elsewhere(name: &str) -> Option<&'static str> {
+    match name {
+        "host" | "port" | "p" | "listen" | "l" => Some("bind"),
+        "url_prefix" | "url_path_prefix" | "root_path" => Some("script_name"),
+        "access_logfile" => Some("access_log_file"),
+        "timeout" => Some("timeout_request"),
+        "graceful_timeout" => Some("timeout_drain"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +149,7 @@ mod tests {
         assert_eq!(nearest("thread", known), Some("threads"));
         assert_eq!(nearest("timeouts.haed", known), Some("timeouts.head"));
         assert_eq!(nearest("zebra", known), None);
+        assert_eq!(nearest("port", known), Some("bind"));
     }
 
     #[test]

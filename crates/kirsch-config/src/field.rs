@@ -8,7 +8,7 @@ use std::time::Duration;
 use kirsch_server::Bind;
 
 use crate::app_spec::AppSpec;
-use crate::bind::{bind_text, parse_bind};
+use crate::bind::{add_bind, bind_text, parse_bind};
 use crate::error::Complaint;
 use crate::settings::LogLevel;
 use crate::units::{duration_text, parse_duration, parse_size, seconds, size_text};
@@ -250,9 +250,7 @@ impl FieldValue for Vec<Bind> {
                 _ => return Err(reading.refuse(item)),
             };
             for bind in parse_bind(&text, reading.base)? {
-                if !binds.contains(&bind) {
-                    binds.push(bind);
-                }
+                add_bind(&mut binds, bind)?;
             }
         }
         if binds.is_empty() {

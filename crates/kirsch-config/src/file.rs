@@ -115,11 +115,19 @@ impl Source<'_> {
             .file_name()
             .is_some_and(|name| name == PROJECT_NAME)
         {
-            for name in ["tool", "kirsch"] {
-                match table.get(name).map(Spanned::get_ref) {
-                    Some(DeValue::Table(inner)) => table = inner,
-                    _ => return Ok(None),
-                }
+            // A `tool` that is no table is another's mistake.
+            let Some(DeValue::Table(tools)) = table.get("tool").map(Spanned::get_ref) else {
+                return Ok(None);
+            };
+            match tools.get_key_value("kirsch") {
+                None => return Ok(None),
+                Some((name, value)) => match value.get_ref() {
+                    DeValue::Table(ours) => table = ours,
+                    _ => {
+                        let origin = self.origin(name.span(), "tool.kirsch");
+                        return Err(is_a_table(origin, "tool.kirsch"));
+                    }
+                },
             }
         }
         let mut given = Vec::new();
@@ -218,6 +226,11 @@ fn is_section(key: &str) -> bool {
 
 fn unknown_table(origin: Origin, key: &str) -> ConfigError {
     let hint = match nearest(key, SECTIONS) {
+        _ if key == "tool" => {
+            format!(
+                "[tool.kirsch] is for {PROJECT_NAME}; in a file of its own write the keys alone"
+            )
+        }
         Some(meant) => format!("did you mean [{meant}]?"),
         None => format!(
             "the tables are {}",
@@ -227,10 +240,14 @@ fn unknown_table(origin: Origin, key: &str) -> ConfigError {
     ConfigError::new(origin, "is not a known table", Some(hint))
 }
 
+fn is_a_table(origin: Origin, key: &str) -> ConfigError {
+    let hint = format!("write [{key}] with its keys below");
+    ConfigError::new(origin, "is a table", Some(hint))
+}
+
 fn unknown_key(origin: Origin, key: &str) -> ConfigError {
     if is_section(key) {
-        let hint = format!("write [{key}] with its keys below");
-        return ConfigError::new(origin, "is a table", Some(hint));
+        return is_a_table(origin, key);
     }
     if options()
         .iter()

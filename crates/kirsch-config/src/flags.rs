@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::builder::OsStringValueParser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::command_line::{Exit, USAGE};
@@ -60,11 +60,14 @@ pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
                 })
             }
         },
-        Err(error) if verb.is_none() && error.kind() == ErrorKind::UnknownArgument => {
-            let better = explain_surplus(&args);
-            Err(better.map_or_else(|| from_clap(&error), |better| Exit::from_error(&better)))
+        Err(error) => {
+            let better = match error.kind() {
+                ErrorKind::UnknownArgument if verb.is_none() => explain_surplus(&args),
+                _ => None,
+            };
+            let better = better.or_else(|| explain(&error, &args));
+            Err(better.map_or_else(|| from_clap(error), |better| Exit::from_error(&better)))
         }
-        Err(error) => Err(from_clap(&error)),
     }
 }
 
@@ -164,6 +167,8 @@ fn arguments(place: usize, option: &'static OptionSpec) -> Vec<Arg> {
     let value = |arg: Arg| {
         arg.value_name(option.kind.placeholder())
             .value_parser(OsStringValueParser::new())
+            // That a number must not be negative is for whoever reads it to say.
+            .allow_negative_numbers(option.kind != Kind::App)
     };
     let flag = |arg: Arg| arg.long(option.name).help_heading(option.group.title());
     match option.kind {
@@ -234,6 +239,50 @@ fn explain_surplus(args: &[OsString]) -> Option<ConfigError> {
     ))
 }
 
+/// What clap cannot know about a flag that it refuses.
+fn explain(error: &clap::Error, args: &[OsString]) -> Option<ConfigError> {
+    let Some(ContextValue::String(refused)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let (origin, message, hint) = match error.kind() {
+        ErrorKind::TooManyValues => {
+            let name = refused.trim_start_matches('-');
+            let option = options()
+                .iter()
+                .find(|option| option.name == name || negation(option) == name)?;
+            let hint = format!("write --{} or --{} alone", option.name, negation(option));
+            (Origin::Flag(refused.clone()), "takes no value", hint)
+        }
+        ErrorKind::UnknownArgument if !refused.starts_with('-') => {
+            let mut behind = args.iter().skip_while(|arg| *arg != "--access-log").skip(1);
+            let format = behind.next()?.to_str()?;
+            let hint = format!("write --access-log={format}");
+            let message = "takes its format behind an equals sign";
+            (Origin::Flag("--access-log".to_owned()), message, hint)
+        }
+        ErrorKind::UnknownArgument if refused[1..].starts_with(|c: char| c.is_ascii_digit()) => {
+            let hint = "write a number without a sign: nothing can be negative".to_owned();
+            (Origin::Flag(refused.clone()), "is not a known flag", hint)
+        }
+        ErrorKind::UnknownArgument => {
+            let known = options().iter().filter(|option| option.available());
+            let meant = nearest(
+                refused.trim_start_matches('-'),
+                known.map(|option| option.name),
+            )?;
+            let option = options().iter().find(|option| option.name == meant)?;
+            let written = match option.kind {
+                Kind::Switch => option.flag(),
+                _ => option.typed_example(),
+            };
+            let hint = format!("did you mean {written}?");
+            (Origin::Flag(refused.clone()), "is not a known flag", hint)
+        }
+        _ => return None,
+    };
+    Some(ConfigError::new(origin, message, Some(hint)))
+}
+
 fn not_yet(verb: &str) -> ConfigError {
     let what = match verb {
         "run" => "running a script unchanged",
@@ -244,7 +293,11 @@ fn not_yet(verb: &str) -> ConfigError {
     ConfigError::new(Origin::CommandLine, message, Some(hint))
 }
 
-fn from_clap(error: &clap::Error) -> Exit {
+fn from_clap(mut error: clap::Error) -> Exit {
+    if error.get(ContextKind::SuggestedArg).is_none() {
+        // What begins with a dash is a flag that is misspelt, not an application that is called so.
+        error.remove(ContextKind::Suggested);
+    }
     let text = error.render().to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit {

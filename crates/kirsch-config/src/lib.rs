@@ -20,6 +20,7 @@ mod error;
 mod field;
 mod file;
 mod flags;
+mod later;
 mod option;
 mod options;
 mod python;

@@ -90,6 +90,17 @@ impl OptionSpec {
         }
     }
 
+    /// The example as it stands on a command line.
+    pub(crate) fn typed_example(&self) -> String {
+        match (self.kind, self.example) {
+            (Kind::App, example) => example.to_owned(),
+            (Kind::Switch, "false") => format!("--no-{}", self.name),
+            (Kind::Switch, _) => self.flag(),
+            (Kind::AccessLogFormat, example) => format!("{}={example}", self.flag()),
+            (_, example) => format!("{} {example}", self.flag()),
+        }
+    }
+
     /// The environment variable.
     pub fn variable(&self) -> String {
         format!("KIRSCH_{}", self.name.replace('-', "_").to_uppercase())
@@ -132,6 +143,12 @@ impl OptionSpec {
     /// Whether this version has what the option asks for.
     pub fn available(&self) -> bool {
         matches!(self.field, Field::Of { .. })
+    }
+
+    /// Whether a value is right or wrong by itself, wherever it is read. A folder, a host's name and what a later
+    /// version will have may be of no use on this machine alone, and another value is given for that reason.
+    pub(crate) fn stands_alone(&self) -> bool {
+        self.available() && !matches!(self.kind, Kind::Folder | Kind::Binds)
     }
 
     /// What to write, as the end of "write …".

@@ -5,16 +5,13 @@
 //! Options are applied in this order.
 //! The file is longer than others because it is one table; there is nothing to follow in it.
 
-use std::thread::available_parallelism;
 use std::time::Duration;
 
-use kirsch_server::{AccessLog, AccessLogFormat};
-
-use crate::access_log::{format_text, parse_format};
-use crate::error::Complaint;
-use crate::field::{FieldValue, Reading};
+use crate::access_log::{ACCESS_LOG, ACCESS_LOG_FILE};
+use crate::field::FieldValue;
+use crate::later::{one_process, says_no};
 use crate::option::{Field, Group, OptionSpec, Reach, can_be_off};
-use crate::value::{KeywordValue, Kind};
+use crate::value::Kind;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -81,8 +78,8 @@ static OPTIONS: &[OptionSpec] = &[
         group: Group::Application,
         reach: Reach::Everywhere,
         kind: Kind::Prefix,
-        doc: "The part of the path that leads to the application, given to it as `SCRIPT_NAME`.",
-        change: "Set it behind a proxy that passes `/blog` on; only the operator knows which part belongs to the proxy.",
+        doc: "The part of the path that leads to the application, given to it as `SCRIPT_NAME`; a path that does not begin with it is answered with 404.",
+        change: "Set it behind a proxy that passes paths on as they came and leaves those below `/blog` to the application; only the operator knows which part belongs to the proxy.",
         default_reason: "The application owns the whole path.",
         example: "/blog",
         field: field!(script_name),
@@ -604,71 +601,3 @@ static OPTIONS: &[OptionSpec] = &[
         },
     },
 ];
-
-const ACCESS_LOG_FILE: Field = Field::Of {
-    // Before `access-log` in the list, which may turn off what this turned on.
-    set: |settings, given, reading| {
-        let path = match given {
-            KeywordValue::Str(text) if text == "-" => None,
-            _ => Some(FieldValue::read(given, reading)?),
-        };
-        settings.config.access_log = Some(AccessLog {
-            format: AccessLogFormat::Combined,
-            file: path,
-        });
-        Ok(())
-    },
-    text: |settings, kind| match &settings.config.access_log {
-        Some(AccessLog {
-            file: Some(path), ..
-        }) => path.text(kind),
-        Some(AccessLog { file: None, .. }) | None => "-".to_owned(),
-    },
-    can_be_off: false,
-};
-
-const ACCESS_LOG: Field = Field::Of {
-    set: |settings, given, reading| {
-        let file = settings.config.access_log.take().and_then(|log| log.file);
-        let format = access_log_format(given, reading)?;
-        settings.config.access_log = format.map(|format| AccessLog { format, file });
-        Ok(())
-    },
-    text: |settings, _| format_text(settings.config.access_log.as_ref().map(|log| &log.format)),
-    can_be_off: true,
-};
-
-fn access_log_format(
-    given: &KeywordValue,
-    reading: &Reading<'_>,
-) -> Result<Option<AccessLogFormat>, Complaint> {
-    match given {
-        KeywordValue::None | KeywordValue::Bool(false) => Ok(None),
-        KeywordValue::Bool(true) => Ok(Some(AccessLogFormat::Combined)),
-        KeywordValue::Str(text) => parse_format(text),
-        KeywordValue::Int(_) | KeywordValue::Float(_) | KeywordValue::List(_) => {
-            Err(reading.refuse(given))
-        }
-    }
-}
-
-/// Whether the number of workers asked for is the one process there is.
-fn one_process(given: &KeywordValue) -> bool {
-    match given {
-        KeywordValue::None | KeywordValue::Int(1) => true,
-        KeywordValue::Str(text) if text == "auto" => {
-            available_parallelism().is_ok_and(|cores| cores.get() == 1)
-        }
-        KeywordValue::Str(text) => text == "1",
-        _ => false,
-    }
-}
-
-/// Whether something that a later version will have is turned off, which it is.
-fn says_no(given: &KeywordValue) -> bool {
-    match given {
-        KeywordValue::None | KeywordValue::Bool(false) => true,
-        KeywordValue::Str(text) => matches!(text.as_str(), "off" | "false" | "no" | "0"),
-        _ => false,
-    }
-}

@@ -32,6 +32,7 @@ Two variables that platforms set are honoured where neither flag, variable nor f
 `WEB_CONCURRENCY` is the number of workers.
 
 A name that is not known is an error, in every place.
+So is a value that cannot be right, even where another wins over it.
 
 ## How values are written
 
@@ -48,6 +49,7 @@ A name that is not known is an error, in every place.
 | Off | `off` | Where a setting can be off; `None` in Python, `false` in TOML. |
 
 Several addresses are a repeated flag, a variable with commas, a list in TOML and Python.
+An address that is given twice is listened on once; one that contains another, as `0.0.0.0:8000` contains `127.0.0.1:8000`, is refused beside it.
 A relative path in a flag or variable begins at the working directory, in a file at the folder of the file.
 A relative path of the application itself begins at the folder of `chdir`, or at the working directory.
 ";
@@ -102,7 +104,7 @@ fn section(option: &OptionSpec) -> String {
     row("Accepts", option.accepted());
     row("Default", default(option));
     if option.available() {
-        row("Example", format!("`{}`", example(option)));
+        row("Example", format!("`{}`", option.typed_example()));
     }
     let _ = write!(
         text,
@@ -133,16 +135,5 @@ fn default(option: &OptionSpec) -> String {
         "none" => "none".to_owned(),
         "" => "empty".to_owned(),
         default => format!("`{default}`"),
-    }
-}
-
-/// The example as it stands on a command line.
-fn example(option: &OptionSpec) -> String {
-    match (option.kind, option.example) {
-        (Kind::App, example) => example.to_owned(),
-        (Kind::Switch, "false") => format!("--no-{}", option.name),
-        (Kind::Switch, _) => option.flag(),
-        (Kind::AccessLogFormat, example) => format!("{}={example}", option.flag()),
-        (_, example) => format!("{} {example}", option.flag()),
     }
 }

@@ -84,13 +84,18 @@ impl Settings {
         Settings::from_given(given)
     }
 
-    /// Settings from values of which each option has at most one.
-    pub(crate) fn from_given(given: Vec<Given>) -> Result<Self, ConfigError> {
+    /// Settings from values of which, for each option, the last one counts.
+    pub(crate) fn from_given(all: Vec<Given>) -> Result<Self, ConfigError> {
         let mut settings = Settings::default();
-        let mut given: BTreeMap<&str, Given> = given
-            .into_iter()
-            .map(|given| (given.option.name, given))
-            .collect();
+        let mut given: BTreeMap<&str, Given> = BTreeMap::new();
+        for one in all {
+            if let Some(outdone) = given.insert(one.option.name, one)
+                && outdone.option.stands_alone()
+            {
+                // What is wrong is said where it stands, not on the day on which nothing wins over it any more.
+                Settings::default().put(outdone)?;
+            }
+        }
         // In the list's order, not in the order given: some options complete what others began.
         for option in options() {
             if let Some(given) = given.remove(option.name) {

@@ -68,13 +68,31 @@ fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
 }
 
 #[test]
-fn a_value_that_is_overridden_is_not_looked_at() {
+fn a_value_that_cannot_be_right_is_refused_though_another_wins() {
+    let folder = Folder::with("kirsch.toml", "threads = 3\napp = 5\n");
+    let message = folder.refusal(&["m"], &[]);
+    assert!(
+        message.starts_with("error: kirsch.toml:2: app: 5 is not module:attribute"),
+        "{message}"
+    );
+    let message = Folder::new().refusal(&["-t", "4", "m"], &[("KIRSCH_THREADS", "x")]);
+    assert!(
+        message.starts_with("error: variable KIRSCH_THREADS: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_value_that_is_of_no_use_on_this_machine_alone_can_be_replaced() {
+    let folder = Folder::with(
+        "kirsch.toml",
+        "chdir = \"of-the-container\"\nbind = \"no-such-host.invalid:80\"\nworkers = 4\n",
+    );
+    let path = folder.path().to_str().expect("a name of ours");
+    let words = ["m", "--chdir", path, "-b", "8000", "-w", "1"];
     assert_eq!(
-        Folder::new()
-            .settings(&["-t", "4", "m"], &[("KIRSCH_THREADS", "x")])
-            .config
-            .threads,
-        4
+        folder.settings(&words, &[]).config.binds,
+        [tcp("127.0.0.1:8000")]
     );
 }
 
@@ -169,6 +187,74 @@ fn a_verb_in_the_wrong_place_is_pointed_out() {
 }
 
 #[test]
+fn a_flag_that_is_none_says_what_to_write_instead() {
+    let cases: &[(&[&str], &str, &str)] = &[
+        (
+            &["--port", "80"],
+            "flag --port: is not a known flag",
+            "did you mean --bind 0.0.0.0:8000?",
+        ),
+        (
+            &["-p", "80"],
+            "flag -p: is not a known flag",
+            "did you mean --bind",
+        ),
+        (
+            &["--thread", "4"],
+            "flag --thread: is not a known flag",
+            "did you mean --threads 20?",
+        ),
+        (
+            &["--request-ids"],
+            "flag --request-ids: is not a known flag",
+            "did you mean --request-id?",
+        ),
+        (
+            &["--no-request-id=x"],
+            "flag --no-request-id: takes no value",
+            "write --request-id or --no-request-id alone",
+        ),
+        (
+            &["--access-log", "json"],
+            "flag --access-log: takes its format behind",
+            "write --access-log=json",
+        ),
+        (
+            &["--threads", "-1"],
+            "flag --threads: \"-1\" is not a whole number",
+            "write a whole number",
+        ),
+        (
+            &["--timeout-head", "-1s"],
+            "flag -1: is not a known flag",
+            "write a number without a sign",
+        ),
+    ];
+    for (words, message, hint) in cases {
+        let text = Folder::new().refusal(&[&["m"], *words].concat(), &[]);
+        assert!(
+            text.contains(message) && text.contains(hint),
+            "{words:?}: {text}"
+        );
+    }
+    let text = Folder::new().refusal(&["m", "--zebra"], &[]);
+    assert!(
+        text.starts_with("error: unexpected argument '--zebra' found") && !text.contains("-- --"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_other_servers_call_otherwise_is_known_in_every_place() {
+    let texts = [
+        Folder::new().refusal(&["m"], &[("KIRSCH_HOST", "x")]),
+        Folder::with("kirsch.toml", "port = 80\n").refusal(&["m"], &[]),
+    ];
+    assert!(texts[0].contains("did you mean KIRSCH_BIND?"), "{texts:?}");
+    assert!(texts[1].contains("did you mean bind?"), "{texts:?}");
+}
+
+#[test]
 fn no_application_is_an_error_that_shows_how_to_name_one() {
     let message = Folder::new().refusal(&["serve"], &[]);
     assert!(
@@ -253,6 +339,20 @@ fn a_projects_file_without_our_table_is_none_of_ours() {
 }
 
 #[test]
+fn in_a_projects_file_our_table_must_be_one() {
+    for text in ["[tool]\nkirsch = 3\n", "\n[[tool.kirsch]]\nthreads = 3\n"] {
+        let message = Folder::with("pyproject.toml", text).refusal(&["m"], &[]);
+        assert!(
+            message.starts_with("error: pyproject.toml:2: tool.kirsch: is a table")
+                && message.contains("write [tool.kirsch] with its keys below"),
+            "{message}"
+        );
+    }
+    let of_another = Folder::with("pyproject.toml", "tool = \"kirsch\"\n");
+    assert_eq!(of_another.settings(&["m"], &[]).config_file, None);
+}
+
+#[test]
 fn a_file_that_is_no_toml_is_refused_with_its_line() {
     let folder = Folder::with("kirsch.toml", "threads = 4\nbacklog 5\n");
     let message = folder.refusal(&["m"], &[]);
@@ -270,6 +370,10 @@ fn a_key_outside_its_table_is_refused_with_the_right_one() {
         (
             "[zebra]\nhead = 1\n",
             "the tables are [limits] and [timeouts]",
+        ),
+        (
+            "[tool.kirsch]\nthreads = 1\n",
+            "[tool.kirsch] is for pyproject.toml; in a file of its own write the keys alone",
         ),
         ("limits = 3\n", "limits: is a table"),
     ];

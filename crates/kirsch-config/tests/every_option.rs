@@ -147,7 +147,7 @@ fn a_misspelt_name_is_refused_with_the_one_that_was_meant() {
         let folder = Folder::new();
         let message = folder.refusal(&[&misspelt(&option.flag()), "m"], &[]);
         assert!(
-            message.contains(&format!("'{}'", option.flag())),
+            message.contains(&format!("did you mean {}", option.flag())),
             "{message}"
         );
         let message = folder.refusal(&["m"], &[(&misspelt(&option.variable()), "1")]);

@@ -208,12 +208,24 @@ fn set_path<'py>(
     }
     cache.decoded.clear();
     decode_path(raw, &mut cache.decoded);
-    // Under a mount, a path that does not begin with it is the application's to refuse.
-    let path = match cache.decoded.strip_prefix(mount.as_bytes()) {
-        Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest,
-        _ => &cache.decoded,
-    };
+    let path = behind_mount(&cache.decoded, mount).unwrap_or(&cache.decoded);
     environ.set_item(&keys.path_info, latin1(py, path))
+}
+
+/// Whether the path is the application's to answer: below the mount, or `*`, which lies nowhere.
+pub(crate) fn is_below_mount(request: &Request, mount: &str) -> bool {
+    if mount.is_empty() || request.path() == b"*" {
+        return true;
+    }
+    let mut decoded = Vec::new();
+    decode_path(request.path(), &mut decoded);
+    behind_mount(&decoded, mount).is_some()
+}
+
+/// What PATH_INFO is where SCRIPT_NAME is the mount: together they must be the path (PEP 3333, "environ Variables").
+fn behind_mount<'a>(path: &'a [u8], mount: &str) -> Option<&'a [u8]> {
+    path.strip_prefix(mount.as_bytes())
+        .filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 fn set_origin(

@@ -7,18 +7,21 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kirsch_server::{Exchange, Finished, Gateway, Lane, Request};
+use kirsch_server::{ErrorAnswer, Exchange, Finished, Gateway, Lane, Request, Status};
 use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyTuple};
 
-use crate::environ::{Named, Template};
+use crate::environ::{Named, Template, is_below_mount};
 use crate::ffi::FreshContext;
 use crate::file_wrapper::FileWrapper;
 use crate::kept::{unfreed_bytes, will_be_freed};
 use crate::start_response::{Call, Head, LARGE, StartResponse, lock, type_name};
+
+/// The text of a 404: read by whoever has a proxy that cuts off the prefix which Kirsch is told of.
+const ELSEWHERE: &str = "the path does not begin with the script-name of this server";
 
 /// How many forks lie between this process and the one that loaded the module: where it differs from
 /// what a gateway saw when it was made, the gateway's engine is dead.
@@ -78,6 +81,9 @@ impl WsgiGateway {
     }
 
     fn serve(&self, py: Python<'_>, mut exchange: Exchange) {
+        if !is_below_mount(exchange.request(), &self.script_name) {
+            return exchange.answer(&ErrorAnswer::new(Status(404), ELSEWHERE));
+        }
         let request = exchange.request_mut();
         let environ = self
             .template(py, request)

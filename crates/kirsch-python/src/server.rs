@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kirsch_config::{Origin, Settings};
 use kirsch_server::{Bind, BoundAddress, Interpreter, Server, StartError};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -71,7 +72,7 @@ impl PyServer {
         }
         let server = py
             .detach(|| Server::bind_with(config, Arc::new(gateway), inherited))
-            .map_err(start_error)?;
+            .map_err(|error| start_error(settings, &error))?;
         Ok(PyServer {
             server,
             forks: WsgiGateway::forks(),
@@ -178,12 +179,17 @@ impl PyServer {
     }
 }
 
-fn start_error(error: StartError) -> PyErr {
-    let text = error.to_string();
-    let number = match &error {
-        StartError::Bind(error) => error.source.raw_os_error(),
-        StartError::AccessLog(error) | StartError::System(error) => error.raw_os_error(),
-        StartError::Reactors(_) => None,
+/// The engine's words, after the place of the setting that is at fault.
+fn start_error(settings: &Settings, error: &StartError) -> PyErr {
+    let (option, number) = match error {
+        StartError::Bind(error) => (Some("bind"), error.source.raw_os_error()),
+        StartError::AccessLog(error) => (Some("access-log-file"), error.source.raw_os_error()),
+        StartError::System(error) => (None, error.raw_os_error()),
+        StartError::Reactors(_) => (None, None),
+    };
+    let text = match option.map(|name| settings.origin(name)) {
+        None | Some(Origin::Default) => error.to_string(),
+        Some(origin) => format!("{origin}: {error}"),
     };
     match number {
         Some(number) => PyOSError::new_err((number, text)),

@@ -6,6 +6,7 @@
 //! Read next: `format.rs`, which knows how a line looks.
 
 mod directive;
+mod error;
 mod escape;
 mod format;
 mod json;
@@ -13,7 +14,6 @@ mod output;
 mod time;
 mod user;
 
-use std::io;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+pub use self::error::AccessLogError;
 pub use self::format::{FormatError, LineFormat};
 
 use self::output::Output;
@@ -118,9 +119,8 @@ impl AccessLogWriter {
     /// # Errors
     ///
     /// The format's, or the file's.
-    pub(crate) fn start(config: &AccessLog) -> io::Result<AccessLogWriter> {
-        let format = LineFormat::new(&config.format)
-            .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err))?;
+    pub(crate) fn start(config: &AccessLog) -> Result<AccessLogWriter, AccessLogError> {
+        let format = LineFormat::new(&config.format).map_err(AccessLogError::of_format)?;
         let mut output = Output::open(config.file.clone())?;
         let ring = Arc::new(Ring {
             state: Mutex::default(),
@@ -129,7 +129,8 @@ impl AccessLogWriter {
         let ours = Arc::clone(&ring);
         let writer = thread::Builder::new()
             .name("kirsch-access-log".to_owned())
-            .spawn(move || write_all(&ours, &format, &mut output))?;
+            .spawn(move || write_all(&ours, &format, &mut output))
+            .map_err(AccessLogError::of_system)?;
         Ok(AccessLogWriter {
             ring,
             writer: Mutex::new(Some(writer)),

@@ -6,6 +6,7 @@ use std::io;
 use rustix::io::Errno;
 
 use crate::config::Bind;
+use crate::path_trouble::PathTrouble;
 use crate::port_owner::{PortOwner, port_owner};
 
 /// Below it, Linux asks for a capability (`net.ipv4.ip_unprivileged_port_start`).
@@ -20,19 +21,26 @@ pub struct BindError {
     pub source: io::Error,
     /// Who has the port, if it is in use and that can be seen.
     pub owner: Option<PortOwner>,
+    /// What is wrong with the path of a unix socket, if that can be seen.
+    trouble: Option<PathTrouble>,
 }
 
 impl BindError {
-    /// Looks up at once who has the port: a moment later it may be somebody else.
+    /// Looks up at once who has the port, and what is at the path: a moment later it may be another.
     pub(crate) fn new(bind: Bind, source: io::Error) -> BindError {
         let owner = match &bind {
             Bind::Tcp(addr) if source.kind() == io::ErrorKind::AddrInUse => port_owner(*addr),
             _ => None,
         };
+        let trouble = match &bind {
+            Bind::Unix(path) => PathTrouble::find(path, &source),
+            Bind::Tcp(_) | Bind::Abstract(_) | Bind::Descriptor(_) => None,
+        };
         BindError {
             bind,
             source,
             owner,
+            trouble,
         }
     }
 }
@@ -40,6 +48,9 @@ impl BindError {
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot listen on {}: ", self.bind)?;
+        if let Some(trouble) = &self.trouble {
+            return trouble.fmt(f);
+        }
         let reason = Errno::from_io_error(&self.source);
         match (&self.bind, reason) {
             (Bind::Tcp(_), Some(Errno::ADDRINUSE)) => in_use(self.owner.as_ref(), f),
@@ -96,6 +107,7 @@ mod tests {
             bind: Bind::Tcp(addr.parse().expect("an address")),
             source: errno.into(),
             owner,
+            trouble: None,
         };
         error.to_string()
     }
@@ -134,6 +146,16 @@ mod tests {
             words("192.0.2.1:8000", Errno::ADDRNOTAVAIL, None),
             "cannot listen on 192.0.2.1:8000: 192.0.2.1 is not an address of this machine; \
              write one that `ip address` lists, or 0.0.0.0 for all"
+        );
+    }
+
+    #[test]
+    fn a_unix_socket_in_a_folder_that_is_missing_names_the_folder() {
+        let error = BindError::new(Bind::Unix("/nowhere/socket".into()), Errno::NOENT.into());
+        assert_eq!(
+            error.to_string(),
+            "cannot listen on unix:/nowhere/socket: the folder /nowhere does not exist; \
+             make it, or choose another path"
         );
     }
 

@@ -33,6 +33,7 @@ mod intake;
 mod listener;
 mod outlet;
 mod pace;
+mod path_trouble;
 mod port_owner;
 mod reactor;
 mod request;
@@ -44,7 +45,7 @@ mod stream;
 mod transmit;
 mod wheel;
 
-pub use access_log::{FormatError, LineFormat};
+pub use access_log::{AccessLogError, FormatError, LineFormat};
 pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};

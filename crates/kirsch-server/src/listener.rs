@@ -19,6 +19,10 @@ use crate::config::{Bind, Config};
 use crate::request::{LocalName, Origin};
 use crate::stream::Stream;
 
+/// Where the number of a descriptor comes from.
+const WHO_PASSES_SOCKETS: &str =
+    "systemd passes the sockets of a unit on from fd://3, another starter has to leave them open";
+
 /// A listening socket.
 pub(crate) struct Listener {
     pub(crate) socket: ListeningSocket,
@@ -120,12 +124,16 @@ fn open(
         Bind::Descriptor(number) => {
             let place = inherited.iter().position(|(given, _)| given == number);
             let Some(place) = place else {
-                let text = format!("descriptor {number} was not passed on to this process");
+                let text = format!(
+                    "descriptor {number} was not passed on to this process; {WHO_PASSES_SOCKETS}"
+                );
                 return Err(io::Error::new(io::ErrorKind::NotFound, text));
             };
             let socket = Socket::from(inherited.swap_remove(place).1);
-            if !socket.is_listener()? {
-                let text = format!("descriptor {number} is not a listening socket");
+            // What is no socket at all cannot even be asked.
+            if !socket.is_listener().unwrap_or(false) {
+                let text =
+                    format!("descriptor {number} is not a listening socket; {WHO_PASSES_SOCKETS}");
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
             }
             Ok((socket, None))
@@ -219,7 +227,8 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if !kind.is_socket() {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "the path exists and is not a socket; it is left alone",
+            "the path exists and is not a socket; it is left alone; \
+             remove it if nobody needs it, or choose another path",
         ));
     }
     match StdUnixStream::connect(path) {

@@ -19,7 +19,7 @@ use kirsch_pool::{
 };
 use tracing::{debug, error, warn};
 
-use crate::access_log::AccessLogWriter;
+use crate::access_log::{AccessLogError, AccessLogWriter};
 use crate::bind_error::BindError;
 use crate::config::Config;
 use crate::connection::Connection;
@@ -74,7 +74,7 @@ pub enum StartError {
     /// An address cannot be listened on.
     Bind(BindError),
     /// The access log cannot be opened.
-    AccessLog(io::Error),
+    AccessLog(AccessLogError),
     /// So many reactors were asked for, and the gateway needs an interpreter, which one reactor serves.
     Reactors(usize),
     /// The system refuses something else that a server needs.
@@ -376,7 +376,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Bind(err) => err.fmt(f),
-            StartError::AccessLog(err) => write!(f, "cannot open the access log: {err}"),
+            StartError::AccessLog(err) => err.fmt(f),
             StartError::Reactors(count) => write!(
                 f,
                 "cannot start {count} reactors: the gateway needs an interpreter, which one reactor serves"

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tracing::error;
 
+use super::AccessLogError;
+
 /// An open log. Used by the writer's thread only.
 pub(super) struct Output {
     sink: Sink,
@@ -20,10 +22,10 @@ enum Sink {
 
 impl Output {
     /// Opens a file to append to, or standard output.
-    pub(super) fn open(path: Option<PathBuf>) -> io::Result<Output> {
+    pub(super) fn open(path: Option<PathBuf>) -> Result<Output, AccessLogError> {
         let sink = match path {
             Some(path) => Sink::File {
-                file: open_file(&path)?,
+                file: open_file(&path).map_err(|err| AccessLogError::of_file(&path, err))?,
                 path,
             },
             None => Sink::Stdout,
