@@ -342,7 +342,7 @@ fn send_file(py: Python<'_>, wrapper: &Bound<'_, FileWrapper>, call: &mut Call) 
     };
     let given = match &call.head {
         Head::Given(head) => head.content_length(),
-        Head::Missing | Head::Sent => None,
+        Head::Missing | Head::Refused | Head::Sent => None,
     };
     let len = given.map_or(real.len, |given| given.min(real.len));
     call.begin_fresh(len)?;
