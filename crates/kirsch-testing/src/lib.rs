@@ -7,6 +7,6 @@ mod case;
 mod cuts;
 mod wire;
 
-pub use case::{AnyOf, Case, Config, Connection, Expect, Step, WireCheck, load_cases};
+pub use case::{AnyOf, Case, Config, Connection, Does, Expect, Step, WireCheck, load_cases};
 pub use cuts::{cuts, pseudo_random};
 pub use wire::{WireResponse, read_responses};
