@@ -3,7 +3,9 @@
 //! `cargo run -p xtask -- docs` writes what is generated, `docs --check` only compares,
 //! `licences` says what the dependencies are licensed under.
 
+mod compared;
 mod docs;
+mod http_details;
 mod licences;
 
 use std::path::{Path, PathBuf};
