@@ -174,6 +174,7 @@ def test_gunicorn_valid_requests_arrive_as_its_corpus_says(
         elif complete != entry:
             # As it stands it breaks a rule that gunicorn does not keep.
             assert verdict(answers(servers(entry), [entry.data])) == HOST_MISSING, entry.name
+    assert len(valid) == differences("gunicorn")["count"]["valid"], "the numbers that the README tells"
     assert complaints(failed, listed, {entry.name for entry in valid}) == []
     assert failed == {name: entry["answer"] for name, entry in listed.items()}
 
@@ -187,6 +188,7 @@ def test_gunicorn_invalid_requests_are_refused_each_by_its_rule(
     for entry in (entry for entry in entries if not entry.valid):
         answer = in_every_way(servers(entry), with_host(entry), verdict)
         (served if answer == "200" else refused)[entry.name] = answer
+    assert len(refused) + len(served) == pinned["count"]["invalid"], "the numbers that the README tells"
     assert complaints(served, pinned["served"], {entry.name for entry in entries}) == []
     assert refused == pinned["refused"]
 
@@ -220,4 +222,6 @@ def test_werkzeug_live_server_tests_pass_but_for_those_listed(tmp_path: Path) ->
     assert outcomes_file.exists(), run.stdout[-4000:]
     outcomes = json.loads(outcomes_file.read_text("utf-8"))
     failed = {name: why for name, why in outcomes.items() if why}
-    assert complaints(failed, differences("werkzeug")["tests"], set(outcomes)) == []
+    listed = differences("werkzeug")
+    assert complaints(failed, listed["tests"], set(outcomes)) == []
+    assert len(outcomes) == listed["count"], "the numbers that the README tells"

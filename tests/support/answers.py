@@ -48,4 +48,5 @@ def saw(method: str, response: Response) -> None:
 
 def shape(value: str) -> str:
     """A value without what differs from answer to answer."""
-    return re.sub(r"\d+", "0", re.sub(r"[\w+/=-]{16,}", "*", value))
+    without_tokens = re.sub(r"(?=[\w+/=-]*\d)[\w+/=-]{16,}", "*", value)
+    return re.sub(r"\d+", "0", without_tokens)
