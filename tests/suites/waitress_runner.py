@@ -184,4 +184,7 @@ def main() -> None:
 if __name__ == "__main__":
     # The suite's own folder, from which it imports its applications and, for its helpers, waitress.
     sys.path[:0] = [str(Path.cwd()), str(Path.cwd() / "src")]
-    main()
+    # The servers are killed by the suite, and so leave the folders of their sockets behind.
+    with tempfile.TemporaryDirectory(prefix="kirsch-") as folder:
+        tempfile.tempdir = folder
+        main()
