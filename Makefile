@@ -70,7 +70,7 @@ deps:
 	tools/deps.sh test
 
 clean:
-	rm -rf target $(VENV) .venvs
+	rm -rf target $(VENV) .venvs .cache
 
 $(VENV)/.made: requirements/build.txt
 	tools/deps.sh run

@@ -15,3 +15,9 @@ def blob(tmp_path_factory: pytest.TempPathFactory) -> Path:
     blocks = [hashlib.sha256(str(number).encode()).digest() for number in range(9376)]
     path.write_bytes(b"".join(blocks)[:300_007])
     return path
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What judges everything that the tests have seen comes behind them."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
