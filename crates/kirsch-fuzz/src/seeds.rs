@@ -46,6 +46,7 @@ pub fn dictionary(target: &str) -> Vec<Vec<u8>> {
             return keys
                 .chain(options().iter().map(|option| option.example.to_owned()))
                 .chain(texts.map(str::to_owned))
+                .filter(|word| !word.is_empty())
                 .map(String::into_bytes)
                 .collect();
         }
