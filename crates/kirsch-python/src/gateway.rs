@@ -4,6 +4,8 @@
 //! exactly once, after the connection was given back: however long it takes, the client has its answer.
 //! Read next: `environ.rs`, `start_response.rs`.
 
+#![forbid(unsafe_code)]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 

@@ -3,6 +3,8 @@
 //!
 //! The format of the cases is described in `conformance/README.md`.
 
+#![forbid(unsafe_code)]
+
 mod case;
 mod cuts;
 mod wire;
