@@ -17,11 +17,14 @@ import itertools
 import json
 import os
 import select
+import socketserver
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from support.client import BrokenResponse, Client, get
@@ -280,6 +283,43 @@ def test_a_request_that_no_proxy_has_sent_so_is_noticed() -> None:
     for wrong in bad:
         assert len(contradictions([wrong], forwarded)) == 1, wrong
     assert len(contradictions([good[0], good[0]], forwarded)) == 2
+
+
+class Naive(socketserver.StreamRequestHandler):
+    """A server that knows no chunks, and skips what it does not take for a request line."""
+
+    log: ClassVar[list[Entry]] = []
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            while line := self.rfile.readline():
+                if len(words := line.decode("latin-1").split()) == 3:
+                    self.answer(words[0], words[1])
+
+    def answer(self, method: str, target: str) -> None:
+        fields = {}
+        while field := self.rfile.readline().decode("latin-1").strip():
+            name, _, value = field.partition(":")
+            fields[name.lower()] = value.strip()
+        body = self.rfile.read(int(fields.get("content-length", 0))).decode("latin-1")
+        self.log.append((fields.get("x-id"), method, target, body))
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_server_that_overlooks_chunks_is_caught() -> None:
+    (payload,) = (one for one in PAYLOADS if one.id == "CL0-02")
+    kind, lax = FRONTS["haproxy-lax"]
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Naive) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            host, port = server.server_address[:2]
+            with kind((str(host), int(port)), 1, lax=lax) as front:
+                exchange(front.lanes[0], payload.request + LAST)
+                forwarded = front.stop()
+        finally:
+            server.shutdown()
+    # Leaving the server's block has waited for its threads, and so for what they write down.
+    assert contradictions(Naive.log, forwarded) == ["no proxy has sent GET /smuggled with the id None"]
 
 
 def test_opinions_that_contradict_each_other_are_noticed() -> None:
