@@ -60,11 +60,6 @@ class Opinion:
     requests: tuple[Request, ...]
     ending: str
 
-    @property
-    def refused(self) -> bool:
-        """Whether the rest breaks a rule."""
-        return self.ending not in (IDLE, PARTIAL, CLOSED)
-
 
 Parser = Callable[[bytes], Opinion]
 
