@@ -83,8 +83,9 @@ class Front:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            # Not killed: nginx would leave its worker behind.
+            self.process.terminate()
+            self.process.wait(STOP_SECONDS)
         self._folder.cleanup()
 
     def command(self, configuration: Path) -> list[str]:
