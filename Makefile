@@ -8,10 +8,12 @@ BIN := $(VENV)/bin
 CARGO ?= cargo
 # Nearly the released code in a fraction of its build time.
 PROFILE ?= fast
+# How many requests `make smuggling` bends: so many for the parsers, a fifth of it through each proxy.
+MUTANTS ?= 400000
 SOURCES := $(shell find crates python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi') Cargo.toml Cargo.lock pyproject.toml
 RUST_TESTS = $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "nextest run" || echo test)
 
-.PHONY: run test test-fast test-rust test-loom test-python test-pythons asan fuzz soak-references lint lint-rust lint-python format docs bench deps clean
+.PHONY: run test test-fast test-rust test-loom test-python test-pythons asan fuzz soak-references smuggling lint lint-rust lint-python format docs bench deps clean
 
 run: $(VENV)/.built-example
 	cd examples/blog && ../../$(BIN)/kirsch blog:app --bind 127.0.0.1:8000
@@ -32,6 +34,10 @@ test-loom:
 
 test-python: $(VENV)/.built-test
 	cd tests && ../$(BIN)/python -m pytest -q
+
+# The differential tests with many more bent requests than `make test` has.
+smuggling: deps $(VENV)/.built-test
+	cd tests && KIRSCH_SMUGGLING_MUTANTS=$(MUTANTS) ../$(BIN)/python -m pytest -q test_smuggling.py
 
 # Every interpreter that is installed, or those that PYTHONS names: make test-pythons PYTHONS="python3.10 python3.13"
 test-pythons:

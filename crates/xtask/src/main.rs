@@ -7,8 +7,8 @@
 
 mod compared;
 mod docs;
-mod http_details;
 mod fence;
+mod http_details;
 mod licences;
 
 use std::path::{Path, PathBuf};
