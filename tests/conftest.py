@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 # Who is started in the background of a script ignores Ctrl-C, and so would every server that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
