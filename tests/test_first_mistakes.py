@@ -287,6 +287,19 @@ def test_an_application_that_serves_itself_at_import_is_told_where_to_do_that(
     refused(run(folder, verb, "itself.py"), "itself.py calls kirsch.run()", 'if __name__ == "__main__"')
 
 
+@pytest.mark.parametrize(
+    ("spec", "code"), [("busy:app", 0), ("busy:nothing", 1), ("busy:app --bind 192.0.2.1:1", 1)]
+)
+def test_a_thread_of_the_application_does_not_keep_the_command_from_ending(
+    folder: Path, spec: str, code: int
+) -> None:
+    (folder / "busy.py").write_text(
+        "import threading\nfrom hello import app\nthreading.Thread(target=threading.Event().wait).start()\n"
+    )
+    ended = run(folder, "check", *spec.split())
+    assert ended.code == code, ended
+
+
 @pytest.mark.parametrize("attribute", ["app", "instance"])
 def test_an_asgi_application_is_told_what_kirsch_serves_and_what_helps(
     folder: Path, verb: str, attribute: str

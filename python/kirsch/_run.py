@@ -70,7 +70,6 @@ def serve(app: Callable[..., Any], settings: _kirsch.Settings, name: str) -> int
     except (OSError, RuntimeError) as error:
         to_stderr(f"kirsch: {_text(error)}\n")
         return 1
-    _end_process(0 if finished else 1)
     return 0 if finished else 1
 
 
@@ -269,8 +268,8 @@ def _report_handler(error: Exception) -> None:
     to_stderr(f"ERROR a signal handler of the application failed\n{shown}\n")
 
 
-def _end_process(code: int) -> None:
-    """Ends the process in any case, even if threads of the application do not."""
+def end_process(code: int) -> None:
+    """Sees to it that the process ends soon, even if threads of the application do not."""
     if lingering():
         # Threads in the engine cannot be ended: an orderly end of the interpreter would abort.
         logging.shutdown()
