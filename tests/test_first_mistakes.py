@@ -287,6 +287,84 @@ def test_an_application_that_serves_itself_at_import_is_told_where_to_do_that(
     refused(run(folder, verb, "itself.py"), "itself.py calls kirsch.run()", 'if __name__ == "__main__"')
 
 
+SELF_SERVING = {
+    "bottle": "import bottle\napp = bottle.default_app()\nbottle.run(port=0)\n",
+    "gunicorn": """
+        from gunicorn.app.base import BaseApplication
+        from hello import app
+
+        class Served(BaseApplication):
+            def load_config(self):
+                self.cfg.set("bind", "127.0.0.1:0")
+
+            def load(self):
+                return app
+
+        Served().run()
+        """,
+    "swallowed": """
+        import waitress
+        from hello import app
+
+        try:
+            waitress.serve(app, port=0)
+        except Exception:
+            pass
+        """,
+    "waitress": "import waitress\nfrom hello import app\nwaitress.serve(app, port=0)\n",
+    "webpy": "import web\napp = web.application((), {})\napp.run()\n",
+    "werkzeug": "from hello import app\nimport werkzeug\nwerkzeug.run_simple('127.0.0.1', 0, app)\n",
+    "wsgiref": """
+        from wsgiref.simple_server import make_server
+        from hello import app
+
+        make_server("127.0.0.1", 0, app).serve_forever()
+        """,
+}
+
+
+@pytest.mark.parametrize("name", SELF_SERVING)
+def test_an_application_that_starts_another_server_at_import_is_told_where_to_do_that(
+    folder: Path, verb: str, name: str
+) -> None:
+    (folder / "itself.py").write_text(textwrap.dedent(SELF_SERVING[name]))
+    ended = run(folder, verb, "itself.py")
+    refused(ended, "itself.py starts a server of its own", 'if __name__ == "__main__":')
+
+
+def test_flasks_own_run_at_import_does_nothing(folder: Path) -> None:
+    (folder / "itself.py").write_text("import flask\napp = flask.Flask(__name__)\napp.run(port=0)\n")
+    ended = run(folder, "check", "itself.py")
+    assert ended.code == 0, ended
+    assert "itself.py can be served" in ended.output
+
+
+def test_a_server_that_an_application_runs_on_a_thread_is_its_own_business(folder: Path) -> None:
+    """As exporters of metrics do."""
+    (folder / "metrics.py").write_text(
+        textwrap.dedent(
+            """
+            import os, threading, urllib.request
+            from wsgiref.simple_server import make_server
+            from hello import app
+
+            server = make_server("127.0.0.1", 0, app)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            print(urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}").read())
+            """
+        )
+    )
+    ended = run(folder, "check", "metrics:app")
+    assert ended.code == 0, ended
+    assert "b'hello'" in ended.output
+
+
+def test_an_application_does_not_see_the_servers_arguments(folder: Path) -> None:
+    (folder / "curious.py").write_text("import sys\nfrom hello import app\nprint(len(sys.argv))\n")
+    ended = run(folder, "check", "curious:app")
+    assert ended.output.startswith("1\n"), ended
+
+
 @pytest.mark.parametrize(
     ("spec", "code"), [("busy:app", 0), ("busy:nothing", 1), ("busy:app --bind 192.0.2.1:1", 1)]
 )

@@ -46,6 +46,8 @@ def _main(argv: list[str]) -> int:
     assert command.settings is not None
     assert command.app is not None
     _kirsch.start_logging(command.settings.log_level)
+    # The arguments are the server's: an application that looks for its own must not find them.
+    del sys.argv[1:]
     try:
         application = load(command.app, command.settings.chdir)
         act = check if command.action == "check" else serve

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+from kirsch._own_server import refusing_own_servers
+
 #: Where an application is: ``module`` or ``file`` and its name, ``default``, ``attribute`` or ``factory`` and
 #: its name.
 AppPlace = tuple[str, str, str, str]
@@ -60,10 +62,15 @@ def load(place: AppPlace, chdir: os.PathLike[str] | str | None = None) -> Callab
             raise LoadError(f"--chdir: cannot change to {chdir}: {error.strerror}", 2) from None
     global _loading
     _loading = name
+    own_server = LoadError(
+        f"{name} starts a server of its own while it is loaded; "
+        'put that under if __name__ == "__main__":, and Kirsch serves the application'
+    )
     try:
-        module = _load_file(Path(name)) if source == "file" else _load_module(name)
-        label = name if source == "module" else Path(name).name
-        found, spec = _find(module, label, kind, target)
+        with refusing_own_servers(own_server):
+            module = _load_file(Path(name)) if source == "file" else _load_module(name)
+            label = name if source == "module" else Path(name).name
+            found, spec = _find(module, label, kind, target)
     finally:
         _loading = None
     application = as_wsgi(found, spec)
