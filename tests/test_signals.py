@@ -1,4 +1,4 @@
-"""What signals do: the first asks for a drain, the second ends at once, the application keeps its own."""
+"""What signals do: the first asks for a drain, a later one ends at once, the application keeps its own."""
 
 from __future__ import annotations
 
@@ -44,14 +44,29 @@ def test_a_stop_finishes_what_has_begun_and_begins_nothing(number: signal.Signal
 
 
 @named
-def test_a_second_signal_ends_at_once(number: signal.Signals) -> None:
+def test_a_later_signal_ends_at_once(number: signal.Signals) -> None:
     with ServerProcess("handlers:app", "--timeout-drain", "1h") as server, server.client() as busy:
         wait_in_application(server, busy)
         begin_stop(server, number)
+        server.wait_for_log("another signal ends them at once")
         server.signal(number)
         assert server.wait() != 0, "it left a request unanswered, and said that all is well"
         with pytest.raises((BrokenResponse, ConnectionError)):
             busy.response()
+
+
+def test_a_stop_that_is_delivered_twice_is_one_stop() -> None:
+    """As `timeout` does, which signals its child and then the group."""
+    with ServerProcess("handlers:app") as server, server.client() as busy:
+        wait_in_application(server, busy)
+        # Both are there when it goes on, however slow this machine is.
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            server.signal(number)
+        server.wait_for_log("stopping")
+        server.signal(signal.SIGUSR2)
+        assert busy.response().body == b"seen in the main thread"
+        busy.socket.close()
+        assert server.wait() == 0
 
 
 @named

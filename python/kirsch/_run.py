@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
@@ -22,6 +23,10 @@ from kirsch._server import Server, _checked, lingering
 
 #: Threads of the application that do not end may hold up the process so long.
 _EXIT_SECONDS = 5.0
+
+#: Tools deliver one stop twice: ``timeout`` signals its child and then the group, a shell forwards a Ctrl-C that
+#: the terminal has sent already. Nobody who has seen the first fail asks again so soon.
+_SAME_STOP_SECONDS = 1.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -36,7 +41,7 @@ def run(app: Callable[..., Any], **settings: Any) -> None:
     """Serves an application until SIGINT or SIGTERM ends it; the program goes on after that.
 
     Called from the main thread it handles those signals while it serves: the first stops accepting and
-    finishes what has begun, the second ends at once. Handlers that the application has installed are
+    finishes what has begun, another one from a second later on ends at once. Handlers that the application has installed are
     called, too. SIGUSR1 opens the access log's file again. From another thread it serves until the
     process ends.
 
@@ -98,22 +103,24 @@ def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException 
         Whether every request that had begun was finished, and the SystemExit or KeyboardInterrupt of an
         application's handler, if one asked for the end.
     """
-    stopping = False
+    #: When it was asked to stop.
+    asked: float | None = None
     # Set up beforehand: a handler may raise wherever the main thread is.
     drain, drained = threading.Event(), threading.Event()
     finished = False
 
     def end() -> None:
-        nonlocal stopping
-        stopping = True
+        nonlocal asked
+        asked = asked or time.monotonic()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        if stopping:
-            # The second: whoever sends it wants the end, not a reason to wait.
+        if asked is not None:
+            if time.monotonic() - asked < _SAME_STOP_SECONDS:
+                return
+            # Whoever sends another wants the end, not a reason to wait.
             to_stderr("kirsch: ended at once\n")
             os._exit(128 + number)
-        stopping = True
+        end()
         previous = _before.get(number)
         if callable(previous) and previous is not signal.default_int_handler:
             previous(number, frame)
@@ -151,12 +158,15 @@ def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException 
                 f"Kirsch {_kirsch.__version__} serves {name} on {', '.join(server.urls)} "
                 f"with {threads} {'thread' if threads == 1 else 'threads'}; Ctrl-C stops it\n"
             )
-            bell.wait(lambda: stopping)
+            bell.wait(lambda: asked is not None)
             patience = server._settings.drain_timeout
             line = f"kirsch: stopping; requests that have begun may take {patience:g} s more\n"
             bell.calmly(lambda: to_stderr(line))
             bell.calmly(drain.set)
-            bell.wait(drained.is_set)
+            if not bell.wait(drained.is_set, _SAME_STOP_SECONDS):
+                line = "kirsch: requests are still running; another signal ends them at once\n"
+                bell.calmly(lambda: to_stderr(line))
+                bell.wait(drained.is_set)
             bell.calmly(drainer.join)
             return finished, bell.leave
         except BaseException:
@@ -233,10 +243,23 @@ class _Bell:
         with contextlib.suppress(OSError):
             self._writer.send(b"\0")
 
-    def wait(self, true: Callable[[], bool]) -> None:
-        """Sleeps until the condition holds; it is looked at whenever somebody rings."""
+    def wait(self, true: Callable[[], bool], seconds: float | None = None) -> bool:
+        """Sleeps until the condition holds; it is looked at whenever somebody rings.
+
+        Args:
+            true: The condition.
+            seconds: How long to sleep at most.
+
+        Returns:
+            Whether the condition holds.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
         while not true():
-            self.calmly(self._sleep)
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self.calmly(lambda left=left: self._sleep(left))  # type: ignore[misc]
+        return True
 
     def calmly(self, act: Callable[[], None]) -> None:
         """Does what may be done twice, whatever the application's signal handlers raise meanwhile.
@@ -253,8 +276,8 @@ class _Bell:
             except Exception as error:
                 _report_handler(error)
 
-    def _sleep(self) -> None:
-        select.select([self._reader], [], [])
+    def _sleep(self, seconds: float | None) -> None:
+        select.select([self._reader], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
             self._reader.recv(4096)
 
