@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.client import BrokenResponse, Client, get, request_bytes
-from support.server import ServerProcess, clean_environment, kirsch
+from support.server import LOGGED, ServerProcess, clean_environment, kirsch
 
 STOPS = [signal.SIGTERM, signal.SIGINT]
 named = pytest.mark.parametrize("number", STOPS, ids=[number.name for number in STOPS])
@@ -62,7 +62,7 @@ def test_a_stop_that_is_delivered_twice_is_one_stop() -> None:
         # Both are there when it goes on, however slow this machine is.
         for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
             server.signal(number)
-        server.wait_for_log("stopping")
+        server.wait_for_log(rf"(?m)^{LOGGED}  INFO stopping; ")
         server.signal(signal.SIGUSR2)
         assert busy.response().body == b"seen in the main thread"
         busy.socket.close()

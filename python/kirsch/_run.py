@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from kirsch import _kirsch
-from kirsch._errors import printable, report_to_stderr, to_stderr, to_stdout
+from kirsch._errors import log, printable, report_to_stderr, to_stderr, to_stdout
 from kirsch._load import refuse_to_run_while_loading
 from kirsch._server import Server, _checked, lingering
 
@@ -118,7 +118,7 @@ def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException 
             if time.monotonic() - asked < _SAME_STOP_SECONDS:
                 return
             # Whoever sends another wants the end, not a reason to wait.
-            to_stderr("kirsch: ended at once\n")
+            log("WARN", "ended at once by another signal")
             os._exit(128 + number)
         end()
         previous = _before.get(number)
@@ -138,6 +138,10 @@ def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException 
             for wanted in _SIGNALS:
                 _before[wanted] = signal.signal(wanted, on_signal)
             _before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, on_rotation)
+
+        def say(text: str) -> None:
+            if server._settings.log_level in ("info", "debug"):
+                bell.calmly(lambda: log("INFO", text))
 
         def stop() -> None:
             nonlocal finished
@@ -160,12 +164,10 @@ def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException 
             )
             bell.wait(lambda: asked is not None)
             patience = server._settings.drain_timeout
-            line = f"kirsch: stopping; requests that have begun may take {patience:g} s more\n"
-            bell.calmly(lambda: to_stderr(line))
+            say(f"stopping; requests that have begun may take {patience:g} s more")
             bell.calmly(drain.set)
             if not bell.wait(drained.is_set, _SAME_STOP_SECONDS):
-                line = "kirsch: requests are still running; another signal ends them at once\n"
-                bell.calmly(lambda: to_stderr(line))
+                say("requests are still running; another signal ends them at once")
                 bell.wait(drained.is_set)
             bell.calmly(drainer.join)
             return finished, bell.leave
@@ -288,7 +290,7 @@ def _report_handler(error: Exception) -> None:
         trace = trace.tb_next
     lines = "".join(traceback.format_exception(type(error), error, trace)).rstrip("\n").split("\n")
     shown = "\n".join(f"  {printable(line)}" for line in lines)
-    to_stderr(f"ERROR a signal handler of the application failed\n{shown}\n")
+    log("ERROR", f"a signal handler of the application failed\n{shown}")
 
 
 def end_process(code: int) -> None:
