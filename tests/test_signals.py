@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import signal
 import subprocess
+import termios
 import textwrap
 from pathlib import Path
 
@@ -107,6 +111,43 @@ def test_the_applications_own_handlers_go_on() -> None:
         server.signal(signal.SIGTERM)
         server.wait()
         assert "the application saw SIGTERM" in server.log, "its handler of SIGTERM is called too"
+
+
+def test_a_terminal_that_closes_is_a_stop() -> None:
+    master, slave = pty.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    with ServerProcess("handlers:app", preexec_fn=take_terminal) as server, server.client() as busy:
+        os.close(slave)
+        wait_in_application(server, busy)
+        # The kernel sends SIGHUP to the session's leader.
+        os.close(master)
+        server.wait_for_log("INFO stopping")
+        server.signal(signal.SIGUSR2)
+        assert busy.response().body == b"seen in the main thread"
+        busy.socket.close()
+        assert server.wait() == 0
+
+
+def test_a_reload_is_refused_in_words_and_ends_nothing() -> None:
+    with ServerProcess("pep3333:app", start_new_session=True) as server:
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            server.signal(number)
+            server.wait_for_log(f"WARN {number.name}: reload is not available in this version")
+        assert get(server.address).status == 200
+
+
+def test_what_nohup_had_ignored_stays_ignored() -> None:
+    words = ["nohup", *kirsch(), "pep3333:app", "--bind", "127.0.0.1:0"]
+    with ServerProcess("", words=words) as server:
+        server.signal(signal.SIGHUP)
+        # It comes before this one, so by the end it has been dealt with.
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert "reload" not in server.log
 
 
 def test_a_thread_of_the_application_is_waited_for_if_it_is_no_daemon() -> None:

@@ -42,7 +42,8 @@ def run(app: Callable[..., Any], **settings: Any) -> None:
 
     Called from the main thread it handles those signals while it serves: the first stops accepting and
     finishes what has begun, another one from a second later on ends at once. Handlers that the application has installed are
-    called, too. SIGUSR1 opens the access log's file again. From another thread it serves until the
+    called, too. SIGUSR1 opens the access log's file again. SIGHUP stops like the others where there is a
+    terminal; without one it asks for a reload, as SIGUSR2 does, which is logged and not done. From another thread it serves until the
     process ends.
 
     Args:
@@ -132,12 +133,21 @@ def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException 
         if callable(previous):
             previous(number, frame)
 
+    def on_reload(number: int, frame: FrameType | None) -> None:
+        log("WARN", f"{signal.Signals(number).name}: reload is not available in this version; restart instead")
+
     with _Bell(end) as bell:
         main = threading.current_thread() is threading.main_thread()
         if main:
             for wanted in _SIGNALS:
                 _before[wanted] = signal.signal(wanted, on_signal)
             _before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, on_rotation)
+            # Either would end the process with requests in flight. What the application handles, or `nohup`
+            # has had ignored, stays so.
+            on_hangup = on_signal if _has_terminal() else on_reload
+            for number, handler in ((signal.SIGHUP, on_hangup), (signal.SIGUSR2, on_reload)):
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    _before[number] = signal.signal(number, handler)
 
         def say(text: str) -> None:
             if server._settings.log_level in ("info", "debug"):
@@ -178,6 +188,15 @@ def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException 
         finally:
             if main:
                 _restore_handlers()
+
+
+def _has_terminal() -> bool:
+    """Whether SIGHUP says that the terminal was closed; a service without one is asked to reload by it."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _restore_handlers() -> None:
