@@ -35,7 +35,7 @@ pub use error_response::{ErrorAnswer, error_response};
 pub use field_name::FieldName;
 pub use h1::{
     BodyLength, BodyPart, CONTINUE, CommonFields, Ended, Field, Framed, Head, Method, Outcome,
-    Prefix, RequestFacts, RequestReader, ResponseBody, ResponseHead, TargetForm, Version,
+    Prefix, RequestFacts, RequestReader, ResponseBody, ResponseHead, TargetForm, Version, is_authority,
 };
 pub use limits::Limits;
 pub use path::decode_path;

@@ -26,6 +26,7 @@ mod date;
 mod drained;
 mod exchange;
 mod forecast;
+mod forwarded;
 mod gateway;
 mod gather;
 mod holds;
@@ -49,6 +50,7 @@ pub use access_log::{AccessLogError, FormatError, LineFormat};
 pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
+pub use forwarded::{ProxyFields, TrustedPeer};
 pub use exchange::{Block, Exchange, Finished};
 pub use gateway::{Answer, Gateway};
 pub use kirsch_http::{

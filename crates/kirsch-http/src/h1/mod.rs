@@ -19,6 +19,7 @@ mod server_fields;
 mod target;
 
 pub use fields::Field;
+pub use host::is_authority;
 pub use head::{BodyLength, Head, Method, RequestFacts, TargetForm, Version};
 pub use reader::{BodyPart, RequestReader};
 pub use response_body::{Ended, Framed, Outcome, Prefix, ResponseBody};
