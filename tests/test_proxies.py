@@ -7,15 +7,20 @@ reaches an application and the access log.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from apps import client
 from support.client import Address, Client, Response
-from support.proxies import haproxy, nginx
-from support.server import ServerProcess
+from support.fronts import Front, HAProxy, Nginx
+from support.server import APPS, ServerProcess, clean_environment, in_process, kirsch
+
+# Starts a server that trusts proxies to write one family of fields, and says where it is.
+Upstream = Callable[[str], AbstractContextManager[Address]]
 
 # What a client invents who wants to be somebody else.
 LIES = {
@@ -29,15 +34,21 @@ LIES = {
 FORWARDED = 'for=6.6.6.6;proto=https;host="evil.test"'
 
 
-def ask(address: Address, fields: dict[str, str], host: str = "a.test") -> Response:
+# Of this machine, and not the address that proxies and tests usually have.
+CLIENT = "127.0.0.2"
+
+
+def ask(address: Address, fields: dict[str, str], host: str = "a.test", source: str = "") -> Response:
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    with Client(address) as client:
+    with Client(address, source=source) as client:
         client.send(f"GET /page?x HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n".encode())
         return client.response()
 
 
-def environ(address: Address, fields: dict[str, str], host: str = "a.test") -> dict[str, Any]:
-    answer = ask(address, fields, host)
+def environ(
+    address: Address, fields: dict[str, str], host: str = "a.test", source: str = ""
+) -> dict[str, Any]:
+    answer = ask(address, fields, host, source)
     assert answer.status == 200, answer.body
     seen: dict[str, Any] = json.loads(answer.body)
     return seen
@@ -66,6 +77,29 @@ def test_who_is_not_trusted_loses_the_fields() -> None:
         seen = environ(server.address, {**LIES, "Forwarded": FORWARDED})
     assert (seen["REMOTE_ADDR"], seen["HTTP_HOST"]) == ("127.0.0.1", "a.test")
     assert [name for name in seen if "FORWARDED" in name or "REAL" in name] == []
+
+
+def test_a_name_with_an_underscore_passes_for_no_field_of_a_proxy() -> None:
+    lies = {name.replace("-", "_"): value for name, value in LIES.items()}
+    for trust in ("192.0.2.0/24", "127.0.0.1"):
+        with trusting("--trust-proxy", trust) as server:
+            seen = environ(server.address, lies)
+        assert (seen["REMOTE_ADDR"], seen["HTTP_HOST"], seen["SCRIPT_NAME"]) == ("127.0.0.1", "a.test", "")
+        assert [name for name in seen if "FORWARDED" in name or "REAL" in name] == []
+
+
+def test_a_proxys_prefix_stands_in_front_of_the_servers_own() -> None:
+    with trusting("--trust-proxy", "127.0.0.1", "--script-name", "/page") as server:
+        seen = environ(server.address, {"X-Forwarded-Prefix": "/a%20b/"})
+    assert (seen["SCRIPT_NAME"], seen["PATH_INFO"]) == ("/a b/page", "")
+    assert seen["url"] == "http://a.test/a%20b/page?x"
+
+
+def test_a_request_without_host_gets_the_one_that_the_proxy_names() -> None:
+    with trusting("--trust-proxy", "127.0.0.1") as server, server.client() as client:
+        client.send(b"GET / HTTP/1.0\r\nX-Forwarded-Host: a.test:81\r\n\r\n")
+        seen = json.loads(client.response().body)
+    assert (seen["HTTP_HOST"], seen["SERVER_PORT"]) == ("a.test:81", "81")
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +143,11 @@ def test_the_next_request_of_a_connection_is_its_own(server: ServerProcess) -> N
         ({"X-Forwarded-Host": "a b"}, b"malformed"),
         ({"X-Forwarded-Prefix": "//evil.test"}, b"malformed"),
         ({"Forwarded": 'for="1.2.3.4'}, b"malformed"),
-        ({"Forwarded": "for=1.1.1.1", "X-Forwarded-For": "2.2.2.2"}, b"different clients"),
+        ({"X-Forwarded-Proto": "ftp"}, b"malformed"),
+        ({"Forwarded": "for=1.1.1.1", "X-Forwarded-For": "2.2.2.2"}, b"do not say the same"),
+        ({"Forwarded": "for=1.1.1.1;host=evil.test", "X-Forwarded-For": "1.1.1.1"}, b"do not say the same"),
     ],
-    ids=["host", "prefix", "quotes", "two clients"],
+    ids=["host", "prefix", "quotes", "scheme", "two clients", "a host in one"],
 )
 def test_what_cannot_be_believed_is_refused(
     server: ServerProcess, fields: dict[str, str], text: bytes
@@ -131,54 +167,147 @@ def test_one_family_can_be_chosen() -> None:
         assert (seen["REMOTE_ADDR"], "HTTP_X_FORWARDED_FOR" in seen) == ("1.1.1.1", False)
 
 
-def test_the_access_log_names_the_client(server: ServerProcess) -> None:
-    environ(server.address, {"X-Forwarded-For": "203.0.113.77"})
-    server.wait_for_log(r"203\.0\.113\.77")
+def test_the_access_log_names_the_client(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    said = {"X-Forwarded-For": "203.0.113.77:9", "X-Forwarded-Host": "b.test", "X-Forwarded-Proto": "https"}
+    with trusting("--trust-proxy", "127.0.0.1", "--access-log=json", "--access-log-file", str(log)) as server:
+        environ(server.address, said)
+        ask(server.address, {**said, "X-Forwarded-Proto": "ftp"})
+    served, refused = map(json.loads, log.read_text().splitlines())
+    assert (served["client.address"], served["client.port"]) == ("203.0.113.77", 9)
+    assert (served["http.request.header.host"], served["server.port"]) == ("b.test", 443)
+    assert (refused["client.address"], refused["http.response.status_code"]) == ("127.0.0.1", 400)
+
+
+def test_trust_is_set_in_every_place(tmp_path: Path) -> None:
+    said = {"X-Forwarded-For": "1.2.3.4"}
+    config = tmp_path / "kirsch.toml"
+    config.write_text('trust_proxy = ["10.0.0.0/8", "127.0.0.1"]\n')
+    with trusting("--config", str(config)) as server:
+        assert environ(server.address, said)["REMOTE_ADDR"] == "1.2.3.4"
+    variables = {"KIRSCH_TRUST_PROXY": "10.0.0.0/8, 127.0.0.0/8"}
+    with ServerProcess("client:app", environment=variables) as server:
+        assert environ(server.address, said)["REMOTE_ADDR"] == "1.2.3.4"
+    with in_process(client.app, threads=1, trust_proxy="127.0.0.1") as address:
+        assert environ(address, said)["REMOTE_ADDR"] == "1.2.3.4"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("*", "0.0.0.0/0 and ::/0"),
+        ("10.0.0.1/8", "write 10.0.0.0/8 for the network, or 10.0.0.1 for the address"),
+        ("localhost", "an address, a network such as 10.0.0.0/8, or unix"),
+    ],
+)
+def test_who_is_trusted_is_said_as_a_network(value: str, text: str) -> None:
+    done = subprocess.run(
+        [*kirsch(), "check", "client:app", "--trust-proxy", value],
+        cwd=APPS,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"flag --trust-proxy" in done.stderr
+    assert text in done.stderr
 
 
 # Real proxies
 
-TELL_NGINX = """
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_set_header X-Forwarded-Port $server_port;
-      proxy_set_header X-Forwarded-Prefix "";
-      proxy_set_header Forwarded "";
+TELLS_NGINX = """
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-Forwarded-Proto https;
+    proxy_set_header X-Forwarded-Host $http_host;
+    proxy_set_header X-Forwarded-Port $server_port;
+    proxy_set_header X-Forwarded-Prefix /app;
 """
-TELL_HAPROXY = "  option forwardfor\n  http-request set-header X-Forwarded-Proto http\n"
-# HAProxy 2.6 does not write `Forwarded` by itself.
-TELL_HAPROXY_NEWER = (
-    '  http-request set-header Forwarded "for=%[src];proto=http;host=%[req.hdr(host)]"\n'
-    "  http-request del-header X-Forwarded-For\n"
-)
+# The usual way to add to a list that may be empty.
+TELLS_NGINX_NEWER = """
+    proxy_set_header Forwarded '$http_forwarded, for=$remote_addr;proto=https;host="$http_host"';
+"""
+TELLS_HAPROXY = """
+    option forwardfor
+    http-request set-header X-Forwarded-Proto https
+    http-request set-header X-Forwarded-Host %[req.hdr(host)]
+"""
+# HAProxy 2.6 has no option for it; a second field is a longer list.
+TELLS_HAPROXY_NEWER = """
+    http-request add-header Forwarded for=%[src];proto=https;host="%[req.hdr(host)]"
+"""
+FRONTS: dict[str, tuple[type[Front], str, str]] = {
+    "nginx": (Nginx, TELLS_NGINX, "x-forwarded"),
+    "nginx, RFC 7239": (Nginx, TELLS_NGINX_NEWER, "forwarded"),
+    "haproxy": (HAProxy, TELLS_HAPROXY, "x-forwarded"),
+    "haproxy, RFC 7239": (HAProxy, TELLS_HAPROXY_NEWER, "forwarded"),
+}
 
 
-@pytest.mark.parametrize("socket", ["tcp", "unix"])
-def test_behind_nginx(socket: str, tmp_path: Path) -> None:
-    path = str(tmp_path / "socket")
-    trust = "127.0.0.1" if socket == "tcp" else "unix"
-    with trusting("--trust-proxy", trust, "--bind", f"unix:{path}") as server:
-        upstream: Address = server.address if socket == "tcp" else path
-        with nginx(upstream, TELL_NGINX, tmp_path) as front:
-            for _ in range(3):
-                seen = environ(front, LIES, host=f"a.test:{front[1]}")
-                # Where this machine's address is trusted, so is the client's word: it is on this machine.
-                assert seen["REMOTE_ADDR"] == ("6.6.6.6" if socket == "tcp" else "127.0.0.1")
-                assert seen["wsgi.url_scheme"] == "http"
-                assert seen["HTTP_HOST"] == f"a.test:{front[1]}"
-                assert (seen["SERVER_PORT"], seen["SCRIPT_NAME"]) == (str(front[1]), "")
+@pytest.fixture(scope="module", params=["tcp", "unix"])
+def upstream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
+    """Starts servers that trust whom a proxy is: this machine's usual address, or a unix socket."""
+    folder = tmp_path_factory.mktemp("upstream")
+
+    @contextmanager
+    def start(fields: str) -> Iterator[Address]:
+        path = str(folder / fields)
+        places = {"tcp": ("127.0.0.1", None), "unix": ("unix", path)}
+        trust, place = places[request.param]
+        flags = ["--trust-proxy", trust, "--proxy-fields", fields]
+        with trusting(*flags, *(["--bind", f"unix:{place}"] if place else [])) as server:
+            yield place or server.address
+
+    yield start
 
 
-@pytest.mark.parametrize("settings", [TELL_HAPROXY, TELL_HAPROXY_NEWER], ids=["x-forwarded", "forwarded"])
-def test_behind_haproxy(settings: str, tmp_path: Path) -> None:
-    path = str(tmp_path / "socket")
+@pytest.mark.parametrize("name", FRONTS)
+def test_behind_a_proxy_the_client_is_who_asked_it(upstream: Upstream, name: str) -> None:
+    kind, tells, fields = FRONTS[name]
+    with upstream(fields) as server, kind(server, 1, tcp=True, tells=tells) as front:
+        # One connection to the server for all of them.
+        for source in (CLIENT, "127.0.0.3", CLIENT):
+            seen = environ(front.lanes[0], {**LIES, "Forwarded": FORWARDED}, "a.test:81", source)
+            assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"]) == (source, "https")
+            assert "REMOTE_PORT" not in seen
+            assert seen["HTTP_HOST"] == "a.test:81"
+            if name == "nginx":
+                assert (seen["SERVER_PORT"], seen["SCRIPT_NAME"]) == (str(front.lanes[0][1]), "/app")
+            if fields == "forwarded":
+                assert (seen["SERVER_PORT"], seen["SCRIPT_NAME"]) == ("81", "")
+
+
+def test_behind_two_proxies_the_client_is_who_asked_the_first() -> None:
     with (
-        trusting("--trust-proxy", "unix", "--bind", f"unix:{path}"),
-        haproxy(path, settings, tmp_path) as front,
+        trusting("--trust-proxy", "127.0.0.1", "--proxy-fields", "x-forwarded") as server,
+        Nginx(server.address, 1, tcp=True, tells=TELLS_NGINX) as second,
+        HAProxy(second.lanes[0], 1, tcp=True, tells=TELLS_HAPROXY) as first,
     ):
-        for _ in range(3):
-            seen = environ(front, {"X-Forwarded-For": "6.6.6.6"})
-            assert seen["REMOTE_ADDR"] == "127.0.0.1"
-            assert (seen["wsgi.url_scheme"], seen["HTTP_HOST"]) == ("http", "a.test")
+        seen = environ(first.lanes[0], LIES, source=CLIENT)
+        assert seen["REMOTE_ADDR"] == CLIENT
+        assert seen["HTTP_X_FORWARDED_FOR"] == f"6.6.6.6, {CLIENT}, 127.0.0.1"
+        # Past the first: the second speaks for a stranger, and past both nobody does.
+        assert environ(second.lanes[0], LIES, source=CLIENT)["REMOTE_ADDR"] == CLIENT
+        stranger = environ(server.address, LIES, source=CLIENT)
+        assert (stranger["REMOTE_ADDR"], stranger["HTTP_HOST"]) == (CLIENT, "a.test")
+
+
+def test_a_client_without_an_address_has_the_proxys() -> None:
+    """nginx writes `unix:` for who reached it on a unix socket; what stands before it is the client's word."""
+    with (
+        trusting("--trust-proxy", "127.0.0.1", "--proxy-fields", "x-forwarded") as server,
+        Nginx(server.address, 1, tells=TELLS_NGINX) as front,
+    ):
+        seen = environ(front.lanes[0], {"X-Forwarded-For": "6.6.6.6"})
+        assert seen["HTTP_X_FORWARDED_FOR"] == "6.6.6.6, unix:"
+        assert seen["REMOTE_ADDR"] == "127.0.0.1"
+
+
+def test_a_proxy_that_adds_one_family_passes_the_other_on_and_is_refused() -> None:
+    with (
+        trusting("--trust-proxy", "127.0.0.1") as server,
+        Nginx(server.address, 1, tcp=True, tells=TELLS_NGINX) as front,
+    ):
+        assert environ(front.lanes[0], {}, source=CLIENT)["REMOTE_ADDR"] == CLIENT
+        lie = {"Forwarded": f"for={CLIENT};host=evil.test"}
+        assert ask(front.lanes[0], lie, source=CLIENT).status == 400

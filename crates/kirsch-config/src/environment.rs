@@ -10,7 +10,7 @@ use crate::error::{ConfigError, Origin, nearest};
 use crate::option::OptionSpec;
 use crate::options::options;
 use crate::settings::Given;
-use crate::value::{KeywordValue, Kind};
+use crate::value::KeywordValue;
 
 const PREFIX: &str = "KIRSCH_";
 

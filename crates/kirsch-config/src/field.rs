@@ -2,12 +2,10 @@
 //!
 //! It knows types and kinds, not options: which field an option fills stands in `options.rs`.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
-use kirsch_server::{Bind, ProxyFields, TrustedPeer};
+use kirsch_server::{Bind, NetworkError, ProxyFields, TrustedPeer};
 
 use crate::app_spec::AppSpec;
 use crate::bind::{add_bind, bind_text, parse_bind};
@@ -309,18 +307,14 @@ fn trusted_peer(text: &str, reading: &Reading<'_>) -> Result<TrustedPeer, Compla
             "write the network of your proxies, or 0.0.0.0/0 and ::/0 where nobody else can connect".to_owned(),
         ));
     }
-    let refuse = || reading.refuse(&KeywordValue::Str(text.to_owned()));
-    let network: IpNet = match text.parse::<IpAddr>() {
-        Ok(address) => address.into(),
-        Err(_) => text.parse().map_err(|_| refuse())?,
-    };
-    if network.trunc() != network {
-        return Err(Complaint::new(
+    match text.parse() {
+        Ok(network) => Ok(TrustedPeer::Network(network)),
+        Err(NetworkError::Malformed) => Err(reading.refuse(&KeywordValue::Str(text.to_owned()))),
+        Err(NetworkError::Within { network, address }) => Err(Complaint::new(
             format!("{text} is an address within a network"),
-            format!("write {} for the network, or {} for the address", network.trunc(), network.addr()),
-        ));
+            format!("write {network} for the network, or {address} for the address"),
+        )),
     }
-    Ok(TrustedPeer::Network(network))
 }
 
 impl FieldValue for ProxyFields {

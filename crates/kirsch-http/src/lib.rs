@@ -37,7 +37,8 @@ pub use error_response::{ErrorAnswer, error_response};
 pub use field_name::FieldName;
 pub use h1::{
     BodyLength, BodyPart, CONTINUE, CommonFields, Ended, Field, Framed, Head, Method, Outcome,
-    Prefix, RequestFacts, RequestReader, ResponseBody, ResponseHead, TargetForm, Version, is_authority,
+    Prefix, RequestFacts, RequestReader, ResponseBody, ResponseHead, TargetForm, Version,
+    authority_port, is_authority,
 };
 pub use limits::Limits;
 pub use path::decode_path;

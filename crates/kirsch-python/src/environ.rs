@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use kirsch_http::{BodyLength, FieldName, Method, Version, decode_path};
-use kirsch_server::{Body, Origin, Request};
+use kirsch_server::{Body, Origin, Request, Scheme};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
@@ -258,14 +258,15 @@ fn set_forwarded(
     mount: &str,
 ) -> PyResult<()> {
     environ.set_item("SERVER_PORT", request.server_port())?;
-    if request.is_secure() {
-        environ.set_item("wsgi.url_scheme", "https")?;
-        environ.set_item("HTTPS", "on")?;
+    match request.scheme() {
+        Scheme::Http => {}
+        Scheme::Https => {
+            environ.set_item("wsgi.url_scheme", Scheme::Https.as_str())?;
+            environ.set_item("HTTPS", "on")?;
+        }
     }
     if !request.prefix().is_empty() {
-        let mut name = Vec::new();
-        decode_path(request.prefix(), &mut name);
-        name.extend_from_slice(mount.as_bytes());
+        let name = [request.prefix(), mount.as_bytes()].concat();
         environ.set_item("SCRIPT_NAME", latin1(py, &name))?;
     }
     Ok(())
@@ -318,7 +319,10 @@ fn set_fields(
         }
     }
     // An absolute target names a host too, and so may a proxy.
-    if request.field(FieldName::Host).is_none()
+    let may_differ =
+        request.head().form == kirsch_http::TargetForm::Absolute || request.is_forwarded();
+    if may_differ
+        && request.field(FieldName::Host).is_none()
         && let (Some(idx), Some(host)) = (FieldName::Host.index(), request.authority())
     {
         environ.set_item(&keys.fields[idx], latin1(py, host))?;

@@ -34,6 +34,7 @@ mod gather;
 mod holds;
 mod intake;
 mod listener;
+mod network;
 mod outlet;
 mod pace;
 mod path_trouble;
@@ -52,14 +53,15 @@ pub use access_log::{AccessLogError, FormatError, LineFormat};
 pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
-pub use forwarded::{ProxyFields, TrustedPeer};
 pub use exchange::{Block, Exchange, Finished};
+pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
 pub use gateway::{Answer, Gateway};
 pub use kirsch_http::{
     ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use listener::BoundAddress;
+pub use network::{Network, NetworkError};
 pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use request::{LocalName, Origin, Request, RequestId};

@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Write as _};
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -148,14 +148,13 @@ impl Request {
         forwarded.or_else(|| self.head.authority.map(|span| span.of(&self.buf)))
     }
 
-    /// Whether the client speaks https, as far as trusted proxies say.
-    pub fn is_secure(&self) -> bool {
-        self.forwarded
-            .as_ref()
-            .is_some_and(|it| it.scheme == Some(Scheme::Https))
+    /// How the client speaks: http, unless a trusted proxy says otherwise.
+    pub fn scheme(&self) -> Scheme {
+        let forwarded = self.forwarded.as_ref().and_then(|it| it.scheme);
+        forwarded.unwrap_or(Scheme::Http)
     }
 
-    /// The part of the path that a trusted proxy took off, undecoded: it stands in front of `SCRIPT_NAME`.
+    /// The part of the path that a trusted proxy took off, decoded: it stands in front of `SCRIPT_NAME`.
     pub fn prefix(&self) -> &[u8] {
         let forwarded = self.forwarded.as_ref().and_then(|it| it.prefix.as_deref());
         forwarded.unwrap_or_default()
@@ -208,6 +207,17 @@ impl Request {
         self.origin
             .as_ref()
             .map_or("", |origin| &origin.peer_address)
+    }
+
+    /// The client's address: that of the peer, none on unix sockets, or what a trusted proxy says.
+    ///
+    /// An IPv4 address has its own form, also where it came to a dual-stack socket.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        if let Some(client) = self.forwarded.as_ref().and_then(|it| it.client.as_ref()) {
+            return Some(client.ip);
+        }
+        let peer = self.origin.as_ref()?.peer?;
+        Some(peer.ip().to_canonical())
     }
 
     /// The client's port, as far as it is known.

@@ -51,6 +51,11 @@ pub fn is_authority(bytes: &[u8]) -> bool {
     Authority::parse(bytes).is_some()
 }
 
+/// The port that such an authority names; none if it leaves it to the scheme.
+pub fn authority_port(bytes: &[u8]) -> Option<u16> {
+    Authority::parse(bytes)?.port
+}
+
 /// The port behind a host: nothing, `:` or `:` and digits up to 65535.
 fn parse_port(bytes: &[u8]) -> Option<Option<u16>> {
     match bytes {
