@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import origin
 import pytest
-from apps import client
 from support.client import Address, Client, Response
 from support.fronts import Front, HAProxy, Nginx
 from support.server import APPS, ServerProcess, clean_environment, in_process, kirsch
@@ -56,7 +57,7 @@ def environ(
 
 @contextmanager
 def trusting(*flags: str) -> Iterator[ServerProcess]:
-    with ServerProcess("client:app", *flags) as server:
+    with ServerProcess("origin:app", *flags) as server:
         yield server
 
 
@@ -125,7 +126,9 @@ def test_the_nearest_untrusted_address_is_the_client(server: ServerProcess) -> N
 
 
 def test_the_newer_field_says_the_same(server: ServerProcess) -> None:
-    seen = environ(server.address, {"Forwarded": 'for=9.9.9.9, for="[2001:db8::7]:77";proto=https;host=b.test'})
+    seen = environ(
+        server.address, {"Forwarded": 'for=9.9.9.9, for="[2001:db8::7]:77";proto=https;host=b.test'}
+    )
     assert (seen["REMOTE_ADDR"], seen["REMOTE_PORT"]) == ("2001:db8::7", "77")
     assert (seen["HTTP_HOST"], seen["SERVER_PORT"], seen["wsgi.url_scheme"]) == ("b.test", "443", "https")
 
@@ -186,9 +189,9 @@ def test_trust_is_set_in_every_place(tmp_path: Path) -> None:
     with trusting("--config", str(config)) as server:
         assert environ(server.address, said)["REMOTE_ADDR"] == "1.2.3.4"
     variables = {"KIRSCH_TRUST_PROXY": "10.0.0.0/8, 127.0.0.0/8"}
-    with ServerProcess("client:app", environment=variables) as server:
+    with ServerProcess("origin:app", environment=variables) as server:
         assert environ(server.address, said)["REMOTE_ADDR"] == "1.2.3.4"
-    with in_process(client.app, threads=1, trust_proxy="127.0.0.1") as address:
+    with in_process(origin.app, threads=1, trust_proxy="127.0.0.1") as address:
         assert environ(address, said)["REMOTE_ADDR"] == "1.2.3.4"
 
 
@@ -202,7 +205,7 @@ def test_trust_is_set_in_every_place(tmp_path: Path) -> None:
 )
 def test_who_is_trusted_is_said_as_a_network(value: str, text: str) -> None:
     done = subprocess.run(
-        [*kirsch(), "check", "client:app", "--trust-proxy", value],
+        [*kirsch(), "check", "origin:app", "--trust-proxy", value],
         cwd=APPS,
         env=clean_environment(),
         capture_output=True,
@@ -210,7 +213,7 @@ def test_who_is_trusted_is_said_as_a_network(value: str, text: str) -> None:
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert f"flag --trust-proxy" in done.stderr
+    assert "flag --trust-proxy" in done.stderr
     assert text in done.stderr
 
 
@@ -245,20 +248,24 @@ FRONTS: dict[str, tuple[type[Front], str, str]] = {
 
 
 @pytest.fixture(scope="module", params=["tcp", "unix"])
-def upstream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
-    """Starts servers that trust whom a proxy is: this machine's usual address, or a unix socket."""
-    folder = tmp_path_factory.mktemp("upstream")
+def upstream(request: pytest.FixtureRequest) -> Iterator[Upstream]:
+    """Starts servers that trust one kind of peer: this machine's usual address, or who has a unix socket."""
+    with tempfile.TemporaryDirectory(prefix="kirsch-") as folder:
+        # nginx gives up its rights if it has any, and connects as nobody.
+        Path(folder).chmod(0o711)
 
-    @contextmanager
-    def start(fields: str) -> Iterator[Address]:
-        path = str(folder / fields)
-        places = {"tcp": ("127.0.0.1", None), "unix": ("unix", path)}
-        trust, place = places[request.param]
-        flags = ["--trust-proxy", trust, "--proxy-fields", fields]
-        with trusting(*flags, *(["--bind", f"unix:{place}"] if place else [])) as server:
-            yield place or server.address
+        @contextmanager
+        def start(fields: str) -> Iterator[Address]:
+            flags = ["--proxy-fields", fields]
+            if request.param == "tcp":
+                with trusting("--trust-proxy", "127.0.0.1", *flags) as server:
+                    yield server.address
+            else:
+                path = f"{folder}/{fields}"
+                with trusting("--trust-proxy", "unix", *flags, "--bind", f"unix:{path}"):
+                    yield path
 
-    yield start
+        yield start
 
 
 @pytest.mark.parametrize("name", FRONTS)
@@ -293,7 +300,7 @@ def test_behind_two_proxies_the_client_is_who_asked_the_first() -> None:
 
 
 def test_a_client_without_an_address_has_the_proxys() -> None:
-    """nginx writes `unix:` for who reached it on a unix socket; what stands before it is the client's word."""
+    """Who reaches nginx on a unix socket is `unix:`; what stands before that is the client's word."""
     with (
         trusting("--trust-proxy", "127.0.0.1", "--proxy-fields", "x-forwarded") as server,
         Nginx(server.address, 1, tells=TELLS_NGINX) as front,
