@@ -1,4 +1,4 @@
-"""Whom the server believes: what trusted proxies say of their clients, and what everybody else says of himself.
+"""Whom the server believes: what trusted proxies say of their clients, and what anybody says of himself.
 
 What each field may look like is tested beside the code, in `forwarded.rs`. Here are real proxies, and what
 reaches an application and the access log.

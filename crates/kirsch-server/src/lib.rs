@@ -5,7 +5,7 @@
 //! 1. [`listener`] accepts a socket.
 //! 2. [`reactor`] owns the waiting [`connection`] and its deadline ([`wheel`]).
 //! 3. Bytes arrive; [`connection`] reads them through its [`stream`]
-//! 4. and gives them to `kirsch-http`, which finds requests in them
+//! 4. and gives them to `kirsch-http`, which finds requests in them, of clients for whom a proxy may speak ([`forwarded`]),
 //! 5. or a broken rule, which decides status and fate.
 //! 6. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
 //! 7. The connection answers "dispatch", and leaves the reactor by value.
