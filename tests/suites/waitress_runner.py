@@ -74,7 +74,7 @@ class KirschUnix(KirschTcp):
 
 
 class AdaptedSocket(socket.socket):
-    """Adds the Host that HTTP/1.1 demands where there is none, and leaves out a port nobody should believe."""
+    """Adds the Host that HTTP/1.1 demands where there is none, and leaves out a port nobody shall believe."""
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send a request, and say that the suite's own bytes were sent."""

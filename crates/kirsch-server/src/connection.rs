@@ -530,10 +530,6 @@ impl Connection {
     /// The head is complete.
     fn begin(&mut self, mut request: Box<Request>, turn: &mut Turn<'_>) -> Step {
         let shared = turn.shared;
-        self.requests += 1;
-        Counters::count(&shared.counters.requests);
-        request.id = shared.ids.next();
-        request.received = turn.now;
         request.origin = Some(Arc::clone(&self.origin));
         if let Err(kind) = believe(&mut request, &shared.config) {
             let method = request.head.method;
@@ -541,6 +537,10 @@ impl Connection {
             self.refuse(ProtocolError::with_method(kind, method), turn);
             return Step::Again;
         }
+        self.requests += 1;
+        Counters::count(&shared.counters.requests);
+        request.id = shared.ids.next();
+        request.received = turn.now;
         let head = request.head;
         let len = head.len as usize;
         let Some(rest) = request.buf.get(len..) else {

@@ -174,6 +174,16 @@ fn a_port_follows_from_the_host_and_else_from_the_scheme() {
 }
 
 #[test]
+fn a_list_as_long_as_a_head_may_be_is_read() {
+    let proxies = "10.2.2.2,".repeat(3000);
+    let fields = format!("X-Forwarded-For: 6.6.6.6,1.2.3.4,{proxies}\r\n");
+    assert_eq!(client(&fields).as_deref(), Some("1.2.3.4"));
+    let strangers = "for=6.6.6.6,".repeat(2500);
+    let fields = format!("Forwarded: {strangers}for=1.2.3.4\r\n");
+    assert_eq!(client(&fields).as_deref(), Some("1.2.3.4"));
+}
+
+#[test]
 fn what_is_empty_says_nothing() {
     let fields = "X-Forwarded-For: , ,\r\nX-Forwarded-Proto:\r\nX-Forwarded-Host: evil.test,\r\nX-Forwarded-Port: \r\nX-Forwarded-Prefix: /\r\n";
     assert_eq!(found(fields), Ok(Forwarded::default()));
@@ -246,6 +256,17 @@ fn two_families_of_fields_must_agree_unless_one_is_chosen() {
             found(&both),
             Err(ProtocolErrorKind::ForwardedConflict),
             "{other}"
+        );
+    }
+    // A proxy that hides its client has spoken too.
+    for both in [
+        "X-Forwarded-For: unknown\r\nForwarded: for=6.6.6.6\r\n",
+        "Forwarded: for=_hidden\r\nX-Forwarded-For: 6.6.6.6\r\n",
+    ] {
+        assert_eq!(
+            found(both),
+            Err(ProtocolErrorKind::ForwardedConflict),
+            "{both}"
         );
     }
     let prefix = "X-Forwarded-Prefix: /evil\r\nForwarded: for=1.2.3.4\r\n";
