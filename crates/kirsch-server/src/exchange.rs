@@ -22,12 +22,14 @@ use crate::access_log::{Ending, Record};
 use crate::body::Body;
 use crate::connection::{Connection, Key};
 use crate::date;
+use crate::forecast::ForecastKey;
 use crate::intake::Intake;
 use crate::outlet::{Ended, FileSource, Gone, Hold, Outlet, Piece, Put, Told};
 use crate::reactor::Mail;
 use crate::request::Request;
 use crate::server::current_thread;
 use crate::shared::{Counters, Shared};
+use crate::shelf::Lies;
 
 /// Bodies up to this size are copied behind the head and sent in one call without a vector.
 const JOINED: usize = 16 * 1024;
@@ -47,6 +49,10 @@ pub struct Exchange {
     owed: Owed,
     /// The pipe of a request body that is still arriving.
     intake: Option<Arc<Intake>>,
+    /// What kind of request it is, for the shelf.
+    key: ForecastKey,
+    /// One small block was given, as a chunk, and no more.
+    lone: bool,
 }
 
 /// The framing of a block that did not fit into memory.
@@ -62,7 +68,9 @@ struct Owed {
 pub(crate) enum Wire {
     /// The exchange writes to the socket.
     Held(Box<Connection>),
-    /// The reactor does, from the outlet.
+    /// The connection lies on the shelf with the first block. Whoever takes it from there sends that.
+    Shelved(Key),
+    /// The reactor writes, from the outlet.
     Remote(Arc<Outlet>, Key),
     /// The exchange has ended.
     Ended,
@@ -120,7 +128,12 @@ pub struct Finished {
 }
 
 impl Exchange {
-    pub(crate) fn new(request: Box<Request>, wire: Wire, shared: Arc<Shared>) -> Exchange {
+    pub(crate) fn new(
+        request: Box<Request>,
+        wire: Wire,
+        key: ForecastKey,
+        shared: Arc<Shared>,
+    ) -> Exchange {
         let intake = match &request.body {
             Body::Stream(body) => Some(Arc::clone(&body.intake)),
             Body::Empty | Body::Memory(_) | Body::File(_) => None,
@@ -134,6 +147,8 @@ impl Exchange {
             sent: 0,
             owed: Owed::default(),
             intake,
+            key,
+            lone: false,
         }
     }
 
@@ -193,7 +208,7 @@ impl Exchange {
                 let clear = body.is_none_or(|intake| intake.may_keep(request.head.body));
                 outlet.may_keep() && clear && !shared.is_draining()
             }
-            Wire::Ended => false,
+            Wire::Shelved(_) | Wire::Ended => false,
         };
         let body = head.finish(&request.head.facts(), length, &common, keep);
         self.status = head.status_code();
@@ -210,6 +225,7 @@ impl Exchange {
         if data.is_empty() {
             return Ok(Block::Taken);
         }
+        let first = matches!(self.stage, Stage::Head(..));
         let (front, mut body) = self.take_stage()?;
         let framed = body.frame(data.len());
         let overhang = data.len() - framed.take;
@@ -226,6 +242,10 @@ impl Exchange {
             return Ok(Block::Taken);
         }
         let mut slices: [&[u8]; 4] = [&front, &framed.prefix, data, framed.suffix];
+        self.lone = first && body.is_chunked() && front.len() + data.len() <= JOINED;
+        if self.lone && self.shared.shelf.expects_end(self.key) && self.shelve(&slices) {
+            return Ok(Block::Taken);
+        }
         if let Wire::Held(connection) = &mut self.wire {
             match send(connection, &front, &framed.prefix, data, framed.suffix) {
                 Ok(sent) => skip(&mut slices, sent),
@@ -359,6 +379,7 @@ impl Exchange {
 
     /// Ends the response: the body is whole. The connection is given back, whatever the caller still does.
     pub fn finish(&mut self) -> Finished {
+        let lone = self.lone;
         let Ok((mut front, mut body)) = self.take_stage() else {
             return Finished {
                 missing: 0,
@@ -372,6 +393,13 @@ impl Exchange {
             Outcome::Complete => (Fate::Close, 0),
             Outcome::Short { missing } => (Fate::Abort, missing),
         };
+        if body.is_chunked() {
+            let alone = lone && matches!(self.wire, Wire::Held(_));
+            self.shared.shelf.learn(self.key, alone);
+            if !front.is_empty() {
+                Counters::count(&self.shared.counters.joined);
+            }
+        }
         front.extend_from_slice(ended.tail);
         self.end(&front, fate);
         Finished { missing, overflow }
@@ -386,14 +414,15 @@ impl Exchange {
                 self.stage = Stage::Unanswered;
                 self.answer(&ErrorAnswer::new(Status(500), FAILED));
             }
-            Stage::Body(body) => self.end(
-                &[],
-                if body.is_until_close() {
+            Stage::Body(body) => {
+                let front = self.take_down();
+                let fate = if body.is_until_close() {
                     Fate::Reset
                 } else {
                     Fate::Abort
-                },
-            ),
+                };
+                self.end(&front, fate);
+            }
             Stage::Ended => {}
         }
     }
@@ -407,7 +436,7 @@ impl Exchange {
         let facts = request.head.facts();
         let keep = match &self.wire {
             Wire::Held(connection) => connection.may_keep(&self.shared),
-            Wire::Remote(..) | Wire::Ended => false,
+            Wire::Shelved(_) | Wire::Remote(..) | Wire::Ended => false,
         };
         let answer = if keep {
             answer.keeping(&facts)
@@ -449,7 +478,7 @@ impl Exchange {
     /// block can tell.
     pub fn is_gone(&self) -> bool {
         match &self.wire {
-            Wire::Held(_) => false,
+            Wire::Held(_) | Wire::Shelved(_) => false,
             Wire::Remote(outlet, _) => outlet.is_gone(),
             Wire::Ended => true,
         }
@@ -484,6 +513,46 @@ impl Exchange {
                 Some(_) => connection.cork(rest, None, self.record(request, Ending::Kept)),
             }
             self.shared.post(Mail::Return(connection));
+        }
+    }
+
+    /// Lays the connection on the shelf with the first block, all of it, unless somebody drives the reactor.
+    /// Answers whether the block is on its way.
+    fn shelve(&mut self, block: &[&[u8]; 4]) -> bool {
+        match std::mem::replace(&mut self.wire, Wire::Ended) {
+            Wire::Held(connection) => {
+                self.wire = Wire::Shelved(connection.key);
+                self.shared.shelf.lay(connection, block.concat());
+            }
+            other => {
+                self.wire = other;
+                return false;
+            }
+        }
+        // Only now may somebody come for it. If one has come already, the block is sent all the same.
+        self.shared.leave(Mail::Shelf)
+            || (self.take_down().is_empty() && matches!(self.wire, Wire::Remote(..)))
+    }
+
+    /// Takes the connection back from the shelf. Answers the block, unless the reactor has taken it.
+    fn take_down(&mut self) -> Vec<u8> {
+        let Wire::Shelved(key) = self.wire else {
+            return Vec::new();
+        };
+        match self.shared.shelf.take_down(key) {
+            Some(Lies::Untouched(connection, block)) => {
+                self.wire = Wire::Held(connection);
+                block
+            }
+            Some(Lies::Sent(outlet)) => {
+                self.wire = Wire::Remote(outlet, key);
+                Vec::new()
+            }
+            None => {
+                debug_assert!(false, "what was shelved lies there until it is taken down");
+                self.wire = Wire::Ended;
+                Vec::new()
+            }
         }
     }
 
@@ -543,14 +612,16 @@ impl Exchange {
                     }
                 }
             }
-            Wire::Ended => {}
+            Wire::Shelved(_) | Wire::Ended => {}
         }
     }
 
+    /// What stands in front of the next bytes and is not on its way yet, and the body they belong to.
     fn take_stage(&mut self) -> Result<(Vec<u8>, ResponseBody), Gone> {
+        self.lone = false;
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Head(front, body) => Ok((front, body)),
-            Stage::Body(body) => Ok((Vec::new(), body)),
+            Stage::Body(body) => Ok((self.take_down(), body)),
             Stage::Unanswered => {
                 debug_assert!(false, "a block before begin()");
                 self.stage = Stage::Unanswered;

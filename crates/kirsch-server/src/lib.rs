@@ -42,6 +42,7 @@ mod request;
 mod room;
 mod server;
 mod shared;
+mod shelf;
 mod sigpipe;
 mod stream;
 mod transmit;
