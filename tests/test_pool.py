@@ -305,7 +305,8 @@ class Page:
         yield b""
 
     def wait(self) -> None:
-        assert self.opened.wait(PATIENCE_SECONDS)
+        # Longer than any client: what ends the wait must not be what sends the block.
+        assert self.opened.wait(PATIENCE_SECONDS * 3)
 
 
 class Closing:

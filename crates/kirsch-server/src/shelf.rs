@@ -85,10 +85,7 @@ impl Shelf {
     }
 
     /// Takes all connections, each with its block in a new pipe, which stays in its place.
-    #[expect(
-        clippy::vec_box,
-        reason = "a connection is moved from owner to owner"
-    )]
+    #[expect(clippy::vec_box, reason = "a connection is moved from owner to owner")]
     pub(crate) fn clear(&self, shared: &Shared) -> Vec<Box<Connection>> {
         let mut taken = Vec::new();
         for (_, lies) in self.lock().iter_mut() {
