@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use kirsch_http::{
     CommonFields, ErrorAnswer, Outcome, ResponseBody, ResponseHead, Status, error_response,
@@ -29,7 +30,7 @@ use crate::reactor::Mail;
 use crate::request::Request;
 use crate::server::current_thread;
 use crate::shared::{Counters, Shared};
-use crate::shelf::Lies;
+use crate::shelf::{self, Lies};
 
 /// Bodies up to this size are copied behind the head and sent in one call without a vector.
 const JOINED: usize = 16 * 1024;
@@ -51,8 +52,19 @@ pub struct Exchange {
     intake: Option<Arc<Intake>>,
     /// What kind of request it is, for the shelf.
     key: ForecastKey,
-    /// One small block was given, as a chunk, and no more.
-    lone: bool,
+    /// Whether one small block was given, as a chunk, and no more.
+    lone: Lone,
+}
+
+/// Whether the body may turn out to be a single block, whose end nobody has announced.
+#[derive(Clone, Copy)]
+enum Lone {
+    /// It has none yet, or more, or needs no last chunk.
+    No,
+    /// It was sent then.
+    Sent(Instant),
+    /// It was laid on the shelf.
+    Shelved,
 }
 
 /// The framing of a block that did not fit into memory.
@@ -148,7 +160,7 @@ impl Exchange {
             owed: Owed::default(),
             intake,
             key,
-            lone: false,
+            lone: Lone::No,
         }
     }
 
@@ -242,9 +254,12 @@ impl Exchange {
             return Ok(Block::Taken);
         }
         let mut slices: [&[u8]; 4] = [&front, &framed.prefix, data, framed.suffix];
-        self.lone = first && body.is_chunked() && front.len() + data.len() <= JOINED;
-        if self.lone && self.shared.shelf.expects_end(self.key) && self.shelve(&slices) {
-            return Ok(Block::Taken);
+        if first && body.is_chunked() && front.len() + data.len() <= JOINED {
+            if self.shared.shelf.expects_end(self.key) && self.shelve(&slices) {
+                self.lone = Lone::Shelved;
+                return Ok(Block::Taken);
+            }
+            self.lone = Lone::Sent(Instant::now());
         }
         if let Wire::Held(connection) = &mut self.wire {
             match send(connection, &front, &framed.prefix, data, framed.suffix) {
@@ -394,8 +409,13 @@ impl Exchange {
             Outcome::Short { missing } => (Fate::Abort, missing),
         };
         if body.is_chunked() {
-            let alone = lone && matches!(self.wire, Wire::Held(_));
-            self.shared.shelf.learn(self.key, alone);
+            let soon = match lone {
+                Lone::No => false,
+                Lone::Sent(at) => at.elapsed() < shelf::SOON,
+                // Else the reactor was there first.
+                Lone::Shelved => !front.is_empty(),
+            };
+            self.shared.shelf.learn(self.key, soon);
             if !front.is_empty() {
                 Counters::count(&self.shared.counters.joined);
             }
@@ -618,7 +638,7 @@ impl Exchange {
 
     /// What stands in front of the next bytes and is not on its way yet, and the body they belong to.
     fn take_stage(&mut self) -> Result<(Vec<u8>, ResponseBody), Gone> {
-        self.lone = false;
+        self.lone = Lone::No;
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Head(front, body) => Ok((front, body)),
             Stage::Body(body) => Ok((self.take_down(), body)),

@@ -2,7 +2,7 @@
 //!
 //! An application that gives its page through an iterator, as web.py does, does not say that the first
 //! block is the last: the server learns it when it asks for the next. Sent at once, such a page costs two
-//! sends, and wakes its client twice. So where pages of a kind have ended behind their first block again
+//! sends, and wakes its client twice. So where pages of a kind have ended right behind their first block again
 //! and again, the exchange lays block and connection here, and goes on asking. As a rule the end comes within
 //! microseconds; the exchange takes both back, and block and end leave together.
 //!
@@ -21,6 +21,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::connection::{Connection, Key};
 use crate::forecast::{ForecastKey, SLOTS};
@@ -32,10 +33,14 @@ use crate::shared::Shared;
 /// now end and now go on, so few are late.
 const RUN: u8 = 16;
 
+/// An end that comes so long after its block is worth waiting for: half a tick of the watcher, so that the
+/// shelf is seldom cleared before it.
+pub(crate) const SOON: Duration = Duration::from_micros(500);
+
 /// A reactor's shelf. All methods may be called from any thread.
 pub(crate) struct Shelf {
     places: Mutex<Vec<(Key, Lies)>>,
-    /// How many responses of each kind have ended behind their first block without interruption.
+    /// How many responses of each kind have ended soon behind their first block without interruption.
     runs: Vec<AtomicU8>,
 }
 
@@ -60,12 +65,12 @@ impl Shelf {
         self.runs[kind.slot()].load(Ordering::Relaxed) >= RUN
     }
 
-    /// A response has ended: behind its first block, before the reactor looked, or not.
-    pub(crate) fn learn(&self, kind: ForecastKey, alone: bool) {
+    /// A response has ended: soon behind its first block, or otherwise.
+    pub(crate) fn learn(&self, kind: ForecastKey, soon: bool) {
         let run = &self.runs[kind.slot()];
         let old = run.load(Ordering::Relaxed);
         // A lost update between two threads costs one observation.
-        let new = if alone { (old + 1).min(RUN) } else { 0 };
+        let new = if soon { (old + 1).min(RUN) } else { 0 };
         if new != old {
             run.store(new, Ordering::Relaxed);
         }
