@@ -275,8 +275,10 @@ def test_an_idle_server_makes_no_system_call(tmp_path: Path, threads: int) -> No
 
 
 class Page:
-    """An application whose pages come through an iterator, a block and its end; the query says what happens
-    behind the block."""
+    """An application whose pages come through an iterator, a block and its end.
+
+    The query says what happens behind the block.
+    """
 
     def __init__(self) -> None:
         self.opened = threading.Event()

@@ -5,9 +5,12 @@
 //! reactor, which sends what waits in the [`Outlet`], and the exchange goes on putting in. Requests
 //! whose body is streamed, or that have a timeout, begin that way.
 //!
-//! **Invariant:** a connection is either held by one exchange or owned by the reactor.
+//! A first block that is expected to be the last waits for the end on the [`shelf`], unless the reactor
+//! comes for it.
+//!
+//! **Invariant:** a connection is held by one exchange, lies on the shelf, or is owned by the reactor.
 //! **Invariant:** an exchange ends exactly once, by `respond`, `finish`, `abort` or being dropped.
-//! Read next: `outlet.rs`, `connection.rs`.
+//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`.
 
 use std::fs::File;
 use std::io;
@@ -228,7 +231,8 @@ impl Exchange {
     }
 
     /// Gives the next block of the body. Does not wait: what the client does not take now is kept, and
-    /// what cannot be kept in memory is left to [`Exchange::rest`].
+    /// what cannot be kept in memory is left to [`Exchange::rest`]. A small first block that is expected to be
+    /// the last is sent with the end, or a tick or two of the watcher later, whatever the caller does.
     ///
     /// # Errors
     ///
