@@ -11,7 +11,8 @@
 //! 7. The connection answers "dispatch", and leaves the reactor by value.
 //! 8. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
 //! 9. That thread makes an [`exchange`] and calls the [`gateway`],
-//! 10. which answers; bytes go to the socket, or through the [`outlet`] if the client is slow ([`transmit`]).
+//! 10. which answers; bytes go to the socket, now or together with the end ([`shelf`]), or through the [`outlet`]
+//!     if the client is slow ([`transmit`]).
 //! 11. [`access_log`] hears how it ended.
 //! 12. The connection returns to the reactor and waits for the next request, or closes.
 
@@ -44,6 +45,7 @@ mod request;
 mod room;
 mod server;
 mod shared;
+mod shelf;
 mod sigpipe;
 mod stream;
 mod transmit;
