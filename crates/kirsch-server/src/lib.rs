@@ -5,13 +5,14 @@
 //! 1. [`listener`] accepts a socket.
 //! 2. [`reactor`] owns the waiting [`connection`] and its deadline ([`wheel`]).
 //! 3. Bytes arrive; [`connection`] reads them through its [`stream`]
-//! 4. and gives them to `kirsch-http`, which finds requests in them
+//! 4. and gives them to `kirsch-http`, which finds requests in them, of clients for whom a proxy may speak ([`forwarded`]),
 //! 5. or a broken rule, which decides status and fate.
 //! 6. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
 //! 7. The connection answers "dispatch", and leaves the reactor by value.
 //! 8. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
 //! 9. That thread makes an [`exchange`] and calls the [`gateway`],
-//! 10. which answers; bytes go to the socket, or through the [`outlet`] if the client is slow ([`transmit`]).
+//! 10. which answers; bytes go to the socket, now or together with the end ([`shelf`]), or through the [`outlet`]
+//!     if the client is slow ([`transmit`]).
 //! 11. [`access_log`] hears how it ended.
 //! 12. The connection returns to the reactor and waits for the next request, or closes.
 
@@ -28,11 +29,13 @@ mod date;
 mod drained;
 mod exchange;
 mod forecast;
+mod forwarded;
 mod gateway;
 mod gather;
 mod holds;
 mod intake;
 mod listener;
+mod network;
 mod outlet;
 mod pace;
 mod path_trouble;
@@ -42,6 +45,7 @@ mod request;
 mod room;
 mod server;
 mod shared;
+mod shelf;
 mod sigpipe;
 mod stream;
 mod transmit;
@@ -52,12 +56,14 @@ pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
 pub use exchange::{Block, Exchange, Finished};
+pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
 pub use gateway::{Answer, Gateway};
 pub use kirsch_http::{
     ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use listener::BoundAddress;
+pub use network::{Network, NetworkError};
 pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use request::{LocalName, Origin, Request, RequestId};

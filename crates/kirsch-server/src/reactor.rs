@@ -113,6 +113,8 @@ pub(crate) enum Mail {
     Room(Key),
     /// An application asks for the body its client announced.
     Continue(Key),
+    /// Blocks lie on the shelf, unless their exchanges have taken them back.
+    Shelf,
     /// A connection that the first reactor has accepted.
     Admit(Stream, Arc<Origin>),
     /// Close a connection to make room, or ask the next reactor; so many have been asked.
@@ -539,6 +541,15 @@ impl Reactor {
         }
     }
 
+    /// Sends the blocks whose responses have not ended meanwhile; what follows them goes through pipes.
+    fn clear_shelf(&mut self) {
+        for mut connection in self.shared.shelf.clear(&self.shared) {
+            // At once: before its next step others may have theirs.
+            connection.send_ahead(self.now);
+            self.returned(connection);
+        }
+    }
+
     fn queue(&mut self, key: Key) {
         if let Some(Place::Here { queued, .. }) = self.place(key)
             && !*queued
@@ -661,6 +672,7 @@ impl Poller for Reactor {
                 }
                 self.queue(key);
             }
+            Mail::Shelf => self.clear_shelf(),
             Mail::Admit(stream, origin) => self.admit(stream, origin),
             Mail::MakeRoom(asked) => self.make_room(asked),
             Mail::RoomMade => self.resume_listeners(),
@@ -712,7 +724,7 @@ impl Poller for Reactor {
                     self.bring_back(key, connection, stamp, true);
                 }
             }
-            Wire::Ended => {}
+            Wire::Shelved(_) | Wire::Ended => {}
         }
     }
 

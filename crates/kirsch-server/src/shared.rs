@@ -19,6 +19,7 @@ use crate::holds::Holds;
 use crate::reactor::{Mail, Reactor};
 use crate::request::RequestIds;
 use crate::room::Room;
+use crate::shelf::Shelf;
 
 /// What all threads of a server share. Everything in it may be used from any thread.
 pub(crate) struct Common {
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) holds: Holds,
     pub(crate) cork: Cork,
+    pub(crate) shelf: Shelf,
     /// A thread is, or will be, told to free what the gateway has not freed.
     pub(crate) freeing: AtomicBool,
     /// Set once, right after the reactor was made, which holds this struct.
@@ -65,6 +67,7 @@ pub(crate) struct Counters {
     pub(crate) evicted: AtomicU64,
     pub(crate) remote: AtomicU64,
     pub(crate) corked: AtomicU64,
+    pub(crate) joined: AtomicU64,
     pub(crate) panics: AtomicU64,
 }
 
@@ -152,6 +155,7 @@ impl Shared {
             counters: Counters::default(),
             holds: Holds::new(threads),
             cork: Cork::new(),
+            shelf: Shelf::new(),
             freeing: AtomicBool::new(false),
             pool: OnceLock::new(),
         }
@@ -163,6 +167,11 @@ impl Shared {
 
     pub(crate) fn pool(&self) -> Option<&Arc<Pool<Reactor>>> {
         self.pool.get()
+    }
+
+    /// Leaves a letter with the reactor if it rests. Answers whether it does.
+    pub(crate) fn leave(&self, mail: Mail) -> bool {
+        self.pool.get().is_some_and(|pool| pool.leave(mail).is_ok())
     }
 
     /// Posts to whoever drives the reactor.
