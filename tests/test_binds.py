@@ -361,7 +361,40 @@ def test_the_access_log_has_a_line_a_request_whatever_the_client_sends(
         assert where == "stdout" or text == line + "\n"
 
 
+@pytest.mark.parametrize(
+    ("sent", "logged"),
+    [
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", "GET /" + "x" * 251),
+        (b"GET / HTTP/3.0\r\n\r\n", "GET / HTTP/3.0"),
+        (b"GET /a\x01b HTTP/1.1\r\n\r\n", r"GET /a\x01b HTTP/1.1"),
+        (b"GET /a\nb HTTP/1.1\r\n\r\n", "GET /a"),
+        (b"\x16\x03\x01\x02\0\r\n\r\n", r"\x16\x03\x01\x02\x00"),
+    ],
+    ids=["too long", "version", "control byte", "line feed", "tls"],
+)
+def test_a_request_line_that_is_refused_stands_in_the_access_log(sent: bytes, logged: str) -> None:
+    with ServerProcess("pep3333:app", "--access-log=|%r|") as server, server.client() as client:
+        client.send(sent)
+        assert client.response().status >= 400
+        client.socket.close()
+    assert f"|{logged}|\n" in server.log
+
+
 # Request ids
+
+
+def test_what_the_server_says_of_a_request_has_its_id() -> None:
+    flags = ("--log-level", "debug", "--timeout-request", "500ms")
+    with ServerProcess("handlers:app", *flags) as server, server.client() as client:
+        late = client.request("/wait/SIGUSR2", fields=("X-Request-ID: the-late-one",))
+        assert late.status == 504
+        server.wait_for_log(r"request timeout request=the-late-one asks_for=GET /wait/SIGUSR2\n")
+        server.signal(signal.SIGUSR2)
+        with server.client() as other:
+            other.send(b"GET / HTTP/1.1\r\nHost: a.test\r\nHost: b.test\r\n\r\n")
+            number = other.response().get("X-Request-ID")
+        assert number
+        server.wait_for_log(rf"DEBUG request refused request={number} peer=127.0.0.1 rule=")
 
 
 def test_a_request_gets_an_id_and_the_application_sees_it() -> None:
