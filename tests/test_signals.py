@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import signal
 import subprocess
 import termios
@@ -88,6 +89,21 @@ def test_the_drain_timeout_ends_a_request_that_never_does() -> None:
         server.wait()
         with pytest.raises((BrokenResponse, ConnectionError)):
             busy.response()
+
+
+@pytest.mark.parametrize("path", ["/wait/SIGUSR2", "/begun"])
+def test_a_request_that_the_end_of_a_drain_cuts_leaves_its_traces(path: str) -> None:
+    """Two of them: before its first byte, and behind it. Their threads never come back."""
+    flags = ("--timeout-drain", "1s", "--access-log=%r %s %X %L")
+    with ServerProcess("handlers:app", *flags) as server, server.client() as busy:
+        busy.send(request_bytes(path, fields=("X-Request-ID: the-late-one",)))
+        assert get(server.address, "/waiting").body == b"True"
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 1
+        status = 503 if path != "/begun" else 200
+        assert f"GET {path} HTTP/1.1 {status} X the-late-one\n" in server.log
+        cut = rf"WARN cut at the end of the drain request=the-late-one asks_for=\"GET {path}\" running_for=\d"
+        assert re.search(cut, server.log), server.log
 
 
 def test_what_was_accepted_before_the_stop_is_answered() -> None:

@@ -295,6 +295,7 @@ impl Server {
             }
         };
         if !drained {
+            common.gateway.cut();
             crews.iter().for_each(|crew| crew.shared.post(Mail::Abort));
         }
         crews.iter().for_each(|crew| crew.pool.stop());
@@ -323,6 +324,11 @@ impl Server {
             drop(jobs);
             drop(reactor);
         }
+        self.close_access_log();
+    }
+
+    /// Writes what waits for the access log, and ends that: for a process that ends without [`Server::join`].
+    pub fn close_access_log(&self) {
         if let Some(log) = &self.inner.common.access_log {
             log.close();
         }
