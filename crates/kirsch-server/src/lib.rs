@@ -43,6 +43,7 @@ mod port_owner;
 mod reactor;
 mod request;
 mod room;
+mod seldom;
 mod server;
 mod shared;
 mod shelf;
