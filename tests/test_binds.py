@@ -315,6 +315,16 @@ def test_a_path_outside_the_script_name_is_not_the_applications(
         assert client.request("/blog/next").status == 200
 
 
+# Where bodies are kept
+
+
+def test_a_spool_folder_in_memory_is_told_of_once() -> None:
+    with ServerProcess("pep3333:app", "--spool-dir", "/dev/shm") as server:
+        server.wait_for_log("WARN the folder of spool files lies in memory; .*--spool-dir.* folder=/dev/shm ")
+        assert get(server.address).status == 200
+        assert server.log.count("lies in memory") == 1
+
+
 # The access log
 
 AGENT = 'evil " \\ \t\x7f\x1b[31m\xff\xe9 "}]'

@@ -140,6 +140,7 @@ impl Server {
             return Err(StartError::Reactors(reactors));
         }
         fit_into_descriptors(&mut config);
+        warn_of_spooling_to_memory(&config);
         let _ = sigpipe::pending();
         let (listeners, addresses) = listen(&config, inherited).map_err(StartError::Bind)?;
         let access_log = match &config.access_log {
@@ -448,6 +449,9 @@ fn reactors(config: &Config) -> usize {
 /// some ten threads with a few connections to databases each are enough.
 const RESERVED_DESCRIPTORS: u64 = 128;
 
+/// File systems without a disk behind them: tmpfs and ramfs (`statfs(2)`).
+const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+
 /// Takes as many descriptors as the system allows, and no more connections than these suffice for.
 fn fit_into_descriptors(config: &mut Config) {
     let Some(descriptors) = raise_descriptor_limit() else {
@@ -459,6 +463,21 @@ fn fit_into_descriptors(config: &mut Config) {
         warn!(
             connections = config.limits.connections,
             configured, descriptors, "the limit of open descriptors allows fewer connections"
+        );
+    }
+}
+
+/// Spool files are there to keep bodies out of memory.
+fn warn_of_spooling_to_memory(config: &Config) {
+    let folder = config.spool_dir.clone().unwrap_or_else(std::env::temp_dir);
+    // What cannot be asked is met with the first file, and logged then.
+    if let Ok(found) = rustix::fs::statfs(&folder)
+        && IN_MEMORY.contains(&i64::from(found.f_type))
+    {
+        warn!(
+            folder = %folder.display(),
+            limit_spool = config.limits.spool_bytes,
+            "the folder of spool files lies in memory; name one on a disk with --spool-dir, or count them as memory"
         );
     }
 }
