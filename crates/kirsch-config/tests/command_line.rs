@@ -488,8 +488,19 @@ fn variables_that_orchestrators_set_for_a_service_of_our_name_are_none_of_ours()
         ("KIRSCH_SERVICE_HOST", "10.0.0.1"),
         ("KIRSCH_SERVICE_PORT_HTTP", "80"),
         ("KIRSCH_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("KIRSCH_BLOG_PORT", "tcp://10.0.0.1:80"),
+        ("KIRSCH_BLOG_SERVICE_HOST", "10.0.0.1"),
+        ("KIRSCH_BLOG_SERVICE_PORT", "80"),
+        ("KIRSCH_BLOG_SERVICE_PORT_HTTP", "80"),
+        ("KIRSCH_BLOG_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("KIRSCH_BLOG_PORT_80_TCP_PROTO", "tcp"),
+        ("KIRSCH_BLOG_PORT_53_UDP_PORT", "53"),
     ];
     Folder::new().settings(&["m"], &env);
+    for name in ["KIRSCH_BLOG_PORT", "KIRSCH_BLOG_PORT_80", "KIRSCH_SERVICE"] {
+        let message = Folder::new().refusal(&["m"], &[(name, "8000")]);
+        assert!(message.contains("is not a known variable"), "{message}");
+    }
     let message = Folder::new().refusal(&["m"], &[("KIRSCH_PORT", "8000")]);
     assert!(message.contains("write KIRSCH_BIND"), "{message}");
 }
