@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::io::Errno;
 
 use crate::config::Bind;
 use crate::path_trouble::PathTrouble;
-use crate::port_owner::{PortOwner, port_owner};
+use crate::port_owner::{PortOwner, port_owner, socket_owner};
 
 /// Below it, Linux asks for a capability (`net.ipv4.ip_unprivileged_port_start`).
 const FIRST_FREE_PORT: u16 = 1024;
@@ -19,7 +20,7 @@ pub struct BindError {
     pub bind: Bind,
     /// Why.
     pub source: io::Error,
-    /// Who has the port, if it is in use and that can be seen.
+    /// Who has the port or the socket, if it is in use and that can be seen.
     pub owner: Option<PortOwner>,
     /// What is wrong with the path of a unix socket, if that can be seen.
     trouble: Option<PathTrouble>,
@@ -29,8 +30,11 @@ impl BindError {
     /// Looks up at once who has the port, and what is at the path: a moment later it may be another.
     pub(crate) fn new(bind: Bind, source: io::Error) -> BindError {
         let owner = match &bind {
-            Bind::Tcp(addr) if source.kind() == io::ErrorKind::AddrInUse => port_owner(*addr),
-            _ => None,
+            _ if source.kind() != io::ErrorKind::AddrInUse => None,
+            Bind::Tcp(addr) => port_owner(*addr),
+            Bind::Unix(path) => socket_owner(path.as_os_str().as_bytes()),
+            Bind::Abstract(name) => socket_owner(&[b"@", name.as_slice()].concat()),
+            Bind::Descriptor(_) => None,
         };
         let trouble = match &bind {
             Bind::Unix(path) => PathTrouble::find(path, &source),
@@ -69,7 +73,14 @@ impl fmt::Display for BindError {
             (Bind::Unix(_) | Bind::Abstract(_), _)
                 if self.source.kind() == io::ErrorKind::AddrInUse =>
             {
-                f.write_str("another process listens there; stop it or choose another with --bind")
+                match &self.owner {
+                    Some(owner) if owner.pid != std::process::id() => write!(
+                        f,
+                        "process {owner} listens there; stop it or choose another with --bind"
+                    ),
+                    Some(_) => f.write_str("this process listens there already; give each address once"),
+                    None => f.write_str("another process listens there; stop it or choose another with --bind"),
+                }
             }
             _ => self.source.fmt(f),
         }
@@ -156,6 +167,24 @@ mod tests {
             error.to_string(),
             "cannot listen on unix:/nowhere/socket: the folder /nowhere does not exist; \
              make it, or choose another path"
+        );
+    }
+
+    #[test]
+    fn a_unix_socket_that_is_in_use_says_by_whom() {
+        let error = BindError {
+            bind: Bind::Abstract(b"name".to_vec()),
+            source: io::ErrorKind::AddrInUse.into(),
+            owner: Some(PortOwner {
+                pid: 4711,
+                command: "python3 app.py".to_owned(),
+            }),
+            trouble: None,
+        };
+        assert_eq!(
+            error.to_string(),
+            "cannot listen on @name: process 4711 (python3 app.py) listens there; \
+             stop it or choose another with --bind"
         );
     }
 
