@@ -9,12 +9,12 @@ use rustix::io::Errno;
 use crate::config::Bind;
 use crate::path_trouble::PathTrouble;
 use crate::port_owner::{PortOwner, port_owner, socket_owner};
+use crate::reason::reason;
 
 /// Below it, Linux asks for a capability (`net.ipv4.ip_unprivileged_port_start`).
 const FIRST_FREE_PORT: u16 = 1024;
 
 /// An address that cannot be listened on.
-#[derive(Debug)]
 pub struct BindError {
     /// Which one.
     pub bind: Bind,
@@ -55,8 +55,8 @@ impl fmt::Display for BindError {
         if let Some(trouble) = &self.trouble {
             return trouble.fmt(f);
         }
-        let reason = Errno::from_io_error(&self.source);
-        match (&self.bind, reason) {
+        let errno = Errno::from_io_error(&self.source);
+        match (&self.bind, errno) {
             (Bind::Tcp(_), Some(Errno::ADDRINUSE)) => in_use(self.owner.as_ref(), f),
             (Bind::Tcp(addr), Some(Errno::ACCESS)) if addr.port() < FIRST_FREE_PORT => f.write_str(
                 "this needs the right to bind ports below 1024 (CAP_NET_BIND_SERVICE); \
@@ -82,7 +82,7 @@ impl fmt::Display for BindError {
                     None => f.write_str("another process listens there; stop it or choose another with --bind"),
                 }
             }
-            _ => self.source.fmt(f),
+            _ => f.write_str(&reason(&self.source)),
         }
     }
 }
@@ -100,6 +100,13 @@ fn in_use(owner: Option<&PortOwner>, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         None => f.write_str(
             "the port is in use, perhaps by another user's process; stop that or choose another with --bind",
         ),
+    }
+}
+
+/// As it prints: a program that ends with it, `fn main() -> Result<(), …>`, shows this form.
+impl fmt::Debug for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -167,6 +174,16 @@ mod tests {
             error.to_string(),
             "cannot listen on unix:/nowhere/socket: the folder /nowhere does not exist; \
              make it, or choose another path"
+        );
+    }
+
+    #[test]
+    fn a_program_that_ends_with_it_shows_the_words_for_users() {
+        let error = BindError::new(Bind::Abstract(b"name".to_vec()), Errno::PERM.into());
+        let text = "cannot listen on @name: Operation not permitted";
+        assert_eq!(
+            (format!("{error:?}"), error.to_string()),
+            (text.to_owned(), text.to_owned())
         );
     }
 

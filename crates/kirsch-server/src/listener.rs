@@ -142,7 +142,9 @@ fn open_at_one_port(
 ) -> Result<Vec<Opened>, (Bind, io::Error)> {
     let mut all: Vec<Opened> = Vec::with_capacity(binds.len());
     for bind in binds {
-        let first = all.first().and_then(|(socket, _)| socket.local_addr().ok()?.as_socket());
+        let first = all
+            .first()
+            .and_then(|(socket, _)| socket.local_addr().ok()?.as_socket());
         let bind = match (bind, first) {
             (Bind::Tcp(addr), Some(first)) => Bind::Tcp(SocketAddr::new(addr.ip(), first.port())),
             _ => bind.clone(),
@@ -155,11 +157,7 @@ fn open_at_one_port(
     Ok(all)
 }
 
-fn open(
-    bind: &Bind,
-    config: &Config,
-    inherited: &mut Vec<(RawFd, OwnedFd)>,
-) -> io::Result<Opened> {
+fn open(bind: &Bind, config: &Config, inherited: &mut Vec<(RawFd, OwnedFd)>) -> io::Result<Opened> {
     let backlog = i32::try_from(config.backlog).unwrap_or(i32::MAX);
     match bind {
         Bind::Tcp(addr) => {

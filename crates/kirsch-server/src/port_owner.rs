@@ -86,7 +86,10 @@ fn listening(table: &[u8], wanted: &[u8]) -> Vec<String> {
         let alone = columns.next().is_none() && line[end] == b' ' && line.ends_with(wanted);
         (alone && flags & ACCEPTS != 0).then(|| inode.to_owned())
     };
-    table.split(|byte| *byte == b'\n').filter_map(inode).collect()
+    table
+        .split(|byte| *byte == b'\n')
+        .filter_map(inode)
+        .collect()
 }
 
 /// Whether two listening sockets cannot be at once; the unspecified address takes all.

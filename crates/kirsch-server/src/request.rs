@@ -131,14 +131,21 @@ impl Request {
         // An empty line before it is none of it (RFC 9112, 2.2).
         let start = self.buf.iter().take_while(|byte| is_end(byte)).count();
         let line = &self.buf[start..];
-        let len = line.iter().take(SHOWN_BYTES).take_while(|byte| !is_end(byte)).count();
+        let len = line
+            .iter()
+            .take(SHOWN_BYTES)
+            .take_while(|byte| !is_end(byte))
+            .count();
         &line[..len]
     }
 
     /// What it asks for, for the error log: `GET /path`, with nothing in it that could forge a line.
     pub(crate) fn asks_for(&self) -> String {
         let line = self.request_line();
-        let target = line.iter().rposition(|byte| *byte == b' ').filter(|_| self.has_line());
+        let target = line
+            .iter()
+            .rposition(|byte| *byte == b' ')
+            .filter(|_| self.has_line());
         let line = &line[..target.unwrap_or(line.len()).min(SHOWN_BYTES)];
         line.escape_ascii().to_string()
     }
@@ -380,7 +387,10 @@ mod tests {
     fn a_request_line_that_is_not_sound_is_shown_as_far_as_it_goes() {
         let mut request = Request::new();
         for (bytes, line) in [
-            (&b"GET /a\x01b HTTP/1.1\r\nHost: a\r\n"[..], &b"GET /a\x01b HTTP/1.1"[..]),
+            (
+                &b"GET /a\x01b HTTP/1.1\r\nHost: a\r\n"[..],
+                &b"GET /a\x01b HTTP/1.1"[..],
+            ),
             (b"\r\nGET /a HTTP/3\n\n", b"GET /a HTTP/3"),
             (b"GET /unfin", b"GET /unfin"),
             (b"", b""),

@@ -27,6 +27,7 @@ use crate::exchange::Exchange;
 use crate::gateway::Gateway;
 use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor, Waker};
+use crate::reason::reason;
 use crate::shared::{Common, Counters, Shared};
 use crate::sigpipe;
 
@@ -69,7 +70,6 @@ struct Crew {
 }
 
 /// Why a server cannot be made.
-#[derive(Debug)]
 pub enum StartError {
     /// An address cannot be listened on.
     Bind(BindError),
@@ -391,8 +391,15 @@ impl fmt::Display for StartError {
                 f,
                 "cannot start {count} reactors: the gateway needs an interpreter, which one reactor serves"
             ),
-            StartError::System(err) => write!(f, "cannot start: {err}"),
+            StartError::System(err) => write!(f, "cannot start: {}", reason(err)),
         }
+    }
+}
+
+/// As it prints: a program that ends with it, `fn main() -> Result<(), …>`, shows this form.
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
