@@ -463,7 +463,7 @@ def test_what_this_version_cannot_do_is_refused_in_words(
     assert code == 2
     assert names in text
     assert re.search("(is|are) not available in this version", text)
-    assert "tip: " in text
+    assert "; " in text
 
 
 def test_one_worker_is_no_more_than_what_there_is() -> None:

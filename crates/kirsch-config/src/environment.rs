@@ -73,7 +73,10 @@ fn of_an_orchestrator(name: &str, value: &OsStr) -> bool {
     let is_url = value.to_str().is_some_and(|value| value.contains("://"));
     let is_port = |part: &str| {
         let protocol = part.trim_start_matches(|c: char| c.is_ascii_digit());
-        protocol.len() < part.len() && ["_TCP", "_UDP", "_SCTP"].iter().any(|it| protocol.starts_with(it))
+        protocol.len() < part.len()
+            && ["_TCP", "_UDP", "_SCTP"]
+                .iter()
+                .any(|it| protocol.starts_with(it))
     };
     rest.ends_with("_SERVICE_HOST")
         || rest.contains("_SERVICE_PORT")
