@@ -203,6 +203,39 @@ def test_a_file_that_does_not_exist_suggests_the_near_miss(folder: Path, verb: s
     refused(run(folder, verb, "helo.py"), "helo.py", "hello.py")
 
 
+def test_a_difference_in_capitals_alone_is_a_near_miss(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "hello:APP"), "did you mean hello:app")
+    refused(run(folder, verb, "Hello:app"), "did you mean hello")
+
+
+def test_what_is_there_and_no_file_is_not_suggested_for_itself(folder: Path, verb: str) -> None:
+    (folder / "link.py").symlink_to("gone.py")
+    (folder / "folder.py").mkdir()
+    for name, text in (("link.py", "is a link to gone.py, which"), ("folder.py", "is a folder, not a file")):
+        ended = run(folder, verb, name)
+        refused(ended, f"the file {name} {text}")
+        assert f"mean {name}" not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [("signal", "Python's own module"), ("types", "Python's own module"), ("kirsch", "the module /")],
+)
+def test_a_file_that_a_loaded_module_hides_is_named(folder: Path, verb: str, name: str, whose: str) -> None:
+    (folder / f"{name}.py").write_text(FILES["hello.py"])
+    # The entry point would import kirsch itself from this folder only if that were on its path.
+    ended = run(folder, verb, f"{name}:app")
+    refused(ended, f"{name} is {whose}", f"not {name}.py of this folder", f"write ./{name}.py, or rename")
+
+
+def test_a_module_that_hides_nothing_and_one_of_the_environment_are_served(folder: Path) -> None:
+    (folder / "package").mkdir()
+    (folder / "package" / "__init__.py").write_text("from hello import app\n")
+    (folder / "linked.py").symlink_to("hello.py")
+    for spec in ("package:app", "linked:app"):
+        assert run(folder, "check", spec).code == 0
+
+
 def test_an_attribute_that_does_not_exist_suggests_the_near_miss(folder: Path, verb: str) -> None:
     refused(run(folder, verb, "hello:aap"), "aap", "app")
 
