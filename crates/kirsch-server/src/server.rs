@@ -457,7 +457,7 @@ fn reactors(config: &Config) -> usize {
 const RESERVED_DESCRIPTORS: u64 = 128;
 
 /// File systems without a disk behind them: tmpfs and ramfs (`statfs(2)`).
-const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+const IN_MEMORY: [rustix::fs::FsWord; 2] = [0x0102_1994, 0x8584_58f6_u32 as _];
 
 /// Takes as many descriptors as the system allows, and no more connections than these suffice for.
 fn fit_into_descriptors(config: &mut Config) {
@@ -479,7 +479,7 @@ fn warn_of_spooling_to_memory(config: &Config) {
     let folder = config.spool_dir.clone().unwrap_or_else(std::env::temp_dir);
     // What cannot be asked is met with the first file, and logged then.
     if let Ok(found) = rustix::fs::statfs(&folder)
-        && IN_MEMORY.contains(&i64::from(found.f_type))
+        && IN_MEMORY.contains(&found.f_type)
     {
         warn!(
             folder = %folder.display(),
