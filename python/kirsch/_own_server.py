@@ -1,4 +1,4 @@
-"""What an application must not do while it is loaded: serve. A server of its own would never let the import end.
+"""What an application must not do while it is loaded: serve, for then its import would never end.
 
 Many tutorials end with ``app.run()`` at the top level. Flask has a variable that makes it do nothing there;
 other servers are refused before they listen. An application may well open a listening socket, for a debugger
@@ -34,8 +34,8 @@ def refusing_own_servers(refusal: Exception) -> Iterator[None]:
     """Refuses servers of an application's own for the time that this thread loads it.
 
     Args:
-        refusal: What is raised where one begins, and at the end of the block, should the application have gone
-            on regardless.
+        refusal: What is raised where one begins, and at the end of the block, should the application have
+            gone on regardless.
     """
     loader = threading.get_ident()
     refused = False

@@ -24,8 +24,8 @@ from kirsch._server import Server, _checked, lingering
 #: Threads of the application that do not end may hold up the process so long.
 _EXIT_SECONDS = 5.0
 
-#: Tools deliver one stop twice: ``timeout`` signals its child and then the group, a shell forwards a Ctrl-C that
-#: the terminal has sent already. Nobody who has seen the first fail asks again so soon.
+#: Tools deliver one stop twice: ``timeout`` signals its child and then the group, a shell forwards a Ctrl-C
+#: that the terminal has sent already. Nobody who has seen the first fail asks again so soon.
 _SAME_STOP_SECONDS = 1.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -41,10 +41,10 @@ def run(app: Callable[..., Any], **settings: Any) -> None:
     """Serves an application until SIGINT or SIGTERM ends it; the program goes on after that.
 
     Called from the main thread it handles those signals while it serves: the first stops accepting and
-    finishes what has begun, another one from a second later on ends at once. Handlers that the application has installed are
-    called, too. SIGUSR1 opens the access log's file again. SIGHUP stops like the others where there is a
-    terminal; without one it asks for a reload, as SIGUSR2 does, which is logged and not done. From another thread it serves until the
-    process ends.
+    finishes what has begun, another one from a second later on ends at once. Handlers that the application
+    has installed are called, too. SIGUSR1 opens the access log's file again. SIGHUP stops like the others
+    where there is a terminal; without one it asks for a reload, as SIGUSR2 does, which is logged and not
+    done. From another thread it serves until the process ends.
 
     Args:
         app: The WSGI application, or a ``web.application``.
@@ -134,7 +134,8 @@ def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException 
             previous(number, frame)
 
     def on_reload(number: int, frame: FrameType | None) -> None:
-        log("WARN", f"{signal.Signals(number).name}: reload is not available in this version; restart instead")
+        name = signal.Signals(number).name
+        log("WARN", f"{name}: reload is not available in this version; restart instead")
 
     with _Bell(end) as bell:
         main = threading.current_thread() is threading.main_thread()
