@@ -474,12 +474,21 @@ impl<P: Poller> Pool<P> {
             state.threads[*thread] = Doing::Awake;
         }
         state.watcher_parked = false;
+        // Whoever drives reads what was posted before. Where nobody does, nobody will any more.
+        let desk = state.take_desk(Driver::Watcher).map(|mut desk| {
+            self.collect(&mut state, &mut desk);
+            desk
+        });
         drop(state);
         for thread in parked {
             self.tokens[thread].grant();
         }
         self.watcher.grant();
         self.waker.wake();
+        if let Some(desk) = desk {
+            let mut hand = self.hand(Driver::Watcher, desk);
+            self.survive(|| hand.read_letters());
+        }
     }
 
     /// Takes the reactor out for good, and the jobs that nobody ran, once every thread has returned.

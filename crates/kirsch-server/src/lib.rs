@@ -59,4 +59,4 @@ pub use listener::BoundAddress;
 pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use request::{LocalName, Origin, Request, RequestId};
-pub use server::{Server, StartError, Statistics};
+pub use server::{Server, StartError, Statistics, no_thread};
