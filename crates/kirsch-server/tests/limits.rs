@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kirsch_server::{Config, Doing, Exchange};
-use support::{Bodies, Client, Gate, TestServer, echo, get, ok, pattern, post, read_all};
+use support::{Bodies, Client, End, Gate, TestServer, echo, get, ok, pattern, post, read_all};
 
 /// A change to the configuration, and its name.
 type Changed = (&'static str, fn(&mut Config));
@@ -558,6 +558,24 @@ fn a_client_that_takes_nothing_is_left() {
     });
     let (bytes, _) = client.rest();
     assert!(!bytes.ends_with(b"0\r\n\r\n"));
+}
+
+/// Only the end of the connection delimits it: a clean one would look like the response's.
+#[test]
+fn a_response_without_a_length_that_its_client_does_not_take_in_time_is_reset() {
+    let server = TestServer::start(
+        |config| config.timeouts.write = SHORT,
+        Bodies::Buffered,
+        |mut exchange: Exchange| {
+            exchange.begin(ok(), None);
+            assert_eq!(exchange.put(&pattern(12_000_000)), Ok(()));
+            exchange.finish();
+        },
+    );
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    server.until("left", |now| now.outran == 1 && now.connections == 0);
+    assert_eq!(client.rest_or_reset(), End::Reset);
 }
 
 #[test]
