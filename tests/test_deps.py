@@ -12,6 +12,7 @@ SCRIPT = Path(__file__).resolve().parent.parent / "tools" / "deps.sh"
 
 BUILD = {"build-essential"}
 TEST = BUILD | {"apache2-utils", "chromium", "curl", "git", "strace", "util-linux", "valgrind", "wget", "wrk"}
+TEST |= {"faketime", "slowhttptest"}
 
 
 def stand_in(folder: Path, name: str, text: str) -> None:

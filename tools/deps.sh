@@ -16,7 +16,8 @@ want cc:build-essential make:build-essential python3:python3
 case "${1:-run}" in
     run) ;;
     test) want curl:curl wget:wget ab:apache2-utils chromium:chromium strace:strace git:git \
-               wrk:wrk valgrind:valgrind taskset:util-linux ;;
+               wrk:wrk valgrind:valgrind taskset:util-linux \
+               slowhttptest:slowhttptest faketime:faketime ;;
     bench) want wrk:wrk nginx:nginx-light taskset:util-linux strace:strace valgrind:valgrind git:git
            [ -e /usr/include/ev.h ] || need="$need libev-dev" ;;
     *) echo "usage: tools/deps.sh run|test|bench" >&2; exit 2 ;;
