@@ -281,6 +281,8 @@ impl<P: Poller> Pool<P> {
         }
         state.threads[me] = Doing::Awake;
         if state.stopping {
+            drop(state);
+            self.read_last_mail();
             return Next::Stop;
         }
         if let Some(mut desk) = state.take_desk(Driver::Thread(me)) {
@@ -474,21 +476,29 @@ impl<P: Poller> Pool<P> {
             state.threads[*thread] = Doing::Awake;
         }
         state.watcher_parked = false;
-        // Whoever drives reads what was posted before. Where nobody does, nobody will any more.
-        let desk = state.take_desk(Driver::Watcher).map(|mut desk| {
-            self.collect(&mut state, &mut desk);
-            desk
-        });
         drop(state);
         for thread in parked {
             self.tokens[thread].grant();
         }
         self.watcher.grant();
         self.waker.wake();
-        if let Some(desk) = desk {
-            let mut hand = self.hand(Driver::Watcher, desk);
-            self.survive(|| hand.read_letters());
+        self.read_last_mail();
+    }
+
+    /// Reads what was posted before the stop, unless somebody drives, who does it. Whoever lays the reactor down
+    /// for a job, and finds the pool stopping when it is done, has not.
+    fn read_last_mail(&self) {
+        let mut state = lock(&self.state);
+        if state.mail.is_empty() {
+            return;
         }
+        let Some(mut desk) = state.take_desk(Driver::Watcher) else {
+            return;
+        };
+        self.collect(&mut state, &mut desk);
+        drop(state);
+        let mut hand = self.hand(Driver::Watcher, desk);
+        self.survive(|| hand.read_letters());
     }
 
     /// Takes the reactor out for good, and the jobs that nobody ran, once every thread has returned.

@@ -56,7 +56,7 @@ fn start_writer() -> PyResult<(NonBlocking, WorkerGuard)> {
     });
     panic::set_hook(hook);
     started.map_err(|_| {
-        let refused = no_thread(io::Error::other("for the error log"));
+        let refused = no_thread(&io::Error::other("for the error log"));
         PyOSError::new_err(refused.to_string())
     })
 }

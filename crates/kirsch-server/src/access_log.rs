@@ -131,7 +131,7 @@ impl AccessLogWriter {
         let writer = thread::Builder::new()
             .name("kirsch-access-log".to_owned())
             .spawn(move || write_all(&ours, &format, &mut output))
-            .map_err(|err| AccessLogError::of_system(no_thread(err)))?;
+            .map_err(|err| AccessLogError::of_system(no_thread(&err)))?;
         Ok(AccessLogWriter {
             ring,
             writer: Mutex::new(Some(writer)),

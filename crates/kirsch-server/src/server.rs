@@ -195,7 +195,7 @@ impl Server {
                 thread::Builder::new()
                     .name("kirsch-watcher".to_owned())
                     .spawn(move || watch(&pool, || thread::sleep(TICK), |job| run(&shared, job)))
-                    .map_err(no_thread)?,
+                    .map_err(|err| no_thread(&err))?,
             );
         }
         Ok(())
@@ -215,7 +215,7 @@ impl Server {
                 thread::Builder::new()
                     .name(name)
                     .spawn(move || server.work(id, &NoInterpreter))
-                    .map_err(no_thread)?,
+                    .map_err(|err| no_thread(&err))?,
             );
         }
         Ok(())
@@ -440,7 +440,7 @@ fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(
 }
 
 /// The system's refusal of a thread, with what to do about it.
-pub fn no_thread(source: io::Error) -> io::Error {
+pub fn no_thread(source: &io::Error) -> io::Error {
     let text = format!(
         "the system refuses a thread ({source}); allow this user more processes (`ulimit -u`), or the \
          container (`pids.max`)"
