@@ -40,7 +40,7 @@ test-pythons:
 # Mixed load with faults, every byte compared: make soak MINUTES=60
 MINUTES ?= 10
 soak: $(VENV)/.built-test
-	cd tests && ../$(BIN)/python -m soak.run --minutes $(MINUTES)
+	cd tests && PYTHONPATH=apps ../$(BIN)/python -m soak.run --minutes $(MINUTES)
 
 lint: lint-rust lint-python
 

@@ -1,6 +1,7 @@
 """Mixed load with faults: no byte wrong, no answer crossed or lost, and nothing grows.
 
-    python -m soak.run --minutes 10 [--log soak/LOG.md]    # in the folder `tests`; or `make soak MINUTES=10`
+    make soak MINUTES=10
+    PYTHONPATH=apps python -m soak.run --minutes 10 --log soak/LOG.md    # in the folder `tests`
 
 Visitors, each a thread, hold one conversation after the other with a server: uploads and downloads of every
 kind, slow ones among them, pipelines, clients that leave, applications that fail. Every request has a nonce,
