@@ -38,6 +38,8 @@ from support.inside import baseline, settled, view
 from support.server import ServerProcess
 
 VISITORS = 12
+# More than there are visitors: where slow readers hold every thread, the slowest answer is given up.
+THREADS = 16
 SAMPLES = 40
 MIB = 1024 * 1024
 # Whoever waits behind large answers on a loaded machine is not lost yet.
@@ -405,7 +407,7 @@ def soak(seconds: float, folder: Path) -> Report:
     flags = (*FLAGS, "--spool-dir", str(folder / "spool"), "--access-log-file", str(log))
     tally, samples = Tally(), []
     environment = {"SOAK_FILE": str(folder / "file"), "MALLOC_ARENA_MAX": "1"}
-    with ServerProcess("soaked:app", *flags, threads=4, environment=environment) as server:
+    with ServerProcess("soaked:app", *flags, threads=THREADS, environment=environment) as server:
         for number, (talk, _) in enumerate(CONVERSATIONS.values()):
             talk(Visitor(server, tally, number))
         before = still(server)
