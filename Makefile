@@ -8,10 +8,12 @@ BIN := $(VENV)/bin
 CARGO ?= cargo
 # Nearly the released code in a fraction of its build time.
 PROFILE ?= fast
+# How many requests `make smuggling` bends: so many for the parsers, a fifth of it through each proxy.
+MUTANTS ?= 400000
 SOURCES := $(shell find crates python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi') Cargo.toml Cargo.lock pyproject.toml
 RUST_TESTS = $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "nextest run" || echo test)
 
-.PHONY: run test test-fast test-rust test-loom test-python test-pythons soak lint lint-rust lint-python format docs bench deps clean
+.PHONY: run test test-fast test-rust test-loom test-python test-pythons asan fuzz soak soak-references smuggling lint lint-rust lint-python format docs bench deps clean
 
 run: $(VENV)/.built-example
 	cd examples/blog && ../../$(BIN)/kirsch blog:app --bind 127.0.0.1:8000
@@ -33,6 +35,10 @@ test-loom:
 test-python: $(VENV)/.built-test
 	cd tests && ../$(BIN)/python -m pytest -q
 
+# The differential tests with many more bent requests than `make test` has.
+smuggling: deps $(VENV)/.built-test
+	cd tests && KIRSCH_SMUGGLING_MUTANTS=$(MUTANTS) ../$(BIN)/python -m pytest -q test_smuggling.py
+
 # Every interpreter that is installed, or those that PYTHONS names: make test-pythons PYTHONS="python3.10 python3.13"
 test-pythons:
 	tools/test-pythons.sh $(PYTHONS)
@@ -42,6 +48,19 @@ MINUTES ?= 10
 soak: $(VENV)/.built-test
 	cd tests && PYTHONPATH=apps ../$(BIN)/python -m soak.run --minutes $(MINUTES)
 
+# Every fuzz target for so many seconds; what `make test` tries of each is in crates/kirsch-fuzz.
+SECONDS ?= 60
+fuzz:
+	tools/fuzz.sh $(SECONDS)
+
+# The fenced unsafe code, and all below it, under AddressSanitizer.
+asan: $(VENV)/.built-test
+	tools/asan.sh
+
+# References, objects and memory over a million requests.
+soak-references: $(VENV)/.built-test
+	cd tests && KIRSCH_SOAK_REQUESTS=1000000 ../$(BIN)/python -m pytest -q -s test_leaks.py -k references
+
 lint: lint-rust lint-python
 
 lint-rust:
@@ -49,6 +68,7 @@ lint-rust:
 	$(CARGO) clippy -q --workspace --all-targets -- -D warnings
 	$(CARGO) run -q -p xtask -- docs --check
 	$(CARGO) run -q -p xtask -- licences
+	$(CARGO) run -q -p xtask -- fence
 
 lint-python: $(VENV)/.built-test
 	$(BIN)/ruff check .
@@ -75,7 +95,7 @@ deps:
 	tools/deps.sh test
 
 clean:
-	rm -rf target $(VENV) .venvs
+	rm -rf target $(VENV) .venvs .cache
 
 $(VENV)/.made: requirements/build.txt
 	tools/deps.sh run

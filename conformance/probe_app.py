@@ -42,7 +42,8 @@ KEPT = (
 """The environ entries that are remembered, besides every `HTTP_` one."""
 
 DELIBERATELY_WRONG = frozenset(
-    {"/s100", "/s204body", "/cl_short", "/cl_long", "/hdr_crlf", "/hdr_te", "/hdr_badcl", "/status_noreason"}
+    {"/s100", "/s204body", "/s204len", "/cl_short", "/cl_long", "/cl_twice", "/cl_conflict", "/hdr_crlf"}
+    | {"/hdr_te", "/hdr_badcl", "/hdr_keepalive", "/conn_close", "/status_noreason"}
 )
 """The paths whose answers break PEP 3333 or RFC 9110."""
 
@@ -184,7 +185,15 @@ HANDLERS: dict[str, Handler] = {
     "/early413": _sends(b"too big", "413 Content Too Large"),
     "/s204": _bare("204 No Content"),
     "/s204body": _bare("204 No Content", body=[b"stray"]),
+    "/s204len": _bare("204 No Content", [("Content-Length", "5")]),
     "/s304": _bare("304 Not Modified"),
+    "/s304len": _bare("304 Not Modified", [("ETag", '"a"'), ("Content-Length", "5")]),
+    "/s206": _bare(
+        "206 Partial Content", [("Content-Length", "3"), ("Content-Range", "bytes 2-4/10")], [b"cde"]
+    ),
+    "/s401": _sends(b"", "401 Unauthorized", [("WWW-Authenticate", 'Basic realm="x, y"')]),
+    "/s404": _sends(b"no such", "404 Not Found"),
+    "/s599": _sends(status="599 Our Own"),
     "/s205": _bare("205 Reset Content", [TEXT, ("Content-Length", "0")]),
     "/s302": _sends(b"", "302 Found", [("Location", "/x")]),
     "/s100": _bare("100 Continue"),
@@ -198,6 +207,15 @@ HANDLERS: dict[str, Handler] = {
     "/hdr_badcl": _bare("200 OK", [TEXT, ("Content-Length", "+1")], [b"x"]),
     "/own_date_server": _sends(more=[("Date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("Server", "mine")]),
     "/status_noreason": _sends(status="299 "),
+    "/two_blocks": _bare("200 OK", [TEXT], [b"abc", b"de"]),
+    "/cl_twice": _sends(more=[("Content-Length", "2")]),
+    "/cl_conflict": _sends(more=[("Content-Length", "3")]),
+    "/conn_close": _sends(more=[("Connection", "close")]),
+    "/hdr_keepalive": _sends(more=[("Keep-Alive", "timeout=5")]),
+    "/hdr_order": _sends(more=[("X-B", "1"), ("x-a", "2"), ("X-B", "3"), ("X-Empty", "")]),
+    "/hdr_case": _bare(
+        "200 OK", [("cOnTeNt-LeNgTh", "2"), ("dAtE", "Sun, 06 Nov 1994 08:49:37 GMT")], [b"ok"]
+    ),
     "/two_cookies": _sends(more=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]),
     "/slow": _slow,
     "/big": _big,

@@ -1,5 +1,8 @@
 """Every conformance case over a socket: whole, behind a pipelined request, and a few cut at every byte.
 
+The whole file is also played with 1, 2 and 8 threads, many cases at a time; afterwards nothing is left of
+them.
+
 The cases are data: `conformance/http1.json`. How they are played and judged stands in
 `support/conformance.py`. What needs a server with short timeouts or small limits has a test of its own here.
 """
@@ -7,12 +10,16 @@ The cases are data: `conformance/http1.json`. How they are played and judged sta
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 from support.client import BrokenResponse, Client, get
 from support.conformance import Case, cases, play, verdict
+from support.inside import descriptors, eventually
 from support.server import ServerProcess
 
 Servers = dict[str, ServerProcess]
@@ -27,6 +34,7 @@ NEVER_BEHIND = {case.id for case in ALL.values() if not case.request}
 FLAGS = {
     "plain": (),
     "streaming": ("--stream-request-body",),
+    "limited": ("--limit-body", "64KiB"),
     "impatient": (
         *(
             "--timeout-head",
@@ -38,7 +46,6 @@ FLAGS = {
             "--timeout-keepalive",
             "1s",
         ),
-        *("--limit-body", "1MiB"),
     ),
 }
 
@@ -47,7 +54,9 @@ def kind_of_server(case: Case) -> str:
     """Which of `FLAGS` a case needs."""
     if "streaming" in case.needs:
         return "streaming"
-    return "impatient" if case.config or "time" in case.needs else "plain"
+    if "time" in case.needs:
+        return "impatient"
+    return "limited" if case.config else "plain"
 
 
 def named(ids: set[str]) -> list[object]:
@@ -55,13 +64,18 @@ def named(ids: set[str]) -> list[object]:
     return [pytest.param(case, id=case.id) for case in ALL.values() if case.id in ids]
 
 
+def started(stack: ExitStack, threads: int) -> Servers:
+    """A server of each kind, until the stack unwinds."""
+    return {
+        kind: stack.enter_context(ServerProcess("probe:app", *flags, threads=threads))
+        for kind, flags in FLAGS.items()
+    }
+
+
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
     with ExitStack() as stack:
-        yield {
-            kind: stack.enter_context(ServerProcess("probe:app", *flags, threads=8))
-            for kind, flags in FLAGS.items()
-        }
+        yield started(stack, threads=8)
 
 
 @pytest.fixture
@@ -84,6 +98,44 @@ def test_a_case_sent_whole(servers: Servers, case: Case) -> None:
 def test_a_case_behind_a_good_pipelined_request(servers: Servers, case: Case) -> None:
     address = servers[kind_of_server(case)].address
     assert verdict(case, play(case, address, behind=True)) == [], case.description
+
+
+def holdings(server: ServerProcess) -> tuple[dict[int, str], int]:
+    """The descriptors of a server's process, and the number of its threads."""
+    pid = server.process.pid
+    return descriptors(pid), len(os.listdir(f"/proc/{pid}/task"))
+
+
+def holds(server: ServerProcess, wanted: tuple[dict[int, str], int]) -> bool:
+    """Whether a server's process has just these."""
+    return holdings(server) == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_the_whole_file_with_any_number_of_threads_leaves_nothing_behind(threads: int) -> None:
+    """Whole and behind a good request, eight cases at a time. Who leaves a server looks for panics."""
+    runs = [
+        (case, behind)
+        for behind, left_out in ((False, ALONE), (True, ALONE | NEVER_BEHIND))
+        for case in ALL.values()
+        if case.id not in left_out
+    ]
+    with ExitStack() as stack:
+        servers = started(stack, threads)
+        before = {kind: holdings(server) for kind, server in servers.items()}
+
+        def complaints(run: tuple[Case, bool]) -> list[str]:
+            case, behind = run
+            found = verdict(case, play(case, servers[kind_of_server(case)].address, behind=behind))
+            return [f"{case.id}{' behind another' * behind}: {complaint}" for complaint in found]
+
+        with ThreadPoolExecutor(8) as players:
+            found = [complaint for complained in players.map(complaints, runs) for complaint in complained]
+        assert found == []
+        for kind, server in servers.items():
+            assert get(server.address, "/noread").body == b"ok"
+            eventually(partial(holds, server, before[kind]), f"{kind}: {before[kind]} again")
 
 
 @pytest.mark.parametrize("case", named(CUT_EVERYWHERE))

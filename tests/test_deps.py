@@ -11,8 +11,10 @@ import pytest
 SCRIPT = Path(__file__).resolve().parent.parent / "tools" / "deps.sh"
 
 BUILD = {"build-essential"}
-TEST = BUILD | {"apache2-utils", "chromium", "curl", "git", "strace", "util-linux", "valgrind", "wget", "wrk"}
-TEST |= {"faketime", "slowhttptest"}
+TEST = BUILD | {
+    *("apache2-utils", "chromium", "curl", "git", "haproxy", "nginx-light", "strace", "util-linux"),
+    *("faketime", "slowhttptest", "valgrind", "wget", "wrk"),
+}
 
 
 def stand_in(folder: Path, name: str, text: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from support.server import clean_environment, kirsch
 
 ROOT = Path(__file__).resolve().parent.parent
-SKIPPED = {".git", ".venv", ".venvs", "target", "node_modules", ".pytest_cache"}
+SKIPPED = {".cache", ".git", ".venv", ".venvs", "target", "node_modules", ".pytest_cache"}
 LINK = re.compile(r"(?<!!)\[[^\]^\[]*\]\(([^)\s]+)\)")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 CODE = re.compile(r"`([^`\n]+)`")

@@ -289,7 +289,9 @@ class Recursive(str):
     call: Callable[..., Any]
 
     def __repr__(self) -> str:
-        self.call("200 OK", [])
+        # Refused, as the call that asks for this text counts as the first.
+        with contextlib.suppress(RuntimeError):
+            self.call("200 OK", [])
         return "recursive"
 
     __str__ = __repr__

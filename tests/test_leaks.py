@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ KINDS = sorted(leaks.answers)
 BROKEN_OFF = ("/late_error",)
 # Clients that leave before their response, and in it.
 LEAVING = ("/plain", "/large", "/generator", "/body")
+# Over keep-alive connections and pipelined, so that a million take a minute: `make soak-references`.
+MANY_REQUESTS = int(os.environ.get("KIRSCH_SOAK_REQUESTS", "50000"))
+# Those whose responses keep the connection and are not large, and that write no log.
+BRIEF = ("/plain", "/generator", "/unread", "/write", "/body", "/second_start", "/file", "/field")
 
 
 @pytest.fixture
@@ -48,6 +53,23 @@ def ask(server: ServerProcess, kind: str, count: int, number: int) -> None:
             unique = f"X-Unique: {number}-{idx}"
             client.send(request_bytes(kind, "POST", body=b"line\n" * 500, fields=(unique,)))
             client.response("POST")
+
+
+def pipeline(server: ServerProcess, requests: int) -> None:
+    """Requests of the brief kinds, a hundred on their way at a time."""
+    with server.client() as client:
+        done = 0
+        while done < requests:
+            for kind in BRIEF:
+                message = request_bytes(kind, "POST", body=b"line\n" * 20, fields=("X-Unique: 7",))
+                client.send(message)
+                expected = len(client.response("POST").raw)
+                client.send(message * 99)
+                responses = client.received(99 * expected)
+                assert responses.count(b"HTTP/1.1 ") == 99, responses[:500]
+                done += 100
+            # What was watched is forgotten, so that the application itself keeps nothing.
+            client.expect_open("/alive")
 
 
 def leave(server: ServerProcess, kind: str, count: int) -> None:
@@ -102,6 +124,22 @@ def test_nothing_grows_with_the_number_of_requests(server: ServerProcess) -> Non
         assert abs(count - second["references"][name]) < some, f"references to {name}"
     grown = third["resident_bytes"] - second["resident_bytes"]
     print(f"{done} requests; the third block grew by {grown} bytes of {third['resident_bytes']}")
+    assert grown < RESIDENT_BYTES
+
+
+@pytest.mark.slow
+def test_references_are_flat_over_many_requests(server: ServerProcess) -> None:
+    pipeline(server, MANY_REQUESTS // 10)
+    first = settled(server)
+    pipeline(server, MANY_REQUESTS)
+    last = settled(server)
+    grown = last["resident_bytes"] - first["resident_bytes"]
+    objects = last["objects"] - first["objects"]
+    moved = {name: count - first["references"][name] for name, count in last["references"].items()}
+    print(f"{MANY_REQUESTS} requests: {grown} bytes, {objects} objects, references {moved}")
+    # One in a thousand requests that keeps an object, or a reference, would show.
+    assert abs(objects) < 50
+    assert all(abs(count) < 50 for count in moved.values()), moved
     assert grown < RESIDENT_BYTES
 
 

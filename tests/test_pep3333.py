@@ -7,6 +7,8 @@ plan. Rows without a test here, and where they are proven:
 * I23, L10 in part, E18, U06 and others that are bytes on a connection: `test_conformance.py`.
 * X06, E12 with several workers, X13: with worker processes. X11: in the Rust tests, which can inject a panic.
 * X10, the messages: `test_first_mistakes.py`. X12 in full, 1,000,000 requests: the endurance run.
+
+The same from the other side, sentence by sentence: `test_pep3333_sentences.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -29,53 +31,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pep3333 import BAD_FIELD_LISTS, BAD_FIELDS, BAD_STATUSES, operate
-from support.client import BrokenResponse, Client, Response, chunked, get, request_bytes
+from support.client import BrokenResponse, Client, chunked, get, request_bytes
 from support.server import ServerProcess
+from support.wsgi import ask, environ_of, events, marked, must_be_refused, open_gate, operations
 
 MIB = 1024 * 1024
-numbers = itertools.count()
-
-
-def marked(path: str, **query: str) -> tuple[str, str]:
-    """A target with an id of its own, and the id."""
-    name = f"r{next(numbers)}"
-    return f"{path}?{urlencode({**query, 'id': name})}", name
-
-
-def events(server: ServerProcess, name: str, until: str = "") -> list[Any]:
-    """What the application noted under an id, once it noted `until`."""
-    return json.loads(get(server.address, f"/events?{urlencode({'id': name, 'until': until})}").body)
-
-
-def open_gate(server: ServerProcess, name: str) -> None:
-    assert get(server.address, f"/open?id={name}").body == b"open"
-
-
-def ask(server: ServerProcess, path: str, method: str = "GET", **query: str) -> Response:
-    """One request on a connection of its own, with a query."""
-    return get(server.address, f"{path}?{urlencode(query)}" if query else path, method=method)
-
-
-def environ_of(server: ServerProcess, request: bytes) -> dict[str, Any]:
-    """The environ that a request makes: name → [type, value]."""
-    with server.client() as client:
-        client.send(request)
-        return json.loads(client.response().body)
-
-
-def operations(*steps: Sequence[Any]) -> str:
-    return "/input?" + urlencode({"ops": json.dumps(steps)})
-
-
-def must_be_refused(server: ServerProcess, path: str, **query: str) -> list[Any]:
-    """The call must raise into the application, and the client get a 500. Answers what was noted."""
-    target, name = marked(path, **query)
-    with server.client() as client:
-        assert client.request(target).status == 500
-        client.expect_open()
-    noted = events(server, name)
-    assert len(noted) == 1, noted
-    return noted
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ What cannot be seen on the wire is noted under the `id` of the request's query, 
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import copy
 import functools
@@ -374,6 +375,13 @@ BAD_FIELDS: list[Any] = [
         ("Content-Length", "+1"),
         ("Content-Length", "1, 1"),
         ("Upgrade", "h2c"),
+        ("Keep-Alive", "timeout=5"),
+        ("TE", "trailers"),
+        ("Trailer", "X-Sum"),
+        ("Trailers", "X-Sum"),
+        ("Proxy-Authenticate", "Basic"),
+        ("proxy-authorization", "Basic dTpw"),
+        ("Connection", "upgrade"),
     ],
 ]
 
@@ -815,6 +823,206 @@ def x14(environ: Environ, start_response: StartResponse) -> list[bytes]:
         return text(start_response, "timed out")
     finally:
         inner.close()
+
+
+# What single sentences of PEP 3333 ask for, and nothing above does.
+
+
+@route("/once", bare="nothing is to stand between the server and the application")
+def once(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Note each call; positions alone will do, as the names are the application's."""
+    note(environ, environ["QUERY_STRING"])
+    return text(start_response, "once")
+
+
+def only_positions(environ: Environ, start_response: StartResponse, /) -> list[bytes]:
+    """An application of its own that takes no keyword."""
+    return text(start_response, "called")
+
+
+@route("/clears", bare="what it does to environ leaves the validator nothing to check")
+def clears(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Do to `environ` what a dictionary lets one do."""
+    kind = type(environ) is dict
+    environ[5] = environ.pop("REQUEST_METHOD")  # type: ignore[index]
+    environ.clear()
+    return text(start_response, str(kind))
+
+
+@route("/signature", bare="the calls are wrong on purpose")
+def signature(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Call `start_response` and `write` with too few and too many arguments, and note what comes."""
+    found = [name_of_error(start_response), name_of_error(start_response, "200 OK")]
+    found.append(name_of_error(start_response, "200 OK", [TEXT], None, None))
+    write = start_response("200 OK", [TEXT], None)
+    found += [name_of_error(write), name_of_error(write, b"a", b"b")]
+    return [json.dumps(found).encode()]
+
+
+def name_of_error(call: Callable[..., Any], *arguments: Any) -> str:
+    try:
+        call(*arguments)
+    except Exception as error:
+        return type(error).__name__
+    return "none"
+
+
+@route("/bytes")
+def every_byte(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    start_response("200 OK", [TEXT])
+    return [bytes(range(256)), b"\r\n\n\r\r\n"]
+
+
+class Watching:
+    """An iterable that notes which of its attributes are asked for."""
+
+    def __init__(self, environ: Environ) -> None:
+        self.environ = environ
+        self.left = [b"a", b"b"]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in ("environ", "left", "__class__"):
+            note(object.__getattribute__(self, "environ"), name)
+        return object.__getattribute__(self, name)
+
+    def __iter__(self) -> Watching:
+        return self
+
+    def __next__(self) -> bytes:
+        if not self.left:
+            raise StopIteration
+        return self.left.pop(0)
+
+    def close(self) -> None:
+        note(self.environ, "closed")
+
+
+@route("/attributes", bare="the validator looks at attributes itself")
+def attributes(environ: Environ, start_response: StartResponse) -> Watching:
+    start_response("200 OK", [TEXT])
+    return Watching(environ)
+
+
+@route("/errors/odd", bare="what is written is no Unicode text")
+def errors_odd(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    environ["wsgi.errors"].write("begin \ud800 € \x00 \U0001f352 end\n")
+    environ["wsgi.errors"].flush()
+    return text(start_response, "written")
+
+
+@route("/input/types", bare="the validator wants exactly one argument for each read")
+def input_types(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """The types of what each way to read gives."""
+    stream = environ["wsgi.input"]
+    found = [
+        stream.read(1),
+        stream.readline(2),
+        next(stream),
+        stream.readlines()[0],
+        stream.read(),
+        stream.read(),
+    ]
+    return as_json(start_response, [type(piece).__name__ for piece in found])
+
+
+@route("/refused/again", bare="the first call is wrong on purpose")
+def refused_again(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Call `start_response` wrongly, and then well: with `exc_info`, or without, as the query says."""
+    try:
+        start_response("200", [TEXT])
+    except ValueError:
+        if query(environ, "exc_info"):
+            start_response("503 Later", [TEXT], sys.exc_info())
+            return [b"sorry"]
+    fatal(environ, lambda: start_response("200 OK", [TEXT]))
+    return [b"never"]
+
+
+@route("/refused/alone", bare="the only call is wrong on purpose")
+def refused_alone(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Call `start_response` wrongly, and answer as if nothing were."""
+    with contextlib.suppress(ValueError):
+        start_response("200", [TEXT])
+    return [b"never"]
+
+
+@route("/head/waits")
+def head_waits(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    """Stop at the gate between the head and the first bytes of the body."""
+    start_response("200 OK", [TEXT])
+    yield b""
+    note(environ, "waiting")
+    wait_at_gate(environ)
+    yield b"body"
+
+
+@route("/write/waits")
+def write_waits(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Stop at the gate between `start_response` and the first `write`."""
+    write = start_response("200 OK", [TEXT])
+    note(environ, "waiting")
+    wait_at_gate(environ)
+    write(b"body")
+    return []
+
+
+@route("/write/beyond", bare="more is written than was announced")
+def write_beyond(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Write what was announced, and then some."""
+    write = start_response("200 OK", [TEXT, ("Content-Length", "4")])
+    write(b"abcd")
+    note(environ, name_of_error(write, b"efgh"))
+    return []
+
+
+@route("/write/across", bare="more is written than was announced")
+def write_across(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Write a block of which a part was announced."""
+    write = start_response("200 OK", [TEXT, ("Content-Length", "4")])
+    note(environ, name_of_error(write, b"abcdef"))
+    return []
+
+
+@route("/write/head", bare="the validator knows no answer to HEAD with a body")
+def write_head(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    write = start_response("200 OK", [TEXT, ("Content-Length", "4")])
+    write(b"ab")
+    write(b"cd")
+    note(environ, "written")
+    return []
+
+
+inside = 0
+most_inside = 0
+
+
+@route("/crowd")
+def crowd(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Answer how many were in here at once so far; each lets others in, if there are any."""
+    global inside, most_inside
+    with changed:
+        inside += 1
+        most_inside = max(most_inside, inside)
+        changed.wait_for(lambda: inside > 1, 0.002)
+        inside -= 1
+    return text(start_response, str(most_inside))
+
+
+@route("/wrapper/signature", bare="the calls are wrong on purpose")
+def wrapper_signature(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    wrapper = environ["wsgi.file_wrapper"]
+    file = io.BytesIO(b"abc")
+    found = [name_of_error(wrapper, *arguments) for arguments in ((), (file,), (file, 2), (file, 2, 3))]
+    return as_json(start_response, found)
+
+
+@route("/wrapper/iterated", bare="some of the files are wrong on purpose")
+def wrapper_iterated(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Do with the wrapper what middleware does: iterate, and close."""
+    wrapped = environ["wsgi.file_wrapper"](ReadOnly(environ, b"abcde"), 2)
+    blocks = list(wrapped)
+    wrapped.close()
+    return as_json(start_response, [block.decode() for block in blocks])
 
 
 # X10: everything that can be called, or cannot.

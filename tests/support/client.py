@@ -15,6 +15,8 @@ import time
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
+from . import answers
+
 DEADLINE_SECONDS = float(os.environ.get("KIRSCH_TEST_DEADLINE", "10"))
 RECEIVE_BYTES = 64 * 1024
 
@@ -150,6 +152,11 @@ class Client:
 
     def one_response(self, method: str = "GET") -> Response:
         """Read exactly one response, interim or final."""
+        response = self._one_response(method)
+        answers.saw(method, response)
+        return response
+
+    def _one_response(self, method: str) -> Response:
         deadline = time.monotonic() + self.deadline_seconds
         head = self._until(b"\r\n\r\n", b"", deadline)
         version, status, reason, fields = parse_head(head)

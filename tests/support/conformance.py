@@ -29,6 +29,11 @@ DEADLINE_SECONDS = float(os.environ.get("KIRSCH_TEST_DEADLINE", "5"))
 DRAINED_BYTES = 2 * 1024 * 1024
 
 BEFORE = request_bytes("/before")
+# The one form of a date that may be generated (RFC 9110 section 5.6.7).
+IMF_FIXDATE = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4}"
+    r" \d\d:\d\d:\d\d GMT"
+)
 METHOD = re.compile(rb"(?:\A|\n)([A-Z]+) [^\r\n]+ HTTP/\d")
 
 
@@ -220,8 +225,10 @@ def verdict(case: Case, outcome: Outcome) -> list[str]:
             complaints.append(f"interim responses {seen}, not {expect['interim']}")
     for check in wire:
         complaints += wire_complaints(check, outcome.raw)
-    if any(len(response.all("Date")) != 1 for response in outcome.responses):
-        complaints.append("a response has no Date, or several")
+    for response in outcome.responses:
+        dates = response.all("Date")
+        if len(dates) != 1 or not IMF_FIXDATE.fullmatch(dates[0]):
+            complaints.append(f"a response has no Date, or several, or an odd one: {dates}")
     last = outcome.responses[-1] if outcome.responses else None
     # A client that half-closes has said so itself, perhaps after the answer was on its way.
     own_decision = outcome.closed and not outcome.broken and not case.half_close

@@ -11,6 +11,8 @@
 //! Python's keyword arguments enter at step 2, through [`Settings::from_keywords`].
 //! Nothing in here prints, exits, or imports an application.
 
+#![forbid(unsafe_code)]
+
 mod access_log;
 mod app_spec;
 mod bind;

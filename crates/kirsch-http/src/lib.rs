@@ -19,6 +19,8 @@
 //!
 //! Read next: `h1/reader.rs`.
 
+#![forbid(unsafe_code)]
+
 mod chars;
 mod error;
 mod error_response;

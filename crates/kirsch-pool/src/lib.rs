@@ -36,6 +36,8 @@
 //! 9. *A panic costs what panicked.* The reactor travels in a [`Hand`], which lays it back when it is
 //!    dropped; the thread goes on. Of the poller, only what is documented as quick is called under the lock.
 
+#![forbid(unsafe_code)]
+
 #[cfg(all(test, loom))]
 mod model;
 mod poller;
@@ -49,10 +51,9 @@ mod work;
 use std::collections::VecDeque;
 use std::mem;
 use std::ops::{AddAssign, Deref, DerefMut};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use self::queue::Queue;
-use self::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, Token, lock};
+use self::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, Token, catch, lock};
 
 pub use self::poller::{Forecast, Lane, Patience, Poller, Refusal, Task, Turn, Wake};
 pub use self::watcher::{TICK, watch};
@@ -445,11 +446,7 @@ impl<P: Poller> Pool<P> {
     /// Runs a step of a job or of the reactor that must not end the thread if it panics. The panic
     /// hook has reported what is caught here.
     pub(crate) fn survive<R>(&self, step: impl FnOnce() -> R) -> Option<R> {
-        if cfg!(loom) {
-            // A model's panic is loom's to catch.
-            return Some(step());
-        }
-        let result = catch_unwind(AssertUnwindSafe(step)).ok();
+        let result = catch(step);
         if result.is_none() {
             lock(&self.state).counters.panics += 1;
         }

@@ -6,6 +6,11 @@
 //! when all have been served. What is lost (a wake-up, a job, an edge, the reactor) shows as a
 //! deadlock, which loom reports. That the reactor has one owner and that one enters is asserted.
 //!
+//! A scene may stop the pool in the middle, whatever its threads do then: drive, park, enter, hold or wait.
+//! Then all must return, and each request was served or is still where `take_over` or the client finds it.
+//! Jobs and turns may panic; then nothing but what panicked is lost. The pool does not grow, so there is no
+//! scene in which it does: all threads are there from the start.
+//!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test -p kirsch-pool --profile loom
 //! ```
@@ -17,8 +22,10 @@ use std::time::Instant;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
+use crate::sync::Staged;
 use crate::{
-    Forecast, Interpreter, Lane, Patience, Poller, Pool, Refusal, Task, Turn, Wake, watch, work,
+    Forecast, Interpreter, Lane, Patience, Poller, Pool, Refusal, Task, ThreadId, Turn, Wake,
+    watch, work,
 };
 
 /// A request of a scene.
@@ -31,6 +38,10 @@ struct Request {
     waits_for: Option<usize>,
     /// Arrives only after that request has been served, as a client's that waits for its response.
     follows: Option<usize>,
+    /// Waits as `Held`: for a client that does not read.
+    held: bool,
+    /// Panics at its end, when its connection has been given back.
+    panics: bool,
 }
 
 const QUICK: Request = Request {
@@ -39,6 +50,8 @@ const QUICK: Request = Request {
     forecast: Forecast::Quick,
     waits_for: None,
     follows: None,
+    held: false,
+    panics: false,
 };
 
 impl Request {
@@ -66,6 +79,16 @@ impl Request {
         self.follows = Some(other);
         self
     }
+
+    const fn held(mut self) -> Request {
+        self.held = true;
+        self
+    }
+
+    const fn panics(mut self) -> Request {
+        self.panics = true;
+        self
+    }
 }
 
 /// What is explored.
@@ -82,6 +105,10 @@ struct Scene {
     watched: bool,
     /// Stops without waiting for the requests.
     hasty: bool,
+    /// Stops once that request has begun.
+    stops_behind: Option<usize>,
+    /// How many turns at the reactor panic, behind their poll: the first ones.
+    panics: usize,
     preemptions: usize,
 }
 
@@ -95,6 +122,8 @@ impl Default for Scene {
             ticks: 0,
             watched: false,
             hasty: false,
+            stops_behind: None,
+            panics: 0,
             preemptions: 2,
         }
     }
@@ -337,6 +366,139 @@ fn a_stop_at_any_moment_ends_every_thread() {
     });
 }
 
+#[test]
+fn a_stop_ends_threads_that_drive_and_park() {
+    explore(Scene {
+        name: "stop: park",
+        threads: 3,
+        hasty: true,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_stop_ends_threads_that_enter() {
+    explore(Scene {
+        name: "stop: enter",
+        requests: vec![INTERPRETER, INTERPRETER.on(1), INTERPRETER.on(2)],
+        hasty: true,
+        stops_behind: Some(0),
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_stop_ends_threads_that_hold_and_that_wait() {
+    explore(Scene {
+        name: "stop: hold",
+        requests: vec![
+            INTERPRETER.held().waits_for(2),
+            QUICK.on(1).forecast(Forecast::Blocks).waits_for(2),
+            QUICK.on(2),
+        ],
+        hasty: true,
+        stops_behind: Some(0),
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_stop_ends_long_jobs_and_those_that_wait_for_their_turn() {
+    explore(Scene {
+        name: "stop: long",
+        requests: vec![LONG, LONG.on(1), LONG.on(2)],
+        hasty: true,
+        stops_behind: Some(0),
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_stop_ends_a_watcher_that_drives() {
+    explore(Scene {
+        name: "stop: watcher",
+        threads: 1,
+        requests: vec![QUICK.waits_for(1), QUICK.on(1)],
+        letters: 1,
+        watched: true,
+        hasty: true,
+        stops_behind: Some(0),
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_held_job_leaves_the_reactor_to_others() {
+    explore(Scene {
+        name: "hold",
+        requests: vec![
+            INTERPRETER.held().forecast(Forecast::Blocks).waits_for(1),
+            INTERPRETER.on(1),
+        ],
+        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_job_that_panics_costs_nobody_else_anything() {
+    explore(Scene {
+        name: "panic",
+        requests: vec![
+            QUICK.panics(),
+            INTERPRETER.on(1).panics(),
+            INTERPRETER.on(2),
+        ],
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_long_job_that_panics_gives_its_turn_back() {
+    explore(Scene {
+        name: "panic: long",
+        requests: vec![LONG.panics(), LONG.on(1).panics(), LONG.on(2)],
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_turn_that_panics_leaves_the_reactor_to_the_next() {
+    explore(Scene {
+        name: "panic: turn",
+        requests: vec![QUICK, INTERPRETER.on(1), QUICK.follows(0)],
+        letters: 1,
+        panics: 2,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_turn_of_the_watcher_that_panics_leaves_it_the_reactor() {
+    explore(Scene {
+        name: "panic: watcher",
+        threads: 1,
+        requests: vec![QUICK.waits_for(1), QUICK.on(1).lane(Lane::Inline).panics()],
+        ticks: 2,
+        watched: true,
+        panics: 2,
+        preemptions: 1,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_stop_among_panics_ends_every_thread() {
+    explore(Scene {
+        name: "stop: panic",
+        requests: vec![QUICK.panics(), INTERPRETER.on(1).panics()],
+        letters: 1,
+        panics: 1,
+        hasty: true,
+        ..Scene::default()
+    });
+}
+
 /// Plays a scene in every order.
 fn explore(scene: Scene) {
     let name = scene.name;
@@ -369,7 +531,7 @@ fn play(scene: &Scene) {
         threads.push(thread::spawn(move || {
             let inside = Inside::enter(&world);
             work(&pool, me, &inside, &|job| {
-                run(&world, &pool, Some(&inside), job)
+                run(&world, &pool, Some((me, &inside)), job);
             });
         }));
     }
@@ -387,6 +549,9 @@ fn play(scene: &Scene) {
     for _ in 0..scene.letters {
         pool.post(Mail::Letter);
     }
+    if scene.stops_behind.is_some() {
+        world.wait_until(|state| state.begun);
+    }
     if !scene.hasty {
         world.wait_until(|state| {
             state.served.iter().all(|served| *served) && state.letters == scene.letters
@@ -402,33 +567,62 @@ fn play(scene: &Scene) {
     if !scene.hasty {
         assert!(jobs.is_empty(), "no job is left");
         assert_eq!(pool.counters().jobs, scene.requests.len() as u64);
+        let panics = scene.requests.iter().filter(|request| request.panics);
+        assert_eq!(pool.counters().panics, panics.count() as u64);
     }
-    assert_eq!(
-        world.lock().letters,
-        scene.letters,
-        "every letter is received"
-    );
+    {
+        let state = world.lock();
+        assert_eq!(state.letters, scene.letters, "every letter is received");
+        let served = state.served.iter().filter(|served| **served).count();
+        let unread: usize = state.unread.iter().map(VecDeque::len).sum();
+        let to_come = scene
+            .requests
+            .iter()
+            .filter(|request| request.follows.is_some_and(|other| !state.served[other]));
+        assert_eq!(
+            served + jobs.len() + unread + to_come.count(),
+            scene.requests.len(),
+            "every request is somewhere"
+        );
+    }
     drop(reactor);
 }
 
 /// Runs a job on the thread that has it.
-fn run(world: &World, pool: &Pool<Reactor>, inside: Option<&Inside<'_>>, job: Job) {
+fn run(world: &World, pool: &Pool<Reactor>, thread: Option<(ThreadId, &Inside<'_>)>, job: Job) {
     if job.lane() == Lane::Interpreter {
-        assert!(inside.is_some_and(Inside::is_inside), "it runs inside");
+        assert!(
+            thread.is_some_and(|(_, inside)| inside.is_inside()),
+            "it runs inside"
+        );
+    }
+    if world.scene.stops_behind == Some(job.request) {
+        world.change(|state| state.begun = true);
     }
     let request = world.scene.requests[job.request];
     if let Some(other) = request.waits_for {
         // Time passes for those who wait: enough of it for the watcher to notice.
         world.change(|state| state.ticks += 3);
         let wait = || world.wait_until(|state| state.served[other] || state.stopped);
-        match inside {
-            Some(inside) if job.lane() == Lane::Interpreter => inside.release(wait),
+        let wait = || match thread {
+            Some((_, inside)) if job.lane() == Lane::Interpreter => inside.release(wait),
+            Some(_) | None => wait(),
+        };
+        match thread {
+            Some((me, _)) if request.held => {
+                pool.hold(me, true);
+                wait();
+                pool.hold(me, false);
+            }
             Some(_) | None => wait(),
         }
     }
     let id = job.request;
     pool.post(Mail::Return(job));
     world.served(id);
+    if request.panics {
+        Staged::panic();
+    }
 }
 
 /// What is outside of the pool.
@@ -456,6 +650,10 @@ struct WorldState {
     letters: usize,
     ticks: usize,
     stopped: bool,
+    /// Whether the request has begun behind which the scene stops.
+    begun: bool,
+    /// How many turns are still to panic.
+    panics: usize,
 }
 
 impl World {
@@ -466,6 +664,7 @@ impl World {
                 unread: vec![VecDeque::new(); 3],
                 served: vec![false; scene.requests.len()],
                 ticks: scene.ticks,
+                panics: scene.panics,
                 ..WorldState::default()
             }),
             sleepers: Mutex::new(()),
@@ -690,6 +889,11 @@ impl Poller for Reactor {
             }
             polled = true;
             self.poll(patience);
+            let mut state = world.lock();
+            if state.panics > 0 {
+                state.panics -= 1;
+                break Turn::Panicked;
+            }
         };
         world.driving.store(false, Ordering::Relaxed);
         turn

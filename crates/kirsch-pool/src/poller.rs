@@ -75,6 +75,10 @@ pub enum Turn<J> {
     Job(J),
     /// Nothing is ready.
     Idle,
+    /// The turn panicked. Only the model has this as a value: loom's threads share one of the system's, so that
+    /// none may unwind while another runs. What follows is what unwinding does: the hand is dropped.
+    #[cfg(loom)]
+    Panicked,
 }
 
 /// Why a job is answered without being run.

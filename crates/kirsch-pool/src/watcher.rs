@@ -80,6 +80,8 @@ fn drive<'a, P: Poller>(pool: &'a Pool<P>, mut hand: Hand<'a, P>, run: &impl Fn(
                     hand = again;
                 }
             },
+            #[cfg(loom)]
+            Turn::Panicked => return,
             Turn::Idle => patience = Patience::Sleep,
         }
     }

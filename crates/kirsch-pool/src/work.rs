@@ -180,6 +180,8 @@ impl<'a, P: Poller, F: Fn(P::Job) + Sync> Thread<'a, P, F> {
                         hand = again;
                     }
                 },
+                #[cfg(loom)]
+                Turn::Panicked => return Drove::Nothing,
                 Turn::Idle if inside == Inside::Detached => patience = Patience::Sleep,
                 Turn::Idle if self.pool.has_news() => {}
                 Turn::Idle => {

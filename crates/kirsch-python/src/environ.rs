@@ -3,6 +3,8 @@
 //! Built for each request, so this is where nanoseconds count: keys are made once, and values that
 //! clients repeat (host, agent, accepted types) are kept per thread and compared instead of made again.
 
+#![forbid(unsafe_code)]
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 

@@ -4,6 +4,8 @@
 //! exactly once, after the connection was given back: however long it takes, the client has its answer.
 //! Read next: `environ.rs`, `start_response.rs`.
 
+#![forbid(unsafe_code)]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -342,7 +344,7 @@ fn send_file(py: Python<'_>, wrapper: &Bound<'_, FileWrapper>, call: &mut Call) 
     };
     let given = match &call.head {
         Head::Given(head) => head.content_length(),
-        Head::Missing | Head::Sent => None,
+        Head::Missing | Head::Refused | Head::Sent => None,
     };
     let len = given.map_or(real.len, |given| given.min(real.len));
     call.begin_fresh(len)?;

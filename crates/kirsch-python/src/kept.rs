@@ -4,6 +4,8 @@
 //! thread that enters frees what is there. This file counts what is on the list, so that the server
 //! has a thread enter if that is much and nobody comes by.
 
+#![forbid(unsafe_code)]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;

@@ -27,6 +27,8 @@ pub(crate) struct Call {
 pub(crate) enum Head {
     /// `start_response` was not called.
     Missing,
+    /// It was, and what it was given was refused. That counts as a call.
+    Refused,
     /// It was, and can be replaced until something is sent.
     Given(ResponseHead),
     /// It is on its way.
@@ -67,10 +69,11 @@ impl StartResponse {
         let before = {
             let mut call = lock(py, &self.call);
             match (&call.head, exc_info) {
-                (Head::Missing, _) | (Head::Given(_), Some(_)) => {
-                    Some(std::mem::replace(&mut call.head, Head::Missing))
+                // Until this call has come to its end it may be refused.
+                (Head::Missing, _) | (Head::Refused | Head::Given(_), Some(_)) => {
+                    Some(std::mem::replace(&mut call.head, Head::Refused))
                 }
-                (Head::Given(_) | Head::Sent, None) => {
+                (Head::Refused | Head::Given(_) | Head::Sent, None) => {
                     return Err(PyRuntimeError::new_err(
                         "start_response() was called before; only an error handler may call it again, with exc_info",
                     ));
@@ -121,7 +124,15 @@ impl StartResponse {
                         "write() was called after the request had ended",
                     ));
                 };
-                lock(py, &call).send(py, data)
+                let mut call = lock(py, &call);
+                call.send(py, data)?;
+                // What is iterated over is no longer asked for more; who writes has to be told.
+                if call.exchange.is_overfull() {
+                    return Err(PyValueError::new_err(
+                        "write() was given more bytes than Content-Length says; what is beyond was not sent",
+                    ));
+                }
+                Ok(())
             },
         )
     }
@@ -177,6 +188,12 @@ impl Call {
                 self.head = Head::Missing;
                 return Err(PyRuntimeError::new_err(
                     "the application did not call start_response()",
+                ));
+            }
+            Head::Refused => {
+                self.head = Head::Refused;
+                return Err(PyRuntimeError::new_err(
+                    "what the application gave to start_response() was refused",
                 ));
             }
         }

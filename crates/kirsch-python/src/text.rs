@@ -1,5 +1,7 @@
 //! Native strings of PEP 3333: `str` whose characters are bytes, in both directions.
 
+#![forbid(unsafe_code)]
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;

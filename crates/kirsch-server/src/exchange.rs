@@ -437,6 +437,14 @@ impl Exchange {
         }
     }
 
+    /// Whether more was given than all of `Content-Length`.
+    pub fn is_overfull(&self) -> bool {
+        match &self.stage {
+            Stage::Head(_, body) | Stage::Body(body) => body.sends_body() && body.overflow() > 0,
+            Stage::Unanswered | Stage::Ended => false,
+        }
+    }
+
     /// Whether the client is known to have left. While the exchange writes to the socket itself, only the next
     /// block can tell.
     pub fn is_gone(&self) -> bool {

@@ -15,6 +15,8 @@
 //! 11. [`access_log`] hears how it ended.
 //! 12. The connection returns to the reactor and waits for the next request, or closes.
 
+#![forbid(unsafe_code)]
+
 mod access_log;
 mod bind_error;
 mod body;

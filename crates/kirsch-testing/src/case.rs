@@ -26,11 +26,24 @@ pub struct Case {
     pub steps: Vec<Step>,
     #[serde(default)]
     pub needs: Vec<String>,
+    #[serde(default)]
+    pub does: Does,
     pub expect: Expect,
     #[serde(default)]
     pub rfc_also_allows: Vec<u16>,
     #[serde(default)]
     pub note: String,
+}
+
+/// What becomes of a request that is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "conformance/README.md describes them")]
+pub enum Does {
+    #[default]
+    Plain,
+    Repaired,
+    Ignored,
 }
 
 /// Settings other than the defaults.
@@ -117,6 +130,27 @@ impl Case {
                 text.replace(placeholder, &part.repeat(*times))
             });
         latin1(&expanded)
+    }
+
+    /// The request as it is written in the file, before its placeholders are expanded.
+    pub fn written(&self) -> &str {
+        &self.request
+    }
+
+    /// The placeholders of the request: which, the text it stands for, and how many times.
+    pub fn placeholders(&self) -> &[(String, String, usize)] {
+        &self.expand
+    }
+
+    /// Whether the server answers in its own name, or closes; otherwise the application is called.
+    ///
+    /// An application's own errors keep the connection, or come over a route that streams.
+    pub fn is_refused(&self) -> bool {
+        let expect = &self.expect;
+        expect.status == 0
+            || (expect.status >= 400
+                && expect.connection == Connection::Close
+                && !self.needs.iter().any(|need| need == "streaming"))
     }
 
     /// All that the client sends, in pieces: what stands before and behind each wait.
@@ -212,6 +246,11 @@ mod tests {
             assert!(
                 case.needs.iter().all(|need| known.contains(&need.as_str())),
                 "{}",
+                case.id
+            );
+            assert!(
+                case.does == Does::Plain || !case.is_refused(),
+                "{} is refused, so that nothing else is done",
                 case.id
             );
             assert_eq!(

@@ -3,10 +3,12 @@
 //!
 //! The format of the cases is described in `conformance/README.md`.
 
+#![forbid(unsafe_code)]
+
 mod case;
 mod cuts;
 mod wire;
 
-pub use case::{AnyOf, Case, Config, Connection, Expect, Step, WireCheck, load_cases};
+pub use case::{AnyOf, Case, Config, Connection, Does, Expect, Step, WireCheck, load_cases};
 pub use cuts::{cuts, pseudo_random};
 pub use wire::{WireResponse, read_responses};

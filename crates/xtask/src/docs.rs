@@ -3,10 +3,16 @@
 use std::fs;
 use std::path::Path;
 
+use crate::{compared, http_details};
+
 /// A document's path in the project, and what makes its text.
 type Document = (&'static str, fn() -> String);
 
-const DOCUMENTS: [Document; 1] = [("docs/reference/settings.md", kirsch_config::settings_page)];
+const DOCUMENTS: [Document; 3] = [
+    ("docs/reference/settings.md", kirsch_config::settings_page),
+    ("docs/concepts/http-details.md", http_details::page),
+    ("docs/reference/compared.md", compared::page),
+];
 
 /// Writes every document.
 pub fn write(root: &Path) -> Result<String, String> {

@@ -1,5 +1,6 @@
 //! The licences of everything that is linked into what we ship, and dependencies that are there twice.
 //!
+//! Both are refused: a licence that is not allowed, and a second version that has no reason to be there.
 //! `cargo tree` answers both without a parser for JSON, and without asking the network.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +21,18 @@ const ALLOWED: [&str; 10] = [
     "Zlib",
 ];
 
-/// Checks every dependency that is compiled on this machine; duplicates are told, not refused.
+/// Packages of which several versions may be there, and why.
+///
+/// Each version is compiled, looked after and shipped by itself; an entry goes as soon as its reason has gone.
+const SEVERAL: [(&str, &str); 1] = [(
+    "syn",
+    "tracing-attributes has not moved to syn 3 yet; it runs in the compiler and is no part of what is linked",
+)];
+
+/// Checks every dependency that is compiled on this machine.
 pub fn check(root: &Path) -> Result<String, String> {
     let packages = packages(root)?;
-    let refused: Vec<String> = packages
+    let mut refused: Vec<String> = packages
         .iter()
         .filter(|package| !is_allowed(&package.licence))
         .map(|package| {
@@ -33,18 +42,15 @@ pub fn check(root: &Path) -> Result<String, String> {
             )
         })
         .collect();
+    refused.extend(wrong_versions(&packages, &SEVERAL));
     if !refused.is_empty() {
         return Err(refused.join("\n"));
     }
-    let mut report = format!("{} packages, all under allowed licences", packages.len());
-    for (name, versions) in duplicates(&packages) {
-        report.push_str(&format!(
-            "\n{name} is there {} times: {}",
-            versions.len(),
-            versions.join(", ")
-        ));
-    }
-    Ok(report)
+    Ok(format!(
+        "{} packages, all under allowed licences; several versions: {}",
+        packages.len(),
+        SEVERAL.map(|(name, _)| name).join(", ")
+    ))
 }
 
 /// A package of the dependency tree.
@@ -138,6 +144,26 @@ fn split_outside_brackets<'a>(text: &'a str, word: &str) -> Option<Vec<&'a str>>
     (parts.len() > 1).then_some(parts)
 }
 
+/// Packages that are there in several versions without a reason, and reasons that nothing needs any more.
+fn wrong_versions(packages: &BTreeSet<Package>, several: &[(&str, &str)]) -> Vec<String> {
+    let found = duplicates(packages);
+    let unlisted = found
+        .iter()
+        .filter(|(name, _)| several.iter().all(|(listed, _)| listed != *name))
+        .map(|(name, versions)| {
+            format!(
+                "{name} is there {} times: {}; bring its users together, or list it with a reason",
+                versions.len(),
+                versions.join(", ")
+            )
+        });
+    let stale = several
+        .iter()
+        .filter(|(listed, _)| !found.contains_key(listed))
+        .map(|(listed, _)| format!("{listed} is listed and there only once; take it off the list"));
+    unlisted.chain(stale).collect()
+}
+
 fn duplicates(packages: &BTreeSet<Package>) -> BTreeMap<&str, Vec<&str>> {
     let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for package in packages {
@@ -181,5 +207,29 @@ mod tests {
             licence: "MIT OR Apache-2.0".to_owned(),
         };
         assert_eq!(package, Ok(expected));
+    }
+
+    #[test]
+    fn a_second_version_needs_a_reason_and_a_reason_a_second_version() {
+        let package = |name: &str, version: &str| Package {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            licence: "MIT".to_owned(),
+        };
+        let once = BTreeSet::from([package("mio", "v1.0.0")]);
+        let twice = BTreeSet::from([package("mio", "v1.0.0"), package("mio", "v2.0.0")]);
+        let reason = [("mio", "a reason")];
+        assert_eq!(wrong_versions(&once, &[]), [""; 0]);
+        assert_eq!(wrong_versions(&twice, &reason), [""; 0]);
+        assert_eq!(
+            wrong_versions(&twice, &[]),
+            [
+                "mio is there 2 times: v1.0.0, v2.0.0; bring its users together, or list it with a reason"
+            ]
+        );
+        assert_eq!(
+            wrong_versions(&once, &reason),
+            ["mio is listed and there only once; take it off the list"]
+        );
     }
 }

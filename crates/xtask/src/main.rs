@@ -1,9 +1,14 @@
 //! Chores of the project: generated documents and the check of licences.
 //!
 //! `cargo run -p xtask -- docs` writes what is generated, `docs --check` only compares,
-//! `licences` says what the dependencies are licensed under.
+//! `licences` says what the dependencies are licensed under, `fence` that `unsafe` stands where it may.
 
+#![forbid(unsafe_code)]
+
+mod compared;
 mod docs;
+mod fence;
+mod http_details;
 mod licences;
 
 use std::path::{Path, PathBuf};
@@ -11,7 +16,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo run -p xtask -- docs [--check]
-       cargo run -p xtask -- licences";
+       cargo run -p xtask -- licences
+       cargo run -p xtask -- fence";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,6 +26,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::write(&root()),
         ["docs", "--check"] => docs::check(&root()),
         ["licences"] => licences::check(&root()),
+        ["fence"] => fence::check(&root()),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {

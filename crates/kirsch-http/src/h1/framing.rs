@@ -245,11 +245,15 @@ enum Expectation {
 }
 
 impl Expectation {
+    /// One line is a list too, whose empty elements mean nothing (RFC 9110 section 5.6.1).
     fn add_line(&mut self, value: &[u8]) {
-        let is_continue = value.eq_ignore_ascii_case(b"100-continue");
-        *self = match (*self, is_continue) {
-            (Expectation::None | Expectation::Continue, true) => Expectation::Continue,
-            (Expectation::Unknown, true) | (_, false) => Expectation::Unknown,
-        };
+        let elements = value.split(|&byte| byte == b',').map(chars::trim_blanks);
+        for element in elements.filter(|element| !element.is_empty()) {
+            let is_continue = element.eq_ignore_ascii_case(b"100-continue");
+            *self = match (*self, is_continue) {
+                (Expectation::None | Expectation::Continue, true) => Expectation::Continue,
+                (Expectation::Unknown, true) | (_, false) => Expectation::Unknown,
+            };
+        }
     }
 }

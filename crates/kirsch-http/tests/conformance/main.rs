@@ -63,6 +63,31 @@ fn the_verdict_is_the_same_behind_a_good_request() {
     }
 }
 
+#[test]
+fn what_is_refused_in_1_1_is_refused_in_1_0() {
+    let mut tried = 0;
+    for case in cases().iter().filter(|case| case.is_refused()) {
+        let text = case.request();
+        let end = memchr::memmem::find(&text, b"\r\n\r\n").unwrap_or(text.len());
+        let holds = |part: &[u8]| memchr::memmem::find(&text[..end], part).is_some();
+        // These two are the differences: a Host may be missing, and expectations are ignored.
+        if !holds(b"\r\nHost:") || holds(b"\r\nExpect:") {
+            continue;
+        }
+        let Some(at) = memchr::memmem::find(&text, b" HTTP/1.1\r\n") else {
+            continue;
+        };
+        let mut older = text.clone();
+        older[at + b" HTTP/1.".len()] = b'0';
+        let verdict = verdict(case, [&older[..]]);
+        let status = verdict.responses.first().map(|response| response.status);
+        assert!(status >= Some(400), "{}: {status:?}", case.id);
+        assert!(verdict.closed && verdict.log.is_empty(), "{}", case.id);
+        tried += 1;
+    }
+    assert!(tried > 200, "{tried} cases have a version to lower");
+}
+
 /// The cases that need neither time nor a socket nor a server's settings.
 fn cases() -> Vec<Case> {
     let cases: Vec<Case> = load_cases()

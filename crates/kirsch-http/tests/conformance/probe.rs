@@ -115,7 +115,28 @@ fn respond(path: &str, body: &[u8]) -> Option<Response> {
         "/early413" => ok("413 Content Too Large", &[]),
         "/s204" => list("204 No Content", &[], &[]),
         "/s204body" => list("204 No Content", &[], &[b"stray"]),
+        "/s204len" => list("204 No Content", &[("Content-Length", "5")], &[]),
         "/s304" => list("304 Not Modified", &[], &[]),
+        "/s304len" => list(
+            "304 Not Modified",
+            &[("ETag", "\"a\""), ("Content-Length", "5")],
+            &[],
+        ),
+        "/s206" => list(
+            "206 Partial Content",
+            &[("Content-Length", "3"), ("Content-Range", "bytes 2-4/10")],
+            &[b"cde"],
+        ),
+        "/s401" => list(
+            "401 Unauthorized",
+            &[
+                ("Content-Length", "0"),
+                ("WWW-Authenticate", "Basic realm=\"x, y\""),
+            ],
+            &[],
+        ),
+        "/s404" => list("404 Not Found", &[("Content-Length", "7")], &[b"no such"]),
+        "/s599" => ok("599 Our Own", &[]),
         "/s205" => list("205 Reset Content", &[("Content-Length", "0")], &[]),
         "/s302" => list(
             "302 Found",
@@ -146,6 +167,23 @@ fn respond(path: &str, body: &[u8]) -> Option<Response> {
             ],
         ),
         "/status_noreason" => ok("299 ", &[]),
+        "/two_blocks" => list("200 OK", &[], &[b"abc", b"de"]),
+        "/cl_twice" => ok("200 OK", &[("Content-Length", "2")]),
+        "/cl_conflict" => ok("200 OK", &[("Content-Length", "3")]),
+        "/conn_close" => ok("200 OK", &[("Connection", "close")]),
+        "/hdr_keepalive" => ok("200 OK", &[("Keep-Alive", "timeout=5")]),
+        "/hdr_order" => ok(
+            "200 OK",
+            &[("X-B", "1"), ("x-a", "2"), ("X-B", "3"), ("X-Empty", "")],
+        ),
+        "/hdr_case" => list(
+            "200 OK",
+            &[
+                ("cOnTeNt-LeNgTh", "2"),
+                ("dAtE", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ],
+            &[b"ok"],
+        ),
         "/two_cookies" => ok("200 OK", &[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]),
         "/respond_then_read" => generator(&[b"start", body]),
         _ => ok("200 OK", &[]),
