@@ -28,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import kirsch
@@ -44,7 +45,7 @@ SAMPLES = 40
 MIB = 1024 * 1024
 # Whoever waits behind large answers on a loaded machine is not lost yet.
 PATIENCE_SECONDS = 60.0
-# What the resident memory may be larger, at its least, in the last third than in the middle one: the
+# What the resident memory may be larger, by its medians, in the last third than in the middle one: the
 # allocator's pages, and what happens to be on its way.
 GROWTH_BYTES = 12 * MIB
 # Small, so that files, waiting and timeouts all happen.
@@ -106,17 +107,17 @@ class Report:
         lost = self.tally.answered - set(self.logged)
         if twice or lost:
             found.append(f"the access log has {len(twice)} requests twice, and lacks {len(lost)}")
-        least, last = self.least()
-        if last > least + GROWTH_BYTES:
-            found.append(f"memory grew from {least} to {last} bytes")
+        middle, last = self.medians()
+        if last > middle + GROWTH_BYTES:
+            found.append(f"memory grew from {middle} to {last} bytes")
         unplanned = [line for line in re.findall(r"^  \w*Error.*", self.log, re.M) if "planned: " not in line]
         return [*found, *(f"the application met {line.strip()}" for line in unplanned)]
 
-    def least(self) -> tuple[int, int]:
-        """The least resident memory in the middle third of the time, and in the last."""
+    def medians(self) -> tuple[float, float]:
+        """The resident memory in the middle third of the time, and in the last."""
         third = max(1, len(self.samples) // 3)
         resident = [sample.resident_bytes for sample in self.samples]
-        return min(resident[third : 2 * third] or resident), min(resident[2 * third :] or resident)
+        return median(resident[third : 2 * third] or resident), median(resident[2 * third :] or resident)
 
 
 class Visitor:
@@ -477,7 +478,7 @@ def disturb(server: ServerProcess, log: Path, number: int) -> None:
 def page(report: Report, seconds: float) -> str:
     """The run as Markdown."""
     tally, complaints = report.tally, report.complaints()
-    least, last = report.least()
+    middle, last = report.medians()
     day = datetime.now(timezone.utc).date().isoformat()
     lines = [
         "# The last long soak",
@@ -495,7 +496,8 @@ def page(report: Report, seconds: float) -> str:
         f"| wrong, crossed or lost | {len(tally.failures)} |",
         f"| connections accepted, with those of the crowds | {report.statistics['accepted']:,} |",
         f"| requests refused by rule or timeout | {report.statistics['refused']:,} |",
-        f"| least resident memory, middle third and last | {least / MIB:.1f} MiB, {last / MIB:.1f} MiB |",
+        f"| resident memory, median of the middle third and of the last | {middle / MIB:.1f} MiB, "
+        f"{last / MIB:.1f} MiB |",
         f"| complaints | {len(complaints)} |",
         "",
         "| seconds | answers | MiB | descriptors | threads | connections | buffers KiB | spool KiB |",
