@@ -486,7 +486,6 @@ fn mail_posted_before_a_stop_is_read_though_the_watcher_drives() {
         watched: true,
         hasty: true,
         stops_behind: Some(0),
-        preemptions: 1,
         ..Scene::default()
     });
 }
