@@ -398,6 +398,29 @@ def test_what_arrived_before_the_timeout_is_served_however_late_the_server_looks
         assert [client.response().status for client in clients] == [200] * KEPT_CLIENTS
 
 
+WRITE_SECONDS = 1
+# Less than the third of a send buffer that the kernel tells of.
+LITTLE_BYTES = 128 * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["/file", "/large", "/pieces"])
+def test_a_client_that_takes_little_at_a_time_is_not_cut(tmp_path: Path, target: str) -> None:
+    """The timeout is for those who take nothing, not for those of whom the kernel does not tell yet."""
+    (tmp_path / "large").write_bytes(bytes(8 * MIB))
+    flags = ("--timeout-write", f"{WRITE_SECONDS}s", "--limit-response-memory", "64KiB")
+    environment = {"LARGE_FILE": str(tmp_path / "large")}
+    with ServerProcess("faults:app", *flags, environment=environment) as server, server.client() as client:
+        client.send(request_bytes(target).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        eventually(lambda: view(server.address)["statistics"]["outran"] == 1, "a full send buffer")
+        with stopped(server):
+            taken = client.received(LITTLE_BYTES)
+            # The time is what is tested.
+            time.sleep(WRITE_SECONDS * 1.5)
+        _, _, body = (taken + client.rest()).partition(b"\r\n\r\n")
+        assert body == bytes((8 if target == "/file" else 4) * MIB)
+
+
 # Memory
 
 

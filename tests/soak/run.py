@@ -483,7 +483,7 @@ def page(report: Report, seconds: float) -> str:
     lines = [
         "# The last long soak",
         "",
-        "<!-- Written by `make soak`. -->",
+        "<!-- Written by `python -m soak.run --log`; see soak/run.py. -->",
         "",
         f"{day}, {seconds / 60:g} minutes, Kirsch {kirsch.__version__}, "
         f"CPython {platform.python_version()}, {os.cpu_count()} processors.",

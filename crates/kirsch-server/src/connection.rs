@@ -589,7 +589,12 @@ impl Connection {
             return Step::Again;
         };
         match self.stream.send(&[&out[*sent..]]) {
-            Ok(0) => Step::Out(Next::Wait),
+            Ok(0) => {
+                // What was held back comes without a deadline.
+                let timeout = turn.shared.config.timeouts.write;
+                self.deadline.get_or_insert(turn.now + timeout);
+                Step::Out(Next::Wait)
+            }
             Ok(count) => {
                 *sent += count;
                 self.deadline = Some(turn.now + turn.shared.config.timeouts.write);

@@ -149,10 +149,23 @@ impl Connection {
 
     /// Sends pieces of files, on a thread that may wait for the disk.
     pub(crate) fn transmit_file(&mut self, shared: &Shared) {
-        if let Sent::Lost = self.send_out(Instant::now(), true) {
-            self.give_up(shared);
-            self.lost(None);
+        let now = Instant::now();
+        match self.send_out(now, true) {
+            Sent::Blocked if self.is_write_overdue(shared, now) => {
+                debug!("the client did not take its response in time");
+            }
+            Sent::Lost => {}
+            Sent::All | Sent::Starved | Sent::Blocked | Sent::FileNext | Sent::Enough => return,
         }
+        self.give_up(shared);
+        self.lost(None);
+    }
+
+    /// Whether something to send has waited for its client too long.
+    fn is_write_overdue(&self, shared: &Shared, now: Instant) -> bool {
+        let timeout = shared.config.timeouts.write;
+        matches!(&self.state, State::Remote(work)
+            if work.sending.is_some() && work.write_progress + timeout <= now)
     }
 
     /// The application asks for the body that the client announced.
@@ -174,8 +187,13 @@ impl Connection {
             self.answer(&answer.to(&unanswered.facts), None, turn);
             return self.advance(turn);
         }
-        let timeouts = &turn.shared.config.timeouts;
-        if work.sending.is_some() && work.write_progress + timeouts.write <= turn.now {
+        // The kernel tells that there is room once a third of its buffer is free, for which a client that takes
+        // little at a time may need longer than the timeout. A try finds any room; what is in memory was tried.
+        let tried = !matches!(work.sending, Some((Piece::File { .. }, _)));
+        if self.is_write_overdue(turn.shared, turn.now) {
+            if !tried {
+                return Next::SendFile;
+            }
             debug!("the client did not take its response in time");
             return Next::Close;
         }

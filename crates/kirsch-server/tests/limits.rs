@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kirsch_server::{Config, Doing, Exchange};
 use support::{Bodies, Client, End, Gate, TestServer, echo, get, ok, pattern, post, read_all};
@@ -558,6 +558,29 @@ fn a_client_that_takes_nothing_is_left() {
     });
     let (bytes, _) = client.rest();
     assert!(!bytes.ends_with(b"0\r\n\r\n"));
+}
+
+/// Some of the responses are held back, to be sent together.
+#[test]
+fn clients_that_pipeline_and_take_nothing_are_left() {
+    let server = TestServer::start(
+        |config| config.timeouts.write = SHORT,
+        Bodies::Buffered,
+        |exchange: Exchange| {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_micros(30) {}
+            echo(exchange);
+        },
+    );
+    let clients: Vec<Client> = (0..4).map(|_| server.connect()).collect();
+    let requests = post("/", &pattern(100)).repeat(50);
+    std::thread::scope(|scope| {
+        for mut client in clients {
+            let requests = &requests;
+            scope.spawn(move || while client.try_send(requests) {});
+        }
+        server.until("left", |now| now.connections == 0);
+    });
 }
 
 /// Only the end of the connection delimits it: a clean one would look like the response's.
