@@ -142,7 +142,7 @@ SLOW_MODES = {
     "slow reads": ["-X", "-w", "1", "-y", "512", "-n", "1", "-z", "32", "-k", "3"],
 }
 SLOW_CLIENTS = 500
-SLOW_SECONDS = 2
+SLOW_SECONDS = 1
 TOOL_SECONDS = 60
 
 

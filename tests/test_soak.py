@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from soak.run import CONVERSATIONS, page, soak
 
-SECONDS = 20
+SECONDS = 8
 # Of each kind of conversation, however slow the machine.
 LEAST = 1
 

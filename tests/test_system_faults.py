@@ -19,6 +19,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -404,21 +405,29 @@ LITTLE_BYTES = 128 * 1024
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["/file", "/large", "/pieces"])
-def test_a_client_that_takes_little_at_a_time_is_not_cut(tmp_path: Path, target: str) -> None:
+def test_clients_that_take_little_at_a_time_are_not_cut(tmp_path: Path) -> None:
     """The timeout is for those who take nothing, not for those of whom the kernel does not tell yet."""
     (tmp_path / "large").write_bytes(bytes(8 * MIB))
     flags = ("--timeout-write", f"{WRITE_SECONDS}s", "--limit-response-memory", "64KiB")
     environment = {"LARGE_FILE": str(tmp_path / "large")}
-    with ServerProcess("faults:app", *flags, environment=environment) as server, server.client() as client:
-        client.send(request_bytes(target).replace(b"HTTP/1.1", b"HTTP/1.0"))
-        eventually(lambda: view(server.address)["statistics"]["outran"] == 1, "a full send buffer")
+    # A file of the application's, a block of its memory, and what was spooled.
+    bodies = {"/file": bytes(8 * MIB), "/large": bytes(4 * MIB), "/pieces": bytes(4 * MIB)}
+    with (
+        ServerProcess("faults:app", *flags, environment=environment) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        clients = [stack.enter_context(server.client()) for _ in bodies]
+        for client, target in zip(clients, bodies, strict=True):
+            client.send(request_bytes(target).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        eventually(lambda: view(server.address)["statistics"]["outran"] == len(bodies), "full send buffers")
         with stopped(server):
-            taken = client.received(LITTLE_BYTES)
+            taken = [client.received(LITTLE_BYTES) for client in clients]
             # The time is what is tested.
             time.sleep(WRITE_SECONDS * 1.5)
-        _, _, body = (taken + client.rest()).partition(b"\r\n\r\n")
-        assert body == bytes((8 if target == "/file" else 4) * MIB)
+        with ThreadPoolExecutor() as threads:
+            rests = threads.map(lambda client: client.rest(), clients)
+        for first, rest, body in zip(taken, rests, bodies.values(), strict=True):
+            assert (first + rest).partition(b"\r\n\r\n")[2] == body
 
 
 # Memory

@@ -221,7 +221,7 @@ ATTACKS = {
         Attack(trickled_chunks, 1000, held=True),
         Attack(one_byte_chunks, 8),
         Attack(extensions, 20),
-        Attack(tiny_windows, 1000, held=True, receive_buffer=1),
+        Attack(tiny_windows, 500, held=True, receive_buffer=1),
         Attack(silence, 3000, held=True),
         Attack(half_closed, 500),
         Attack(vanished, 50),
