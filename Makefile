@@ -43,10 +43,10 @@ smuggling: deps $(VENV)/.built-test
 test-pythons:
 	tools/test-pythons.sh $(PYTHONS)
 
-# Mixed load with faults, every byte compared: make soak MINUTES=60
+# Mixed load with faults, every byte compared: make soak MINUTES=60, with LOG=soak/LOG.md written down
 MINUTES ?= 10
 soak: $(VENV)/.built-test
-	cd tests && PYTHONPATH=apps ../$(BIN)/python -m soak.run --minutes $(MINUTES)
+	cd tests && PYTHONPATH=apps ../$(BIN)/python -m soak.run --minutes $(MINUTES) $(if $(LOG),--log $(LOG))
 
 # Every fuzz target for so many seconds; what `make test` tries of each is in crates/kirsch-fuzz.
 SECONDS ?= 60

@@ -1,7 +1,7 @@
 """Mixed load with faults: no byte wrong, no answer crossed or lost, and nothing grows.
 
     make soak MINUTES=10
-    PYTHONPATH=apps python -m soak.run --minutes 10 --log soak/LOG.md    # in the folder `tests`
+    make soak MINUTES=60 LOG=soak/LOG.md    # written down, relative to the folder `tests`
 
 Visitors, each a thread, hold one conversation after the other with a server: uploads and downloads of every
 kind, slow ones among them, pipelines, clients that leave, applications that fail. Every request has a nonce,
@@ -483,7 +483,7 @@ def page(report: Report, seconds: float) -> str:
     lines = [
         "# The last long soak",
         "",
-        "<!-- Written by `python -m soak.run --log`; see soak/run.py. -->",
+        "<!-- Written by `make soak LOG=soak/LOG.md`. -->",
         "",
         f"{day}, {seconds / 60:g} minutes, Kirsch {kirsch.__version__}, "
         f"CPython {platform.python_version()}, {os.cpu_count()} processors.",
