@@ -29,6 +29,7 @@ use tracing::debug;
 use crate::access_log::{Ending, Record};
 use crate::body::Body;
 use crate::exchange::{Fate, own_response};
+use crate::forwarded::believe;
 use crate::gather::Gathering;
 use crate::outlet::{Instead, Outlet};
 use crate::request::{Origin, Request};
@@ -542,11 +543,17 @@ impl Connection {
     /// The head is complete.
     fn begin(&mut self, mut request: Box<Request>, turn: &mut Turn<'_>) -> Step {
         let shared = turn.shared;
+        request.origin = Some(Arc::clone(&self.origin));
+        if let Err(kind) = believe(&mut request, &shared.config) {
+            let method = request.head.method;
+            self.request = Some(request);
+            self.refuse(ProtocolError::with_method(kind, method), turn);
+            return Step::Again;
+        }
         self.requests += 1;
         Counters::count(&shared.counters.requests);
         request.id = shared.ids.next();
         request.received = turn.now;
-        request.origin = Some(Arc::clone(&self.origin));
         let head = request.head;
         let len = head.len as usize;
         let Some(rest) = request.buf.get(len..) else {
