@@ -420,7 +420,7 @@ fn no_deadline_of_a_connection_runs_while_the_application_works() {
                 config.timeouts.head = SHORT;
                 config.timeouts.keepalive = SHORT;
                 config.timeouts.body = SHORT;
-                config.timeouts.write = SHORT;
+                config.timeouts.write = 2 * SHORT;
                 config.timeouts.request = timeout;
             },
             bodies,
@@ -460,11 +460,18 @@ fn no_deadline_of_a_connection_runs_while_the_application_works() {
             patient.send("body");
         }
         let expected = [b"body", &pattern(3_000_000)[..]].concat();
-        assert!(slow.response().body == expected, "{bodies:?} {timeout:?}");
-        assert!(
-            patient.response().body == expected,
-            "{bodies:?} {timeout:?}"
-        );
+        // Both at once: from now on, who does not read is timed out.
+        std::thread::scope(|scope| {
+            for client in [&mut slow, &mut patient] {
+                let expected = &expected;
+                scope.spawn(move || {
+                    assert!(
+                        client.response().body == *expected,
+                        "{bodies:?} {timeout:?}"
+                    );
+                });
+            }
+        });
     }
 }
 
