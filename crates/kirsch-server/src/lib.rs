@@ -67,4 +67,4 @@ pub use network::{Network, NetworkError};
 pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use request::{LocalName, Origin, Request, RequestId};
-pub use server::{Server, StartError, Statistics};
+pub use server::{Server, StartError, Statistics, no_thread};
