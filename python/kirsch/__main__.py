@@ -45,7 +45,11 @@ def _main(argv: list[str]) -> int:
         return command.code
     assert command.settings is not None
     assert command.app is not None
-    _kirsch.start_logging(command.settings.log_level)
+    try:
+        _kirsch.start_logging(command.settings.log_level)
+    except OSError as error:
+        to_stderr(f"kirsch: {error}\n")
+        return 1
     # The arguments are the server's: an application that looks for its own must not find them.
     del sys.argv[1:]
     try:

@@ -70,4 +70,4 @@ pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use reason::reason;
 pub use request::{LocalName, Origin, Request, RequestId};
-pub use server::{Server, StartError, Statistics};
+pub use server::{Server, StartError, Statistics, no_thread};

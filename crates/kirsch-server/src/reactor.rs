@@ -50,8 +50,9 @@ use crate::wheel::{Entry, Wheel};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
-/// Steps after which the kernel is asked again even if some connections still have something to do.
-const STEPS: usize = 512;
+/// Steps after which the kernel is asked again even if some connections still have something to do: a few that
+/// pipeline always have.
+const STEPS: usize = 128;
 /// So much of what was sent may wait for a thread that comes by and frees it.
 const UNFREED_BYTES: u64 = 1024 * 1024;
 /// After running out of queue room or patience, clients are asked to wait so long.
@@ -143,6 +144,8 @@ pub(crate) struct Reactor {
     connections: Slab<Place>,
     generations: Vec<u32>,
     ready: VecDeque<Ready>,
+    /// Steps since the kernel was asked, whatever turns they belong to.
+    steps: usize,
     /// Connections whose responses wait to be sent together, and since when.
     corked: VecDeque<Key>,
     corked_since: Instant,
@@ -215,6 +218,7 @@ impl Reactor {
             connections: Slab::new(),
             generations: Vec::new(),
             ready: VecDeque::with_capacity(EVENTS),
+            steps: 0,
             corked: VecDeque::new(),
             corked_since: now,
             wheel: Wheel::new(now),
@@ -254,6 +258,7 @@ impl Reactor {
             error!(%err, "cannot poll");
         }
         self.now = Instant::now();
+        self.steps = 0;
         self.refuse_at = None;
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
@@ -623,10 +628,12 @@ impl Poller for Reactor {
 
     fn turn(&mut self, patience: Patience) -> Turn<Job> {
         let mut polled = false;
-        let mut steps = 0;
         loop {
             self.uncork();
-            while let Some(ready) = self.ready.pop_front() {
+            while self.steps < STEPS
+                && let Some(ready) = self.ready.pop_front()
+            {
+                self.steps += 1;
                 let job = match ready {
                     Ready::Connection(key) => self.step(key, false),
                     Ready::TimedOut(key) => self.step(key, true),
@@ -639,10 +646,6 @@ impl Poller for Reactor {
                     let crowd = !self.ready.is_empty() && job.forecast() == Forecast::Quick;
                     self.shared.cork.set(crowd);
                     return Turn::Job(job);
-                }
-                steps += 1;
-                if steps >= STEPS {
-                    break;
                 }
             }
             if self.ready.is_empty() && !self.corked.is_empty() {
