@@ -330,7 +330,9 @@ def end_process(code: int) -> None:
 
     timer = threading.Timer(_EXIT_SECONDS, end)
     timer.daemon = True
-    timer.start()
+    # Where the system refuses a thread, the end is left to those that there are.
+    with contextlib.suppress(RuntimeError):
+        timer.start()
 
 
 def _flush() -> None:
