@@ -45,11 +45,14 @@ def refusing_own_servers(refusal: Exception) -> Iterator[None]:
         refused = True
         raise refusal
 
-    # `bind` is what the socket inherits; on the class of its own it can be taken away again.
+    # It inherits `bind`; what is put on the class itself can be taken away again. An application may put
+    # another class in its place.
+    sockets = socket.socket
+
     def bind(self: socket.socket, address: Any) -> None:
         if threading.get_ident() == loader and _is_serving():
             refuse()
-        super(socket.socket, self).bind(address)
+        super(sockets, self).bind(address)
 
     serve_forever = socketserver.BaseServer.serve_forever
 
@@ -62,11 +65,11 @@ def refusing_own_servers(refusal: Exception) -> Iterator[None]:
     before = os.environ.get(name)
     os.environ[name] = value
     setattr(socketserver.BaseServer, "serve_forever", no_serve_forever)  # noqa: B010 - of a class that is not ours
-    setattr(socket.socket, "bind", bind)  # noqa: B010 - as above
+    setattr(sockets, "bind", bind)  # noqa: B010 - as above
     try:
         yield
     finally:
-        delattr(socket.socket, "bind")
+        delattr(sockets, "bind")
         setattr(socketserver.BaseServer, "serve_forever", serve_forever)  # noqa: B010 - as above
         if before is None:
             os.environ.pop(name, None)
