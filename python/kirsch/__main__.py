@@ -30,7 +30,7 @@ def _main(argv: list[str]) -> int:
     from kirsch import _kirsch
     from kirsch._errors import to_stderr, to_stdout
     from kirsch._load import LoadError, load
-    from kirsch._run import check, serve
+    from kirsch._run import check, end_process, serve
 
     try:
         here = os.getcwd()
@@ -50,13 +50,21 @@ def _main(argv: list[str]) -> int:
     except OSError as error:
         to_stderr(f"kirsch: {error}\n")
         return 1
+    # The arguments are the server's: an application that looks for its own must not find them.
+    del sys.argv[1:]
     try:
         application = load(command.app, command.settings.chdir)
         act = check if command.action == "check" else serve
-        return act(application, command.settings, command.app_text)
+        code = act(application, command.settings, command.app_text)
     except LoadError as error:
         to_stderr(f"kirsch: {error}\n")
-        return error.code
+        code = error.code
+    except KeyboardInterrupt:
+        end_process(128 + signal.SIGINT)
+        raise
+    # Whatever else was loaded goes on in threads of its own: the end must not depend on them.
+    end_process(code)
+    return code
 
 
 if __name__ == "__main__":
