@@ -234,14 +234,17 @@ impl FieldValue for AppSpec {
     }
 }
 
+/// The members of a list; what is no list is the only member of one.
+fn members(given: &KeywordValue) -> &[KeywordValue] {
+    match given {
+        KeywordValue::List(list) => list,
+        one => std::slice::from_ref(one),
+    }
+}
+
 impl FieldValue for Vec<Bind> {
     fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
-        let one = std::slice::from_ref(given);
-        let list = if let KeywordValue::List(list) = given {
-            list.as_slice()
-        } else {
-            one
-        };
+        let list = members(given);
         let mut binds = Vec::new();
         for item in list {
             let text = match item {
@@ -270,12 +273,7 @@ impl FieldValue for Vec<Bind> {
 
 impl FieldValue for Vec<TrustedPeer> {
     fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
-        let one = std::slice::from_ref(given);
-        let list = if let KeywordValue::List(list) = given {
-            list.as_slice()
-        } else {
-            one
-        };
+        let list = members(given);
         // As the default is written.
         if matches!(list, [KeywordValue::Str(nobody)] if nobody == "nobody") {
             return Ok(Vec::new());
