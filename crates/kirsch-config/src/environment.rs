@@ -104,7 +104,7 @@ fn known(name: &str) -> Result<&'static OptionSpec, ConfigError> {
 
 /// Options that can be repeated take several values at once in a variable, with commas between them.
 fn own_value(option: &OptionSpec, text: String) -> KeywordValue {
-    if option.kind != Kind::Binds {
+    if !matches!(option.kind, Kind::Apps | Kind::Binds | Kind::StaticFolders) {
         return KeywordValue::Str(text);
     }
     KeywordValue::List(

@@ -15,27 +15,37 @@
 
 mod access_log;
 mod app_spec;
+mod application;
 mod bind;
 mod command_line;
+mod dispatch;
 mod environment;
 mod error;
 mod field;
 mod file;
 mod flags;
 mod later;
+mod mount;
 mod option;
 mod options;
 mod python;
 mod reference;
+mod route;
 mod settings;
+mod table;
 mod units;
 mod value;
 
 pub use app_spec::{AppSource, AppSpec, AppTarget, DEFAULT_NAMES};
+pub use application::{Application, application_keys};
 pub use command_line::{Command, Exit, from_command_line};
+pub use dispatch::{Dispatch, DispatchRoute, Finding};
 pub use error::{Complaint, ConfigError, Origin};
+pub use mount::{Mount, MountedApp, StaticFolder};
 pub use option::{Group, OptionSpec, Reach};
 pub use options::options;
 pub use reference::settings_page;
+pub use route::{Action, RouteSpec, route_keys};
 pub use settings::{LogLevel, Settings};
+pub use table::KeySpec;
 pub use value::{KeywordValue, Kind};

@@ -10,7 +10,7 @@ impl OptionSpec {
     pub fn python_type(&self) -> String {
         let kind = match self.kind {
             Kind::Switch => "bool",
-            Kind::Count { .. } => "int",
+            Kind::Count { .. } | Kind::UnknownHost | Kind::Status { .. } => "int",
             Kind::Size { .. } | Kind::Mode | Kind::Workers => "int | str",
             Kind::Duration { .. } => "float | str",
             Kind::Binds => "str | int | Sequence[str | int]",
@@ -21,7 +21,18 @@ impl OptionSpec {
             | Kind::LogFile
             | Kind::LogLevel
             | Kind::Prefix
-            | Kind::App => "str",
+            | Kind::App
+            | Kind::RoutePath
+            | Kind::Scheme
+            | Kind::AppName
+            | Kind::Redirect => "str",
+            Kind::Apps
+            | Kind::StaticFolders
+            | Kind::Hosts
+            | Kind::Methods
+            | Kind::FieldNames
+            | Kind::Networks => "str | Sequence[str]",
+            Kind::Fields => "Mapping[str, str]",
         };
         let optional = self.can_be_off() || self.default_text() == "none";
         if optional {
@@ -37,7 +48,7 @@ impl OptionSpec {
             (_, "none" | "off") => "None".to_owned(),
             (Kind::Switch, "true") => "True".to_owned(),
             (Kind::Switch, _) => "False".to_owned(),
-            (Kind::Count { .. } | Kind::Mode | Kind::Workers, number) => number.to_owned(),
+            (Kind::Count { .. } | Kind::Mode | Kind::Workers | Kind::UnknownHost, number) => number.to_owned(),
             // No default holds a quote or a backslash; a test looks.
             (_, text) => format!("\"{text}\""),
         }

@@ -9,19 +9,29 @@ use std::path::{Path, PathBuf};
 
 use kirsch_server::Config;
 
-use crate::app_spec::AppSpec;
+use crate::application::Application;
 use crate::error::{ConfigError, Origin, nearest};
+use crate::mount::{MountedApp, StaticFolder};
 use crate::option::{OptionSpec, Reach};
 use crate::options::options;
+use crate::route::RouteSpec;
 use crate::value::KeywordValue;
 
 /// What is meant by everything that was typed.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// What the server is told.
     pub config: Config,
-    /// The application, where one was named; a [`Command`](crate::Command) carries the one it needs beside the settings.
-    pub app: Option<AppSpec>,
+    /// The applications that were named outside of tables, each perhaps with a host and a path.
+    pub app: Vec<MountedApp>,
+    /// Folders of files that are served beside the applications.
+    pub static_folders: Vec<StaticFolder>,
+    /// The status for a host that no route knows: 404 or 421.
+    pub unknown_host: u16,
+    /// The applications that the file describes in tables.
+    pub applications: Vec<Application>,
+    /// The routes that the file describes, in the order written.
+    pub routes: Vec<RouteSpec>,
     /// The folder to change to before the application is imported.
     pub chdir: Option<PathBuf>,
     /// The part of the path that leads to the application: `SCRIPT_NAME`. Empty, or with a slash before and none after.
@@ -55,6 +65,24 @@ pub(crate) struct Given {
     pub(crate) origin: Origin,
     /// Where relative paths begin.
     pub(crate) base: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            config: Config::default(),
+            app: Vec::new(),
+            static_folders: Vec::new(),
+            unknown_host: 404,
+            applications: Vec::new(),
+            routes: Vec::new(),
+            chdir: None,
+            script_name: String::new(),
+            log_level: LogLevel::default(),
+            config_file: None,
+            origins: BTreeMap::new(),
+        }
+    }
 }
 
 impl Settings {
