@@ -15,8 +15,8 @@ use crate::value::Kind;
 pub struct Application {
     /// What routes and messages call it: the table's name, or what was typed.
     pub name: String,
-    /// What to import.
-    pub spec: AppSpec,
+    /// What to import; nothing where a program gives the application itself.
+    pub spec: Option<AppSpec>,
     /// The folder that is put first on Python's path; without it the working directory.
     pub path: Option<PathBuf>,
     /// Threads that may be in it at once; without it, all.
@@ -77,6 +77,19 @@ static KEYS: &[KeySpec<ApplicationTable>] = &[
 ];
 
 impl Application {
+    /// An application that a program gives itself.
+    pub fn of_program(name: String, threads: Option<usize>) -> Self {
+        let origin = Origin::Argument("app".to_owned());
+        Application {
+            name,
+            spec: None,
+            path: None,
+            threads,
+            path_origin: origin.clone(),
+            origin,
+        }
+    }
+
     /// Reads a table.
     pub(crate) fn from_table(
         name: &str,
@@ -86,13 +99,13 @@ impl Application {
     ) -> Result<Self, ConfigError> {
         let mut table = ApplicationTable::default();
         let places = fill(&mut table, KEYS, given, base)?;
-        let Some(spec) = table.wsgi else {
+        if table.wsgi.is_none() {
             let hint = "write wsgi = \"module:attribute\" in it".to_owned();
             return Err(ConfigError::new(origin, "names no application", Some(hint)));
-        };
+        }
         Ok(Application {
             name: name.to_owned(),
-            spec,
+            spec: table.wsgi,
             path: table.path,
             threads: table.threads,
             path_origin: places.of("path").unwrap_or(&origin).clone(),

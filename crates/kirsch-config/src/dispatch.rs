@@ -7,10 +7,12 @@
 
 use std::path::Path;
 
+use kirsch_server::{Action, FixedAnswer, Route, Shadowed, unreachable};
+
 use crate::application::Application;
 use crate::error::{ConfigError, Origin, nearest};
-use crate::mount::{Mount, MountedApp};
-use crate::route::{Action, RouteSpec};
+use crate::mount::{Mount, MountedApp, StaticFolder};
+use crate::route::{RouteAction, RouteSpec};
 use crate::settings::Settings;
 
 /// Applications, and the routes that lead to them.
@@ -55,36 +57,36 @@ impl Dispatch {
             .iter()
             .map(|app| place_of(&mut known, app, origin))
             .collect();
-        let mut routes = Vec::new();
-        for folder in &settings.static_folders {
-            let action = Action::Files(folder.folder.clone());
-            routes.push((at(&folder.mount, action, settings.origin("static")), None));
-        }
-        for route in &settings.routes {
-            let place = match &route.action {
-                Action::App(name) => known.iter().position(|it| it.name == *name),
-                Action::Files(_) | Action::Redirect { .. } | Action::Answer(_) => None,
-            };
-            routes.push((route.clone(), place));
-        }
-        let everywhere = Mount {
-            host: None,
-            path: (!settings.script_name.is_empty()).then(|| settings.script_name.clone()),
-        };
+        let mut routes = static_routes(settings);
+        routes.extend(settings.routes.iter().map(|route| led(route.clone(), &known)));
         let mut rest = None;
         for (app, place) in settings.app.iter().zip(typed) {
-            let action = Action::App(known[place].name.clone());
             match &app.mount {
-                Some(mount) => routes.push((at(mount, action, origin), Some(place))),
-                None => match rest {
-                    None => rest = Some((at(&everywhere, action, origin), Some(place))),
-                    Some((_, first)) if first == Some(place) => {}
-                    Some(_) => return Err(two_for_the_rest(&settings.app, origin)),
-                },
+                Some(mount) => {
+                    let action = RouteAction::App(known[place].name.clone());
+                    routes.push((RouteSpec::at(mount, action, origin), Some(place)));
+                }
+                None if rest.is_some_and(|first| first != place) => {
+                    return Err(two_for_the_rest(&settings.app, origin));
+                }
+                None => rest = Some(place),
             }
         }
-        routes.extend(rest);
+        routes.extend(rest.map(|place| to_the_rest(settings, &known, place)));
         Ok(Dispatch::of(known, routes))
+    }
+
+    /// What a program gives: its applications by name, its routes, and which application takes what no route takes.
+    pub fn of_program(
+        settings: &Settings,
+        applications: Vec<Application>,
+        routes: Vec<RouteSpec>,
+        rest: Option<usize>,
+    ) -> Self {
+        let mut all = static_routes(settings);
+        all.extend(routes.into_iter().map(|route| led(route, &applications)));
+        all.extend(rest.map(|place| to_the_rest(settings, &applications, place)));
+        Dispatch::of(applications, all)
     }
 
     /// Applications and routes as they came, looked at.
@@ -93,6 +95,7 @@ impl Dispatch {
         for (route, place) in &routes {
             findings.extend(missing(route, *place, &known));
         }
+        findings.extend(unreachable_routes(&routes));
         let mut dispatch = Dispatch::default();
         let mut moved = vec![None; known.len()];
         for (place, application) in known.into_iter().enumerate() {
@@ -114,6 +117,85 @@ impl Dispatch {
         dispatch.findings = findings;
         dispatch
     }
+
+    /// The one application there is, by the path it is mounted at, where nothing has to be chosen.
+    pub fn alone(&self) -> Option<&str> {
+        let [route] = self.routes.as_slice() else {
+            return None;
+        };
+        let [application] = self.applications.as_slice() else {
+            return None;
+        };
+        let mount = route.spec.is_plain()?;
+        (application.threads.is_none() && route.application.is_some()).then_some(mount)
+    }
+
+    /// The routes in a few words, in the order in which they are tried.
+    pub fn brief(&self) -> String {
+        /// So many fit into a line.
+        const SHOWN: usize = 6;
+        let all: Vec<String> = self.routes.iter().map(|it| it.spec.brief()).collect();
+        match all.split_at_checked(SHOWN) {
+            Some((shown, rest)) if rest.len() > 1 => {
+                format!("{} and {} more routes", shown.join(", "), rest.len())
+            }
+            _ => all.join(", "),
+        }
+    }
+}
+
+type Led = (RouteSpec, Option<usize>);
+
+fn static_routes(settings: &Settings) -> Vec<Led> {
+    let origin = settings.origin("static");
+    let route = |it: &StaticFolder| {
+        let action = RouteAction::Files(it.folder.clone());
+        (RouteSpec::at(&it.mount, action, origin), None)
+    };
+    settings.static_folders.iter().map(route).collect()
+}
+
+/// A route with its application's place.
+fn led(route: RouteSpec, known: &[Application]) -> Led {
+    let place = match &route.action {
+        RouteAction::App(name) => known.iter().position(|it| it.name == *name),
+        RouteAction::Files(_) | RouteAction::Redirect(_) | RouteAction::Answer(_) => None,
+    };
+    (route, place)
+}
+
+/// The route of the application that takes what no route takes.
+fn to_the_rest(settings: &Settings, known: &[Application], place: usize) -> Led {
+    let mount = Mount {
+        host: None,
+        path: settings.script_name.parse().ok(),
+    };
+    let action = RouteAction::App(known[place].name.clone());
+    (RouteSpec::at(&mount, action, settings.origin("app")), Some(place))
+}
+
+fn unreachable_routes(routes: &[Led]) -> Vec<Finding> {
+    let same = FixedAnswer::new(404, None).ok().map(Action::Answer);
+    let conditions: Vec<Route> = routes
+        .iter()
+        .filter_map(|(spec, _)| Some(Route::new(spec.when.clone(), same.clone()?)))
+        .collect();
+    let finding = |it: Shadowed| {
+        let (hidden, by) = (&routes[it.index].0, &routes[it.by].0);
+        let message = format!(
+            "no request reaches {}, because {} ({}) takes all of them",
+            hidden.brief(),
+            by.brief(),
+            by.origin()
+        );
+        let hint = "write it before that one, or take it out".to_owned();
+        let error = ConfigError::new(hidden.origin().clone(), message, Some(hint));
+        Finding {
+            error,
+            fatal: false,
+        }
+    };
+    unreachable(&conditions).into_iter().map(finding).collect()
 }
 
 /// What is called by the same words is the same application, under however many hosts.
@@ -125,7 +207,7 @@ fn place_of(known: &mut Vec<Application>, app: &MountedApp, origin: &Origin) -> 
     place.unwrap_or_else(|| {
         known.push(Application {
             name,
-            spec: app.spec.clone(),
+            spec: Some(app.spec.clone()),
             path: None,
             threads: None,
             origin: origin.clone(),
@@ -133,15 +215,6 @@ fn place_of(known: &mut Vec<Application>, app: &MountedApp, origin: &Origin) -> 
         });
         known.len() - 1
     })
-}
-
-fn at(mount: &Mount, action: Action, origin: &Origin) -> RouteSpec {
-    RouteSpec::at(
-        mount.host.as_deref(),
-        mount.path.as_deref(),
-        action,
-        origin.clone(),
-    )
 }
 
 fn two_for_the_rest(apps: &[MountedApp], origin: &Origin) -> ConfigError {
@@ -159,7 +232,7 @@ fn two_for_the_rest(apps: &[MountedApp], origin: &Origin) -> ConfigError {
 /// What a route leads to and does not exist.
 fn missing(route: &RouteSpec, place: Option<usize>, known: &[Application]) -> Option<Finding> {
     let error = match &route.action {
-        Action::App(name) if place.is_none() => {
+        RouteAction::App(name) if place.is_none() => {
             let names = || known.iter().map(|it| it.name.as_str());
             let hint = match nearest(name, names()) {
                 Some(meant) => format!("did you mean {meant}?"),
@@ -172,8 +245,8 @@ fn missing(route: &RouteSpec, place: Option<usize>, known: &[Application]) -> Op
             let message = format!("there is no application {name:?}");
             ConfigError::new(route.place("app").clone(), message, Some(hint))
         }
-        Action::Files(folder) => folder_missing(folder, route.place("files"))?,
-        Action::App(_) | Action::Redirect { .. } | Action::Answer(_) => return None,
+        RouteAction::Files(folder) => folder_missing(folder, route.place("files"))?,
+        RouteAction::App(_) | RouteAction::Redirect(_) | RouteAction::Answer(_) => return None,
     };
     Some(Finding { error, fatal: true })
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kirsch_server::Bind;
+use kirsch_server::{Bind, UnknownHost};
 
 use crate::app_spec::AppSpec;
 use crate::bind::{add_bind, bind_text, parse_bind};
@@ -70,10 +70,6 @@ impl FieldValue for u64 {
             Kind::Size { min, max } => (size(given)?, min, max),
             Kind::Mode => (mode(given), 0, 0o777),
             Kind::Status { min, max } => (count(given), min, max),
-            Kind::UnknownHost => {
-                let known = count(given).filter(|status| matches!(status, 404 | 421));
-                (known, 404, 421)
-            }
             _ => return Err(reading.refuse(given)),
         };
         match number {
@@ -177,8 +173,6 @@ impl FieldValue for String {
                 let slashes = text.is_empty() || text.starts_with('/') && !text.ends_with('/');
                 slashes && !text.chars().any(char::is_control)
             }
-            Kind::RoutePath => text.starts_with('/') && !text.chars().any(char::is_control),
-            Kind::Scheme => matches!(text.as_str(), "http" | "https"),
             // What goes into a header field must not end its line.
             _ => !text.trim().is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~')),
         };
@@ -243,7 +237,7 @@ impl FieldValue for AppSpec {
 }
 
 /// A list as it is, a value alone as a list of one.
-fn items(given: &KeywordValue) -> &[KeywordValue] {
+pub(crate) fn items(given: &KeywordValue) -> &[KeywordValue] {
     match given {
         KeywordValue::List(list) => list,
         one => std::slice::from_ref(one),
@@ -289,6 +283,23 @@ impl FieldValue for Vec<String> {
 
     fn text(&self, _kind: Kind) -> String {
         self.join(", ")
+    }
+}
+
+impl FieldValue for UnknownHost {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        match count(given) {
+            Some(404) => Ok(UnknownHost::NotFound),
+            Some(421) => Ok(UnknownHost::Misdirected),
+            _ => Err(reading.refuse(given)),
+        }
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        match self {
+            UnknownHost::NotFound => "404".to_owned(),
+            UnknownHost::Misdirected => "421".to_owned(),
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub use mount::{Mount, MountedApp, StaticFolder};
 pub use option::{Group, OptionSpec, Reach};
 pub use options::options;
 pub use reference::settings_page;
-pub use route::{Action, RouteSpec, route_keys};
+pub use route::{RouteAction, RouteSpec, route_keys};
 pub use settings::{LogLevel, Settings};
 pub use table::KeySpec;
 pub use value::{KeywordValue, Kind};

@@ -6,8 +6,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use kirsch_server::{HostPattern, PathPrefix};
+
 use crate::app_spec::AppSpec;
 use crate::error::Complaint;
+use crate::route::parse_one;
 
 /// An application as typed, `[HOST[/PATH]=]APP`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +34,9 @@ pub struct StaticFolder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// The host, perhaps with a port or `*.` before it; every host without it.
-    pub host: Option<String>,
-    /// The path, from its slash on; every path without it.
-    pub path: Option<String>,
+    pub host: Option<HostPattern>,
+    /// The path; every path without it.
+    pub path: Option<PathPrefix>,
 }
 
 impl MountedApp {
@@ -103,9 +106,9 @@ impl StaticFolder {
 
 impl Mount {
     fn parse(text: &str) -> Result<Self, Complaint> {
-        const FORMS: &str = "write HOST=, HOST/PATH= or /PATH= before it";
         if text.is_empty() {
-            return Err(Complaint::new("nothing stands before the equals sign", FORMS));
+            let hint = "write HOST=, HOST/PATH= or /PATH= before it";
+            return Err(Complaint::new("nothing stands before the equals sign", hint));
         }
         if let Some((scheme, rest)) = text.split_once("://") {
             let hint = format!("write {rest} alone; the key scheme of a route tells them apart");
@@ -115,29 +118,22 @@ impl Mount {
             Some(slash) => text.split_at(slash),
             None => (text, ""),
         };
-        let mount = Mount {
-            host: (!host.is_empty()).then(|| host.to_owned()),
-            path: (!matches!(path, "" | "/")).then(|| path.to_owned()),
-        };
-        mount.look()?;
-        Ok(mount)
-    }
-
-    fn look(&self) -> Result<(), Complaint> {
-        if let Some(host) = &self.host && host.contains(':') {
-            return Err(Complaint::new("host", "hint"));
-        }
-        Ok(())
+        Ok(Mount {
+            host: (!host.is_empty()).then(|| parse_one(host)).transpose()?,
+            path: (!matches!(path, "" | "/"))
+                .then(|| parse_one(path))
+                .transpose()?,
+        })
     }
 }
 
 impl fmt::Display for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.host.as_deref().unwrap_or_default();
-        match &self.path {
-            Some(path) => write!(f, "{host}{path}"),
-            None if host.is_empty() => f.write_str("/"),
-            None => f.write_str(host),
+        match (&self.host, &self.path) {
+            (Some(host), Some(path)) => write!(f, "{host}{path}"),
+            (Some(host), None) => host.fmt(f),
+            (None, Some(path)) => path.fmt(f),
+            (None, None) => f.write_str("/"),
         }
     }
 }

@@ -29,6 +29,7 @@ impl OptionSpec {
             Kind::Apps
             | Kind::StaticFolders
             | Kind::Hosts
+            | Kind::RoutePaths
             | Kind::Methods
             | Kind::FieldNames
             | Kind::Networks => "str | Sequence[str]",

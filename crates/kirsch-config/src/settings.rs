@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use kirsch_server::Config;
+use kirsch_server::{Config, UnknownHost};
 
 use crate::application::Application;
 use crate::error::{ConfigError, Origin, nearest};
@@ -18,7 +18,7 @@ use crate::route::RouteSpec;
 use crate::value::KeywordValue;
 
 /// What is meant by everything that was typed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// What the server is told.
     pub config: Config,
@@ -26,8 +26,8 @@ pub struct Settings {
     pub app: Vec<MountedApp>,
     /// Folders of files that are served beside the applications.
     pub static_folders: Vec<StaticFolder>,
-    /// The status for a host that no route knows: 404 or 421.
-    pub unknown_host: u16,
+    /// The answer to a request for a host that no route is for.
+    pub unknown_host: UnknownHost,
     /// The applications that the file describes in tables.
     pub applications: Vec<Application>,
     /// The routes that the file describes, in the order written.
@@ -65,24 +65,6 @@ pub(crate) struct Given {
     pub(crate) origin: Origin,
     /// Where relative paths begin.
     pub(crate) base: PathBuf,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            config: Config::default(),
-            app: Vec::new(),
-            static_folders: Vec::new(),
-            unknown_host: 404,
-            applications: Vec::new(),
-            routes: Vec::new(),
-            chdir: None,
-            script_name: String::new(),
-            log_level: LogLevel::default(),
-            config_file: None,
-            origins: BTreeMap::new(),
-        }
-    }
 }
 
 impl Settings {

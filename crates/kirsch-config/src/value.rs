@@ -83,6 +83,8 @@ pub enum Kind {
     Hosts,
     /// A path that begins with a slash.
     RoutePath,
+    /// Paths that begin with a slash.
+    RoutePaths,
     /// Methods of requests.
     Methods,
     /// Fields with their values.
@@ -134,17 +136,18 @@ impl Kind {
                 "module:attribute, module:factory(), module or file.py, several with HOST[/PATH]= before them".to_owned()
             }
             Kind::StaticFolders => "/PATH=FOLDER".to_owned(),
-            Kind::UnknownHost => "404 or 421".to_owned(),
+            Kind::UnknownHost => "421 or 404".to_owned(),
             Kind::Workers => "a whole number, or auto".to_owned(),
             Kind::Hosts => "a host or a list of hosts".to_owned(),
             Kind::RoutePath => "a path that begins with a slash".to_owned(),
+            Kind::RoutePaths => "a path that begins with a slash, or a list of them".to_owned(),
             Kind::Methods => "a method in capitals or a list of them".to_owned(),
             Kind::Fields => "fields with their values".to_owned(),
             Kind::FieldNames => "the name of a field or a list of them".to_owned(),
             Kind::Scheme => "http or https".to_owned(),
             Kind::Networks => "an address, a network such as 10.0.0.0/8, or a list of them".to_owned(),
             Kind::AppName => "the name of an application, which [apps.NAME] describes".to_owned(),
-            Kind::Redirect => "an address that may have {scheme}, {host}, {path} and {query} in it".to_owned(),
+            Kind::Redirect => "an address that may have {host}, {path} and {query} in it".to_owned(),
             Kind::Status { min: 301, max: 308 } => "301, 302, 303, 307 or 308".to_owned(),
             Kind::Status { min, max } => format!("a status from {min} to {max}"),
         }
@@ -168,10 +171,10 @@ impl Kind {
             Kind::App | Kind::AppName => "APP",
             Kind::Apps => "[HOST[/PATH]=]APP",
             Kind::StaticFolders => "/PATH=FOLDER",
-            Kind::UnknownHost => "404|421",
+            Kind::UnknownHost => "421|404",
             Kind::Workers => "N|auto",
             Kind::Hosts => "HOST",
-            Kind::RoutePath => "PATH",
+            Kind::RoutePath | Kind::RoutePaths => "PATH",
             Kind::Methods => "METHOD",
             Kind::Fields => "FIELDS",
             Kind::FieldNames => "FIELD",

@@ -219,6 +219,7 @@ fn bad(option: &OptionSpec) -> Option<&'static str> {
         Kind::App
         | Kind::Hosts
         | Kind::RoutePath
+        | Kind::RoutePaths
         | Kind::Methods
         | Kind::Fields
         | Kind::FieldNames

@@ -43,6 +43,7 @@ struct Keys {
     method: Py<PyString>,
     path_info: Py<PyString>,
     query: Py<PyString>,
+    script_name: Py<PyString>,
     protocol: Py<PyString>,
     remote_addr: Py<PyString>,
     remote_port: Py<PyString>,
@@ -204,9 +205,15 @@ fn set_path<'py>(
     target: &Bound<'py, PyString>,
     mount: &str,
 ) -> PyResult<()> {
-    let raw = request.path();
-    if mount.is_empty() && raw.len() == request.target().len() && !raw.contains(&b'%') {
+    let raw = request.path_below_mount();
+    let is_target = raw.len() == request.target().len() && !request.is_rewritten();
+    if mount.is_empty() && is_target && !raw.contains(&b'%') {
         return environ.set_item(&keys.path_info, target);
+    }
+    if !request.mount().is_empty() {
+        cache.decoded.clear();
+        decode_path(request.mount(), &mut cache.decoded);
+        environ.set_item(&keys.script_name, latin1(py, &cache.decoded))?;
     }
     cache.decoded.clear();
     decode_path(raw, &mut cache.decoded);
@@ -413,6 +420,7 @@ impl Keys {
             method: text("REQUEST_METHOD"),
             path_info: text("PATH_INFO"),
             query: text("QUERY_STRING"),
+            script_name: text("SCRIPT_NAME"),
             protocol: text("SERVER_PROTOCOL"),
             remote_addr: text("REMOTE_ADDR"),
             remote_port: text("REMOTE_PORT"),
