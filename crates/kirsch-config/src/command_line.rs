@@ -105,7 +105,10 @@ fn gather(
 
 fn no_application(settings: &Settings) -> ConfigError {
     if let Some(application) = settings.applications.first() {
-        let hint = format!("write [[routes]] and, below it, app = {:?}", application.name);
+        let hint = format!(
+            "write [[routes]] and, below it, app = {:?}",
+            application.name
+        );
         let origin = application.origin.clone();
         return ConfigError::new(origin, "no route leads to an application", Some(hint));
     }

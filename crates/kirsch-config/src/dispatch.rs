@@ -58,7 +58,12 @@ impl Dispatch {
             .map(|app| place_of(&mut known, app, origin))
             .collect();
         let mut routes = static_routes(settings);
-        routes.extend(settings.routes.iter().map(|route| led(route.clone(), &known)));
+        routes.extend(
+            settings
+                .routes
+                .iter()
+                .map(|route| led(route.clone(), &known)),
+        );
         let mut rest = None;
         for (app, place) in settings.app.iter().zip(typed) {
             match &app.mount {
@@ -171,7 +176,10 @@ fn to_the_rest(settings: &Settings, known: &[Application], place: usize) -> Led 
         path: settings.script_name.parse().ok(),
     };
     let action = RouteAction::App(known[place].name.clone());
-    (RouteSpec::at(&mount, action, settings.origin("app")), Some(place))
+    (
+        RouteSpec::at(&mount, action, settings.origin("app")),
+        Some(place),
+    )
 }
 
 fn unreachable_routes(routes: &[Led]) -> Vec<Finding> {
@@ -225,7 +233,9 @@ fn two_for_the_rest(apps: &[MountedApp], origin: &Origin) -> ConfigError {
         .collect();
     let (first, second) = (&bare[0], &bare[1]);
     let message = format!("{first} and {second} would both take every request");
-    let hint = format!("write a host or a path before one of them, as in blog.example.com={second} or /v1={second}");
+    let hint = format!(
+        "write a host or a path before one of them, as in blog.example.com={second} or /v1={second}"
+    );
     ConfigError::new(origin.clone(), message, Some(hint))
 }
 

@@ -318,7 +318,10 @@ impl FieldValue for Vec<(String, String)> {
     }
 
     fn text(&self, _kind: Kind) -> String {
-        let fields: Vec<_> = self.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let fields: Vec<_> = self
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
         fields.join(", ")
     }
 }

@@ -189,7 +189,9 @@ impl Source<'_> {
                 DeValue::Table(inner) if key == APPS => {
                     content.applications = self.applications(inner)?;
                 }
-                DeValue::Array(items) if key == ROUTES => content.routes = self.routes(items, &origin)?,
+                DeValue::Array(items) if key == ROUTES => {
+                    content.routes = self.routes(items, &origin)?
+                }
                 DeValue::Table(inner) if is_section(&key) => {
                     self.collect(inner, &format!("{key}."), content)?;
                 }
@@ -249,8 +251,7 @@ impl Source<'_> {
                     .map(KeywordValue::Table),
                 _ => self.value(value),
             };
-            let value =
-                value.map_err(|message| ConfigError::new(origin.clone(), message, None))?;
+            let value = value.map_err(|message| ConfigError::new(origin.clone(), message, None))?;
             let name = name.get_ref().to_string();
             keys.push(KeyGiven {
                 name,

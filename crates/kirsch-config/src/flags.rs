@@ -231,7 +231,10 @@ fn explain_words(
         return Some(verb_comes_first(word));
     }
     // Only one may do without a host or a path before it.
-    let bare: Vec<&str> = words.into_iter().filter(|word| !word.contains('=')).collect();
+    let bare: Vec<&str> = words
+        .into_iter()
+        .filter(|word| !word.contains('='))
+        .collect();
     let [first, second, ..] = *bare.as_slice() else {
         return None;
     };

@@ -82,12 +82,16 @@ impl StaticFolder {
                 _ if text.is_empty() || text == "/" => "write /static=public".to_owned(),
                 _ => format!("write /{0}={0}", text.trim_end_matches('/')),
             };
-            let message = format!("{text:?} does not say where the files are served, or from which folder");
+            let message =
+                format!("{text:?} does not say where the files are served, or from which folder");
             return Err(Complaint::new(message, hint));
         };
         if folder.is_empty() || folder.contains('\0') {
             let hint = format!("write {before}=FOLDER");
-            return Err(Complaint::new("no folder stands after the equals sign", hint));
+            return Err(Complaint::new(
+                "no folder stands after the equals sign",
+                hint,
+            ));
         }
         let mount = Mount::parse(before).map_err(|complaint| {
             let swapped = folder.starts_with('/') && Mount::parse(folder).is_ok();
@@ -108,11 +112,17 @@ impl Mount {
     fn parse(text: &str) -> Result<Self, Complaint> {
         if text.is_empty() {
             let hint = "write HOST=, HOST/PATH= or /PATH= before it";
-            return Err(Complaint::new("nothing stands before the equals sign", hint));
+            return Err(Complaint::new(
+                "nothing stands before the equals sign",
+                hint,
+            ));
         }
         if let Some((scheme, rest)) = text.split_once("://") {
             let hint = format!("write {rest} alone; the key scheme of a route tells them apart");
-            return Err(Complaint::new(format!("{text:?} begins with a scheme ({scheme})"), hint));
+            return Err(Complaint::new(
+                format!("{text:?} begins with a scheme ({scheme})"),
+                hint,
+            ));
         }
         let (host, path) = match text.find('/') {
             Some(slash) => text.split_at(slash),

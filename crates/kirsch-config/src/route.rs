@@ -161,7 +161,10 @@ static KEYS: &[KeySpec<RouteTable>] = &[
         example: "[\"10.0.0.0/8\", \"::1\"]",
         set: |table, given, reading| {
             let texts: Vec<String> = Vec::read(given, reading)?;
-            table.route.when.clients = texts.iter().map(|text| network(text)).collect::<Result<_, _>>()?;
+            table.route.when.clients = texts
+                .iter()
+                .map(|text| network(text))
+                .collect::<Result<_, _>>()?;
             Ok(())
         },
     },
@@ -303,7 +306,11 @@ impl RouteSpec {
                 name,
                 value,
             });
-        RouteSpec::from_table(Origin::Argument("route".to_owned()), given.collect(), Path::new(""))
+        RouteSpec::from_table(
+            Origin::Argument("route".to_owned()),
+            given.collect(),
+            Path::new(""),
+        )
     }
 
     /// Reads a table.
@@ -329,7 +336,11 @@ impl RouteSpec {
             Err(ConfigError::new(at(key), message, Some(hint.to_owned())))
         };
         if status.is_some() && redirect.is_none() {
-            return belongs("status", "redirect", "write redirect beside it, or answer in place of it");
+            return belongs(
+                "status",
+                "redirect",
+                "write redirect beside it, or answer in place of it",
+            );
         }
         if body.is_some() && answer.is_none() {
             return belongs("body", "answer", "write answer beside it");
@@ -348,8 +359,9 @@ impl RouteSpec {
             actions.push(("redirect", RouteAction::Redirect(redirect)));
         }
         if let Some(status) = answer {
-            let answer = FixedAnswer::new(status, body.map(|text| format!("{text}\n").into_bytes()))
-                .map_err(|error| complain(error).at(at("answer")))?;
+            let answer =
+                FixedAnswer::new(status, body.map(|text| format!("{text}\n").into_bytes()))
+                    .map_err(|error| complain(error).at(at("answer")))?;
             actions.push(("answer", RouteAction::Answer(answer)));
         }
         let mut actions = actions.into_iter();
@@ -392,7 +404,14 @@ impl RouteSpec {
 
     /// The route in a few words: `blog.test/v1=blog:app`.
     pub fn brief(&self) -> String {
-        let Condition { hosts, paths, methods, headers, scheme, clients } = &self.when;
+        let Condition {
+            hosts,
+            paths,
+            methods,
+            headers,
+            scheme,
+            clients,
+        } = &self.when;
         let more = |count: usize| if count > 1 { ",…" } else { "" };
         let mut place = String::new();
         if let Some(host) = hosts.first() {
@@ -401,7 +420,8 @@ impl RouteSpec {
         if let Some(path) = paths.first().filter(|path| !path.as_str().is_empty()) {
             place = format!("{place}{path}{}", more(paths.len()));
         }
-        let narrow = !methods.is_empty() || !headers.is_empty() || scheme.is_some() || !clients.is_empty();
+        let narrow =
+            !methods.is_empty() || !headers.is_empty() || scheme.is_some() || !clients.is_empty();
         let what = match &self.action {
             RouteAction::App(name) => name.clone(),
             RouteAction::Files(folder) => folder.display().to_string(),
@@ -461,7 +481,10 @@ fn look_at_methods(when: &Condition) -> Result<(), Complaint> {
         let meant = KNOWN.iter().find(|it| it.eq_ignore_ascii_case(method));
         if let Some(meant) = meant.filter(|meant| *meant != method) {
             let hint = format!("write {meant}");
-            return Err(Complaint::new(format!("{method:?} is in small letters"), hint));
+            return Err(Complaint::new(
+                format!("{method:?} is in small letters"),
+                hint,
+            ));
         }
     }
     when.check().map_err(complain)
@@ -479,7 +502,10 @@ fn network(text: &str) -> Result<IpNet, Complaint> {
     let begin = network.trunc();
     if begin != network {
         let message = format!("{text} is an address in {begin}");
-        return Err(Complaint::new(message, format!("write {begin}, or the address alone")));
+        return Err(Complaint::new(
+            message,
+            format!("write {begin}, or the address alone"),
+        ));
     }
     Ok(network)
 }

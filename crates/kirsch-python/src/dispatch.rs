@@ -10,15 +10,13 @@ use kirsch_config::{
     AppSource, AppSpec, AppTarget, Application, Dispatch, DispatchRoute, Origin, RouteAction,
     RouteSpec, Settings,
 };
-use kirsch_server::{
-    Action, Application as Served, Gateway, Route, Router, RouterOptions, Serve,
-};
+use kirsch_server::{Action, Application as Served, Gateway, Route, Router, RouterOptions, Serve};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::gateway::WsgiGateway;
-use crate::settings::{PySettings, keyword_values};
+use crate::settings::{Nesting, PySettings, keyword_values};
 
 /// Where an application is: `module` or `file`, its name, `default`, `attribute` or `factory`, its name.
 type AppPlace = (&'static str, String, &'static str, String);
@@ -108,7 +106,7 @@ pub(crate) fn check_route(keywords: &Bound<'_, PyDict>) -> PyResult<()> {
 }
 
 fn route_spec(keywords: &Bound<'_, PyDict>) -> PyResult<RouteSpec> {
-    RouteSpec::from_keywords(keyword_values(keywords)?)
+    RouteSpec::from_keywords(keyword_values(keywords, Nesting::Table)?)
         .map_err(|error| PyValueError::new_err(error.to_string()))
 }
 

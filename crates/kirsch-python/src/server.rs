@@ -62,7 +62,9 @@ impl PyServer {
             WsgiGateway::new(py, application, report, errors, mount, threads, &config)
         };
         if applications.len() != dispatch.dispatch.applications.len() {
-            return Err(PyValueError::new_err("not as many applications as the routes have"));
+            return Err(PyValueError::new_err(
+                "not as many applications as the routes have",
+            ));
         }
         let gateway = gateway(&dispatch.dispatch, settings, wsgi)?;
         let mut inherited = Vec::new();

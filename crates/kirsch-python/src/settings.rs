@@ -39,7 +39,7 @@ impl PySettings {
     /// Settings from keyword arguments.
     #[staticmethod]
     fn from_keywords(keywords: &Bound<'_, PyDict>) -> PyResult<PySettings> {
-        let settings = Settings::from_keywords(keyword_values(keywords)?)
+        let settings = Settings::from_keywords(keyword_values(keywords, Nesting::List)?)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(PySettings { settings })
     }
@@ -114,18 +114,17 @@ pub(crate) fn parse_command_line(
 /// The named values of a dictionary.
 pub(crate) fn keyword_values(
     keywords: &Bound<'_, PyDict>,
+    nesting: Nesting,
 ) -> PyResult<Vec<(String, KeywordValue)>> {
     let mut values = Vec::with_capacity(keywords.len());
     for (name, value) in keywords.iter() {
         let name: String = name.extract()?;
-        let value = keyword_value(&value, true).map_err(|error| {
+        let value = keyword_value(&value, nesting).map_err(|error| {
             let what = type_name(&value);
             if error.is_instance_of::<PyTypeError>(value.py()) {
                 PyTypeError::new_err(format!("argument {name}: a {what} cannot be a setting"))
             } else {
-                PyValueError::new_err(format!(
-                    "argument {name}: this {what} cannot be a setting"
-                ))
+                PyValueError::new_err(format!("argument {name}: this {what} cannot be a setting"))
             }
         })?;
         values.push((name, value));
@@ -133,7 +132,18 @@ pub(crate) fn keyword_values(
     Ok(values)
 }
 
-fn keyword_value(value: &Bound<'_, PyAny>, may_be_list: bool) -> PyResult<KeywordValue> {
+/// What a value may consist of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Nesting {
+    /// It stands alone.
+    Nothing,
+    /// It may be a list.
+    List,
+    /// It may be a list or a dictionary.
+    Table,
+}
+
+fn keyword_value(value: &Bound<'_, PyAny>, nesting: Nesting) -> PyResult<KeywordValue> {
     if value.is_none() {
         return Ok(KeywordValue::None);
     }
@@ -149,20 +159,24 @@ fn keyword_value(value: &Bound<'_, PyAny>, may_be_list: bool) -> PyResult<Keywor
     if value.is_instance_of::<PyString>() {
         return Ok(KeywordValue::Str(value.extract()?));
     }
-    if may_be_list && (value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>()) {
+    if nesting >= Nesting::List
+        && (value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>())
+    {
         let items = value.cast::<PySequence>()?.try_iter()?;
         let items = items
-            .map(|item| keyword_value(&item?, false))
+            .map(|item| keyword_value(&item?, Nesting::Nothing))
             .collect::<PyResult<Vec<_>>>()?;
         return Ok(KeywordValue::List(items));
     }
-    if may_be_list && let Ok(fields) = value.cast::<PyMapping>() {
+    if nesting == Nesting::Table
+        && let Ok(fields) = value.cast::<PyMapping>()
+    {
         let fields = fields.items()?;
         let fields = fields
             .iter()
             .map(|item| {
                 let (name, value): (String, Bound<'_, PyAny>) = item.extract()?;
-                Ok((name, keyword_value(&value, false)?))
+                Ok((name, keyword_value(&value, Nesting::Nothing)?))
             })
             .collect::<PyResult<Vec<_>>>()?;
         return Ok(KeywordValue::Table(fields));
