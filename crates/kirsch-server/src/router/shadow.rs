@@ -47,9 +47,7 @@ impl Condition {
     /// Whether it is met by every request that meets `other`.
     pub(super) fn covers(&self, other: &Condition) -> bool {
         covers_all(&self.hosts, &other.hosts, |one, other| one.covers(other))
-            && covers_all(&self.paths, &other.paths, |one, other| {
-                one.matches(other.as_str().as_bytes())
-            })
+            && self.covers_paths(other)
             && covers_all(&self.methods, &other.methods, |one, other| {
                 one == other || one == "GET" && other == "HEAD"
             })
@@ -62,6 +60,15 @@ impl Condition {
                     other.eq_ignore_ascii_case(name) && given == value
                 };
                 other.headers.iter().any(same)
+            })
+    }
+
+    fn covers_paths(&self, other: &Condition) -> bool {
+        // Every path has `/` for a prefix, and so has a route without one.
+        let everywhere = self.paths.iter().any(|path| path.as_str().is_empty());
+        everywhere
+            || covers_all(&self.paths, &other.paths, |one, other| {
+                one.matches(other.as_str().as_bytes())
             })
     }
 }
