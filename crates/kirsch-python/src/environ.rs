@@ -42,8 +42,8 @@ pub(crate) struct Named {
 struct Keys {
     method: Py<PyString>,
     path_info: Py<PyString>,
-    query: Py<PyString>,
     script_name: Py<PyString>,
+    query: Py<PyString>,
     protocol: Py<PyString>,
     remote_addr: Py<PyString>,
     remote_port: Py<PyString>,
@@ -72,6 +72,7 @@ struct Cache {
     values: Vec<Option<Kept>>,
     names: HashMap<Vec<u8>, Py<PyString>>,
     path: Option<Kept>,
+    mount: Option<Kept>,
     address: Option<Kept>,
     ports: Vec<Option<(u16, Py<PyString>)>>,
     key: Vec<u8>,
@@ -108,9 +109,9 @@ impl Template {
         )?;
         dict.set_item("SERVER_NAME", &origin.local.name)?;
         dict.set_item("SERVER_PORT", &origin.local.port)?;
-        dict.set_item("SCRIPT_NAME", latin1(py, script_name.as_bytes()))?;
         // What every request sets has its place already: a copy is filled in without growing.
         let keys = KEYS.get_or_init(py, || Keys::new(py));
+        dict.set_item(&keys.script_name, latin1(py, script_name.as_bytes()))?;
         for key in [
             &keys.method,
             &keys.request_uri,
@@ -213,7 +214,11 @@ fn set_path<'py>(
     if !request.mount().is_empty() {
         cache.decoded.clear();
         decode_path(request.mount(), &mut cache.decoded);
-        environ.set_item(&keys.script_name, latin1(py, &cache.decoded))?;
+        cache.decoded.extend_from_slice(mount.as_bytes());
+        environ.set_item(
+            &keys.script_name,
+            keep(py, &mut cache.mount, &cache.decoded),
+        )?;
     }
     cache.decoded.clear();
     decode_path(raw, &mut cache.decoded);
@@ -227,11 +232,12 @@ pub(crate) fn is_below_mount(request: &Request, mount: &str) -> bool {
         return true;
     }
     let mut decoded = Vec::new();
-    decode_path(request.path(), &mut decoded);
+    decode_path(request.path_below_mount(), &mut decoded);
     behind_mount(&decoded, mount).is_some()
 }
 
 /// What PATH_INFO is where SCRIPT_NAME is the mount: together they must be the path (PEP 3333, "environ Variables").
+/// Where a route has matched a prefix, both lie behind that.
 fn behind_mount<'a>(path: &'a [u8], mount: &str) -> Option<&'a [u8]> {
     path.strip_prefix(mount.as_bytes())
         .filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
@@ -419,8 +425,8 @@ impl Keys {
         Keys {
             method: text("REQUEST_METHOD"),
             path_info: text("PATH_INFO"),
-            query: text("QUERY_STRING"),
             script_name: text("SCRIPT_NAME"),
+            query: text("QUERY_STRING"),
             protocol: text("SERVER_PROTOCOL"),
             remote_addr: text("REMOTE_ADDR"),
             remote_port: text("REMOTE_PORT"),

@@ -174,7 +174,7 @@ impl Request {
         &self.path()[..self.mount_len]
     }
 
-    /// The rest of the path, undecoded: empty, or it begins with a slash.
+    /// The rest of the path, undecoded: empty, or it begins with a slash, which may be written as `%2F`.
     pub fn path_below_mount(&self) -> &[u8] {
         &self.path()[self.mount_len..]
     }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use kirsch_http::is_token;
 
 use super::error::RouteError;
-use super::host::{HostName, HostPattern};
+use super::host::HostPattern;
 use super::path::PathPrefix;
 use super::seen::Seen;
 
@@ -61,19 +61,6 @@ impl Condition {
             Some(name) => Err(RouteError::HeaderName(name.clone())),
             None => Ok(()),
         }
-    }
-
-    /// Whether a request meets all of it.
-    pub(super) fn matches(&self, seen: &Seen<'_>) -> bool {
-        self.matches_host(seen.host())
-            && (self.paths.is_empty() || self.paths.iter().any(|it| it.matches(seen.path())))
-            && self.matches_rest(seen)
-    }
-
-    /// Whether a request for this host may meet it.
-    pub(super) fn matches_host(&self, host: Option<&HostName>) -> bool {
-        self.hosts.is_empty()
-            || host.is_some_and(|host| self.hosts.iter().any(|it| it.matches(host)))
     }
 
     /// Whether a request meets what has to do with neither host nor path.
