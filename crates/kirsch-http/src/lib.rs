@@ -27,6 +27,7 @@
 mod chars;
 mod error;
 mod error_response;
+mod field_edits;
 mod field_name;
 mod h1;
 mod limits;
@@ -34,10 +35,12 @@ mod path;
 mod semantics;
 mod span;
 
+pub use chars::is_token_slice as is_token;
 pub use error::{
     Blame, Fate, ProtocolError, ProtocolErrorKind, ResponseError, Rule, Severity, Status,
 };
 pub use error_response::{ErrorAnswer, error_response};
+pub use field_edits::FieldEdits;
 pub use field_name::FieldName;
 pub use h1::{
     BodyLength, BodyPart, CONTINUE, CommonFields, Ended, Field, Framed, Head, Method, Outcome,

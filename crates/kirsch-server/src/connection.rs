@@ -534,6 +534,15 @@ impl Connection {
         request.id = shared.ids.next();
         request.received = turn.now;
         request.origin = Some(Arc::clone(&self.origin));
+        let terms = shared.gateway.admit(&mut request);
+        let streams = terms.streams_body;
+        let limit = terms.limit_body;
+        request.terms = Some(terms);
+        if let Err(error) = self.limit_body(limit, shared) {
+            self.request = Some(request);
+            self.refuse(error, turn);
+            return Step::Again;
+        }
         let head = request.head;
         let len = head.len as usize;
         let Some(rest) = request.buf.get(len..) else {
@@ -546,7 +555,7 @@ impl Connection {
             }
             return self.dispatch(request, turn);
         }
-        if shared.gateway.streams_body(&request) {
+        if streams {
             self.ahead = rest.to_vec();
             request.buf.truncate(len);
             return self.serve_streaming(request, turn);
@@ -555,6 +564,12 @@ impl Connection {
         request.buf.truncate(len);
         self.state = State::Body(Box::new(Gathering::new(request, input, turn)));
         Step::Again
+    }
+
+    /// Holds the request's body to its own limit, or else to the server's.
+    fn limit_body(&mut self, own: Option<u64>, shared: &Shared) -> Result<(), ProtocolError> {
+        let most = own.unwrap_or(shared.config.limits.body_bytes);
+        self.reader.limit_body(most)
     }
 
     /// The request is complete: it goes to a thread.

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod application;
 mod bind_error;
 mod body;
 mod budget;
@@ -40,25 +41,33 @@ mod port_owner;
 mod reactor;
 mod request;
 mod room;
+mod router;
 mod server;
 mod shared;
 mod sigpipe;
 mod stream;
+mod thread_cap;
 mod transmit;
 mod wheel;
 
 pub use access_log::{AccessLogError, FormatError, LineFormat};
+pub use application::Application;
 pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
 pub use exchange::{Block, Exchange, Finished};
-pub use gateway::{Answer, Gateway};
+pub use gateway::{Answer, Gateway, Terms};
+pub use ipnet::IpNet;
 pub use kirsch_http::{
-    ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
+    ErrorAnswer, FieldEdits, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use listener::BoundAddress;
 pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use request::{LocalName, Origin, Request, RequestId};
+pub use router::{
+    Action, Condition, FixedAnswer, HostPattern, PathPrefix, Redirect, Route, RouteError, Router,
+    RouterError, RouterOptions, Scheme, Serve, Shadowed, UnknownHost, unreachable,
+};
 pub use server::{Server, StartError, Statistics};

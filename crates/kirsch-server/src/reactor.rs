@@ -362,13 +362,16 @@ impl Reactor {
     }
 
     fn request_job(&self, request: Box<Request>, wire: Wire) -> Job {
-        let key = ForecastKey::new(0, request.method_name(), request.path());
+        let (lane, application) = match &request.terms {
+            Some(terms) => (terms.lane, terms.application),
+            None => (Lane::Thread, 0),
+        };
+        let key = ForecastKey::new(application, request.method_name(), request.path());
         let forecast = match request.body {
             // Reading it means waiting for the client.
             crate::body::Body::Stream(_) => Forecast::Blocks,
             _ => self.shared.forecaster.forecast(key),
         };
-        let lane = self.shared.gateway.lane();
         Job::Request(RequestJob {
             request,
             wire,

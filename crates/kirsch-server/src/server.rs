@@ -134,7 +134,7 @@ impl Server {
         inherited: Vec<(RawFd, OwnedFd)>,
     ) -> Result<Server, StartError> {
         let reactors = reactors(&config);
-        if reactors > 1 && gateway.lane() == Lane::Interpreter {
+        if reactors > 1 && gateway.needs_interpreter() {
             return Err(StartError::Reactors(reactors));
         }
         fit_into_descriptors(&mut config);

@@ -88,7 +88,8 @@ impl Common {
                 head_bytes: limits.head_bytes,
                 fields: limits.head_fields,
                 target_bytes: limits.target_bytes,
-                body_bytes: limits.body_bytes,
+                // Only the head tells which limit holds: `Connection::begin` sets it.
+                body_bytes: u64::MAX,
                 ..kirsch_http::Limits::default()
             },
             memory: Budget::new(limits.buffer_memory_bytes),

@@ -22,6 +22,7 @@ pub use fields::Field;
 pub use head::{BodyLength, Head, Method, RequestFacts, TargetForm, Version};
 pub use reader::{BodyPart, RequestReader};
 pub use response_body::{Ended, Framed, Outcome, Prefix, ResponseBody};
+pub(crate) use response_head::is_servers_own;
 pub use response_head::{CONTINUE, ResponseHead};
 pub use server_fields::CommonFields;
 pub(crate) use server_fields::{push_common, push_connection, push_field, push_length};

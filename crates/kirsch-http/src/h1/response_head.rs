@@ -319,6 +319,15 @@ enum Special {
     HopByHop,
 }
 
+/// Whether a field is the server's to send: it frames the message, describes the connection, or has to be
+/// in every response (RFC 9110 section 6.6.1).
+pub(crate) fn is_servers_own(name: &[u8]) -> bool {
+    match Special::of(name) {
+        Special::Date | Special::ContentLength | Special::Connection | Special::HopByHop => true,
+        Special::None | Special::Server | Special::RequestId => false,
+    }
+}
+
 impl Special {
     #[inline]
     fn of(name: &[u8]) -> Special {
