@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use kirsch_http::{
-    AcceptEncoding, ByteRange, FieldName, Method, Preconditions, Verdict, Wanted,
-};
+use kirsch_http::{AcceptEncoding, ByteRange, FieldName, Method, Preconditions, Verdict, Wanted};
 use kirsch_server::Request;
 
 use crate::representation::Representation;

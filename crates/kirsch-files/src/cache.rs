@@ -76,7 +76,9 @@ impl Cache {
     }
 
     pub(crate) fn age(&self, entry: &Entry) -> Age {
-        let age = self.now().saturating_sub(entry.checked.load(Ordering::Relaxed));
+        let age = self
+            .now()
+            .saturating_sub(entry.checked.load(Ordering::Relaxed));
         let interval = millis(self.check_interval);
         // The last tenth is for requests that wait for a thread.
         match age {
@@ -89,7 +91,9 @@ impl Cache {
     /// Says that the caller looks after the entry now. False if somebody else has just begun to.
     pub(crate) fn claim(&self, entry: &Entry) -> bool {
         let checked = entry.checked.load(Ordering::Relaxed);
-        let now = self.now().max(checked + u64::from(self.check_interval.is_zero()));
+        let now = self
+            .now()
+            .max(checked + u64::from(self.check_interval.is_zero()));
         entry
             .checked
             .compare_exchange(checked, now, Ordering::Relaxed, Ordering::Relaxed)

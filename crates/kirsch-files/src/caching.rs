@@ -163,7 +163,10 @@ mod tests {
 
     #[test]
     fn a_rule_needs_a_pattern_and_a_value_that_may_be_sent() {
-        assert_eq!(CacheRule::new("", "no-cache"), Err(CacheRuleError::NoPattern));
+        assert_eq!(
+            CacheRule::new("", "no-cache"),
+            Err(CacheRuleError::NoPattern)
+        );
         for value in ["", " ", "a\r\nX: b", "\u{e9}"] {
             assert_eq!(CacheRule::new("*", value), Err(CacheRuleError::BadValue));
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kirsch_http::Method;
-use kirsch_server::{ErrorAnswer, Exchange, Gateway, Lane, Request, Status};
+use kirsch_server::{ErrorAnswer, Exchange, Gateway, Lane, Request, Status, Terms};
 use rustix::io::Errno;
 use tracing::{debug, warn};
 
@@ -81,7 +81,10 @@ impl Files {
             return Err(FilesError::Mount(options.mount));
         }
         let is_token = |it: &&String| {
-            !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            !it.is_empty()
+                && it
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         };
         if let Some(wrong) = options.charset.as_ref().filter(|it| !is_token(it)) {
             return Err(FilesError::Charset(wrong.clone()));
@@ -104,6 +107,14 @@ impl Files {
             options,
             fallback,
         })
+    }
+
+    /// The path behind the mount; `None` if it does not begin with it.
+    fn rest<'a>(&self, request: &'a Request) -> Option<&'a [u8]> {
+        let rest = request
+            .path_below_mount()
+            .strip_prefix(self.options.mount.as_bytes())?;
+        (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
     }
 
     /// Answers an exchange with what `rest` leads to: the path behind the mount as received, undecoded, with the
@@ -135,7 +146,7 @@ impl Files {
 
     /// Where [`Files::serve`] may run for this path: anywhere if the answer lies in memory, otherwise on a thread
     /// that may wait for a disk.
-    pub fn lane(&self, rest: &[u8]) -> Lane {
+    pub fn lane_for(&self, rest: &[u8]) -> Lane {
         // A path that holds an escape may be remembered too, and is not worth decoding twice.
         let path = rest.strip_prefix(b"/").unwrap_or(rest);
         let entry = self.cache.find(path);
@@ -173,10 +184,9 @@ impl Files {
         match found {
             Found::Nothing if !has_type => self.look_up(fallback),
             Found::Folder(_) if !self.options.listing => self.look_up(fallback),
-            Found::Resource(_)
-            | Found::FolderWithoutSlash
-            | Found::Folder(_)
-            | Found::Nothing => Ok(found),
+            Found::Resource(_) | Found::FolderWithoutSlash | Found::Folder(_) | Found::Nothing => {
+                Ok(found)
+            }
         }
     }
 
@@ -247,20 +257,21 @@ impl Files {
 
 impl Gateway for Files {
     fn handle(&self, exchange: Exchange) {
-        let mount = self.options.mount.as_bytes();
-        let path = exchange.request().path().to_vec();
-        match path.strip_prefix(mount) {
-            Some(rest) if rest.is_empty() || rest.starts_with(b"/") => self.serve(exchange, rest),
-            Some(_) | None => fail(exchange, ErrorAnswer::new(Status(404), NOTHING)),
-        }
+        let Some(rest) = self.rest(exchange.request()).map(<[u8]>::to_vec) else {
+            return fail(exchange, ErrorAnswer::new(Status(404), NOTHING));
+        };
+        self.serve(exchange, &rest);
     }
 
-    fn lane(&self, request: &Request) -> Lane {
-        let mount = self.options.mount.as_bytes();
-        match request.path().strip_prefix(mount) {
-            Some(rest) => self.lane(rest),
+    fn admit(&self, request: &mut Request) -> Terms {
+        let lane = match self.rest(request) {
+            Some(rest) => self.lane_for(rest),
             None => Lane::Inline,
-        }
+        };
+        let mut terms = Terms::new(lane);
+        // Nobody reads a body here, so nobody waits for one.
+        terms.streams_body = true;
+        terms
     }
 }
 
@@ -271,8 +282,10 @@ impl Gateway for Files {
 /// for slashes, leads nowhere else.
 fn redirect(exchange: Exchange) {
     let request = exchange.request();
+    // What the client sent, not what a route may have made of it.
+    let sent = request.target().split(|&byte| byte == b'?').next();
     let mut target = b"./".to_vec();
-    target.extend_from_slice(last_segment(request.path()));
+    target.extend_from_slice(last_segment(sent.unwrap_or_default()));
     target.push(b'/');
     if !request.query().is_empty() {
         target.push(b'?');
@@ -294,7 +307,10 @@ impl fmt::Display for FilesError {
                 write!(f, "cannot serve the folder {}: {err}", path.display())
             }
             FilesError::Index(name) => {
-                write!(f, "an index must be the name of a file, such as index.html, not {name:?}")
+                write!(
+                    f,
+                    "an index must be the name of a file, such as index.html, not {name:?}"
+                )
             }
             FilesError::Fallback(path) => write!(
                 f,

@@ -102,7 +102,9 @@ fn page(path: &[u8], lines: &[Line], is_cut: bool) -> String {
     }
     page.push_str("</table>\n");
     if is_cut {
-        page.push_str(&format!("<p>There are more than {MOST_ENTRIES} entries; the rest is left out.</p>\n"));
+        page.push_str(&format!(
+            "<p>There are more than {MOST_ENTRIES} entries; the rest is left out.</p>\n"
+        ));
     }
     page.push_str("</body>\n</html>\n");
     page

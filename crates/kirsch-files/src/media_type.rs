@@ -40,7 +40,7 @@ mod tests {
             ("a.mjs", "text/javascript; charset=utf-8"),
             ("a.txt", "text/plain; charset=utf-8"),
             ("a.json", "application/json"),
-            ("a.map", UNKNOWN),
+            ("a.map", "text/plain; charset=utf-8"),
             ("a.svg", "image/svg+xml"),
             ("a.png", "image/png"),
             ("a.webp", "image/webp"),
@@ -53,7 +53,11 @@ mod tests {
             ("a.unheard-of", UNKNOWN),
             ("a", UNKNOWN),
         ] {
-            assert_eq!(media_type(Path::new(name), Some("utf-8")), expected, "{name}");
+            assert_eq!(
+                media_type(Path::new(name), Some("utf-8")),
+                expected,
+                "{name}"
+            );
         }
         assert_eq!(media_type(Path::new("a.txt"), None), "text/plain");
     }

@@ -138,9 +138,31 @@ mod tests {
     #[test]
     fn what_is_not_plain_is_refused() {
         for raw in [
-            "//", "//a", "/a//b", "/a//", "/.", "/..", "/a/../b", "/a/..", "/a/.", "/./a", "/../",
-            "/%2e%2e/a", "/.%2E/a", "/a/%2e", "/a%2fb", "/a%2F..%2Fb", "/..%2f", "/%00", "/a%00.html",
-            "/.git/config", "/a/.htaccess", "/%2Egit", "/...", "/a/.well-known/b", "/.well-known/.a",
+            "//",
+            "//a",
+            "/a//b",
+            "/a//",
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/..",
+            "/a/.",
+            "/./a",
+            "/../",
+            "/%2e%2e/a",
+            "/.%2E/a",
+            "/a/%2e",
+            "/a%2fb",
+            "/a%2F..%2Fb",
+            "/..%2f",
+            "/%00",
+            "/a%00.html",
+            "/.git/config",
+            "/a/.htaccess",
+            "/%2Egit",
+            "/...",
+            "/a/.well-known/b",
+            "/.well-known/.a",
         ] {
             assert_eq!(read(raw), None, "{raw}");
         }

@@ -1,7 +1,6 @@
 //! What a path leads to: found by looking, and loaded to be sent.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -80,12 +79,7 @@ impl Target {
 }
 
 impl Survey {
-    fn of(
-        root: &Root,
-        options: &FilesOptions,
-        path: PlainPath,
-        file: Stamp,
-    ) -> io::Result<Target> {
+    fn of(root: &Root, options: &FilesOptions, path: PlainPath, file: Stamp) -> io::Result<Target> {
         let mut siblings = Vec::new();
         for &coding in &options.precompressed {
             let sibling = [path.as_bytes(), coding.suffix().as_bytes()].concat();
@@ -103,7 +97,8 @@ impl Survey {
 
     #[cfg(test)]
     pub(crate) fn for_test() -> Survey {
-        let found = fstat(File::open("/proc/self/exe").expect("ourselves")).expect("ourselves");
+        let found =
+            fstat(std::fs::File::open("/proc/self/exe").expect("ourselves")).expect("ourselves");
         Survey {
             path: PlainPath::read(b"/file", crate::options::Dotfiles::Hidden).expect("plain"),
             file: Stamp::of(&found).expect("a file"),

@@ -29,8 +29,16 @@ pub(crate) fn send(exchange: Exchange, representation: &Representation, answer: 
         Answer::Part(range) => {
             let mut head = representation.partial_head();
             let complete = representation.content.len();
-            add(&mut head, b"Content-Type", representation.media_type.as_bytes());
-            add(&mut head, b"Content-Range", range.content_range(complete).as_bytes());
+            add(
+                &mut head,
+                b"Content-Type",
+                representation.media_type.as_bytes(),
+            );
+            add(
+                &mut head,
+                b"Content-Range",
+                range.content_range(complete).as_bytes(),
+            );
             let bytes = range.first()..range.last() + 1;
             send_range(exchange, head, &representation.content, bytes);
         }
@@ -40,7 +48,11 @@ pub(crate) fn send(exchange: Exchange, representation: &Representation, answer: 
         Answer::Unsatisfiable => {
             let mut head = head_of(b"416 Range Not Satisfiable");
             let complete = representation.content.len();
-            add(&mut head, b"Content-Range", unsatisfied(complete).as_bytes());
+            add(
+                &mut head,
+                b"Content-Range",
+                unsatisfied(complete).as_bytes(),
+            );
             add(&mut head, b"Content-Type", b"text/plain; charset=utf-8");
             exchange.respond(head, BEYOND.as_bytes());
         }

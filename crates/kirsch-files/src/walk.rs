@@ -19,11 +19,7 @@ use crate::root::Purpose;
 const MOST_LINKS: u32 = 40;
 
 /// Opens what the path leads to from the folder.
-pub(crate) fn walk(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    purpose: Purpose,
-) -> Result<OwnedFd, Errno> {
+pub(crate) fn walk(root: BorrowedFd<'_>, path: &Path, purpose: Purpose) -> Result<OwnedFd, Errno> {
     let mut names = VecDeque::new();
     put_in_front(&mut names, path)?;
     // The folders from the root down to where we are.
@@ -146,7 +142,9 @@ mod tests {
             let place = root.join(place);
             // What cannot be made, since something is in the way, is left out. Nothing is made through a
             // link that leads out: the kernel says where we are.
-            let Some(parent) = place.parent() else { continue };
+            let Some(parent) = place.parent() else {
+                continue;
+            };
             let inside = parent.canonicalize().is_ok_and(|it| it.starts_with(&root));
             if !inside {
                 continue;
@@ -162,7 +160,10 @@ mod tests {
 
     fn shown(opened: &Result<OwnedFd, Errno>) -> Option<PathBuf> {
         let descriptor = opened.as_ref().ok()?.as_fd();
-        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&descriptor));
+        let link = format!(
+            "/proc/self/fd/{}",
+            std::os::fd::AsRawFd::as_raw_fd(&descriptor)
+        );
         Some(fs::read_link(link).expect("an open descriptor"))
     }
 
