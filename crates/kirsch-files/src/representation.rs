@@ -265,3 +265,55 @@ fn now_seconds() -> u64 {
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: Stamp = Stamp {
+        device: 1,
+        inode: 2,
+        len: 3,
+        modified: (1000, 5),
+        changed: (2000, 6),
+    };
+
+    #[test]
+    fn whatever_may_tell_a_change_changes_the_hash() {
+        let others = [
+            Stamp { inode: 3, ..STAMP },
+            Stamp { len: 4, ..STAMP },
+            Stamp {
+                modified: (1000, 6),
+                ..STAMP
+            },
+            Stamp {
+                changed: (2000, 7),
+                ..STAMP
+            },
+        ];
+        for other in others {
+            assert_ne!(other.hash(), STAMP.hash(), "{other:?}");
+        }
+        assert_eq!(Stamp { ..STAMP }.hash(), STAMP.hash());
+    }
+
+    #[test]
+    fn a_file_is_settled_when_the_clock_has_moved_on() {
+        for (now, settled) in [(1999, false), (2000, false), (2002, false), (2003, true)] {
+            assert_eq!(STAMP.is_settled(now), settled, "{now}");
+        }
+        // A file from the future never is, until that has come.
+        let strange = Stamp {
+            modified: (i64::MAX, 0),
+            ..STAMP
+        };
+        assert!(!strange.is_settled(3000));
+        let before = Stamp {
+            modified: (-5, 0),
+            changed: (-5, 0),
+            ..STAMP
+        };
+        assert!(!before.is_settled(3000));
+    }
+}
