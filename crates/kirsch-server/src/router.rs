@@ -217,7 +217,7 @@ impl Gateway for Router {
             Chosen::Route(idx) => &self.routes[idx],
             Chosen::UnknownHost => return exchange.answer(&self.unknown_host()),
             Chosen::Nothing => {
-                return exchange.answer(&ErrorAnswer::new(Status(404), "nothing is served here"));
+                return exchange.answer(&ErrorAnswer::new(Status(404), "no route leads here"));
             }
         };
         match &route.then {
