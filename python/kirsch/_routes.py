@@ -62,6 +62,15 @@ class Route:
         answer: The status that is the answer, from 200 to 599.
         status: The status of the redirect; 308 without it.
         body: The text of the answer; what the status means without it.
+        index: Names of files, the first of which is served for a folder; ``index.html`` without it.
+        listing: Whether a folder without one is answered with a list of what is in it.
+        fallback: The file that is served for paths that lead to nothing, if their last part has no dot.
+        cache_control: ``Cache-Control`` by pattern, as in ``{"*.css": "max-age=3600"}``; the first that matches.
+        immutable: Whether files with a hash in their name may be kept for a year; they may without it.
+        precompressed: Which compressed siblings are looked for: ``br``, ``zstd``, ``gzip``; all without it.
+        dotfiles: Whether names that begin with a dot are served.
+        follow_symlinks: Whether symbolic links may lead out of the folder.
+        charset: The charset that is said of text; ``utf-8`` without it.
         set_headers: Fields that every response has, in place of those of the same name.
         remove_headers: Fields that no response has.
         rewrite: What takes the place of ``path``; the application sees the new path as its own.
@@ -85,6 +94,15 @@ class Route:
     answer: int | None = None
     status: int | None = None
     body: str | None = None
+    index: str | Sequence[str] | None = None
+    listing: bool | None = None
+    fallback: str | None = None
+    cache_control: Mapping[str, str] | None = None
+    immutable: bool | None = None
+    precompressed: str | Sequence[str] | bool | None = None
+    dotfiles: bool | None = None
+    follow_symlinks: bool | None = None
+    charset: str | bool | None = None
     set_headers: Mapping[str, str] | None = None
     remove_headers: str | Sequence[str] | None = None
     rewrite: str | None = None

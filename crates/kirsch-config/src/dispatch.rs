@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use kirsch_files::FilesOptions;
 use kirsch_server::{Action, FixedAnswer, Route, Shadowed, unreachable};
 
 use crate::application::Application;
@@ -154,7 +155,7 @@ type Led = (RouteSpec, Option<usize>);
 fn static_routes(settings: &Settings) -> Vec<Led> {
     let origin = settings.origin("static");
     let route = |it: &StaticFolder| {
-        let action = RouteAction::Files(it.folder.clone());
+        let action = RouteAction::Files(Box::new(FilesOptions::new(&it.folder)));
         (RouteSpec::at(&it.mount, action, origin), None)
     };
     settings.static_folders.iter().map(route).collect()
@@ -171,15 +172,13 @@ fn led(route: RouteSpec, known: &[Application]) -> Led {
 
 /// The route of the application that takes what no route takes.
 fn to_the_rest(settings: &Settings, known: &[Application], place: usize) -> Led {
-    let mount = Mount {
+    let everywhere = Mount {
         host: None,
-        path: settings.script_name.parse().ok(),
+        path: None,
     };
     let action = RouteAction::App(known[place].name.clone());
-    (
-        RouteSpec::at(&mount, action, settings.origin("app")),
-        Some(place),
-    )
+    let route = RouteSpec::at(&everywhere, action, settings.origin("app"));
+    (route, Some(place))
 }
 
 fn unreachable_routes(routes: &[Led]) -> Vec<Finding> {
@@ -255,7 +254,7 @@ fn missing(route: &RouteSpec, place: Option<usize>, known: &[Application]) -> Op
             let message = format!("there is no application {name:?}");
             ConfigError::new(route.place("app").clone(), message, Some(hint))
         }
-        RouteAction::Files(folder) => folder_missing(folder, route.place("files"))?,
+        RouteAction::Files(files) => folder_missing(&files.root, route.place("files"))?,
         RouteAction::App(_) | RouteAction::Redirect(_) | RouteAction::Answer(_) => return None,
     };
     Some(Finding { error, fatal: true })

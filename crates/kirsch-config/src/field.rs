@@ -313,7 +313,14 @@ impl FieldValue for Vec<(String, String)> {
         }
         fields
             .iter()
-            .map(|(name, value)| Ok((name.clone(), String::read(value, reading)?)))
+            .map(|(name, value)| match value {
+                KeywordValue::Str(_) => Ok((name.clone(), String::read(value, reading)?)),
+                KeywordValue::Int(number) => Err(Complaint::new(
+                    format!("the value of {name} is a number"),
+                    format!("write {name} = \"{number}\""),
+                )),
+                _ => Err(reading.refuse(value)),
+            })
             .collect()
     }
 

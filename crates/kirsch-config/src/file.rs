@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use crate::application::Application;
 use crate::error::{Complaint, ConfigError, Origin, nearest};
@@ -151,8 +151,6 @@ impl Source<'_> {
         }
         let mut content = Content::default();
         self.collect(table, "", &mut content)?;
-        // Tables are found by name; what is said of applications is said in the order written.
-        content.applications.sort_by_key(|it| line(&it.origin));
         Ok(Some(content))
     }
 
@@ -204,7 +202,7 @@ impl Source<'_> {
 
     fn applications(&self, table: &DeTable<'_>) -> Result<Vec<Application>, ConfigError> {
         let mut applications = Vec::new();
-        for (name, value) in table {
+        for (name, value) in as_written(table) {
             let key = format!("{APPS}.{}", name.get_ref());
             let origin = self.origin(name.span(), &key);
             let DeValue::Table(keys) = value.get_ref() else {
@@ -241,11 +239,11 @@ impl Source<'_> {
     /// The keys of a table of its own, each with its place, in the order written.
     fn keys(&self, table: &DeTable<'_>, section: &str) -> Result<Vec<KeyGiven>, ConfigError> {
         let mut keys = Vec::new();
-        for (name, value) in table {
+        for (name, value) in as_written(table) {
             let origin = self.origin(name.span(), &format!("{section}.{}", name.get_ref()));
             let value = match value.get_ref() {
-                DeValue::Table(fields) => fields
-                    .iter()
+                DeValue::Table(fields) => as_written(fields)
+                    .into_iter()
                     .map(|(name, value)| Ok((name.get_ref().to_string(), self.value(value)?)))
                     .collect::<Result<_, _>>()
                     .map(KeywordValue::Table),
@@ -259,7 +257,6 @@ impl Source<'_> {
                 origin,
             });
         }
-        keys.sort_by_key(|key| line(&key.origin));
         Ok(keys)
     }
 
@@ -312,12 +309,13 @@ impl Source<'_> {
     }
 }
 
-/// The line of a place in a file.
-fn line(origin: &Origin) -> usize {
-    match origin {
-        Origin::File { line, .. } => *line,
-        _ => 0,
-    }
+/// A table's keys in the order written, not in that of their names.
+fn as_written<'a, 'd>(
+    table: &'a DeTable<'d>,
+) -> Vec<(&'a Spanned<DeString<'d>>, &'a Spanned<DeValue<'d>>)> {
+    let mut keys: Vec<_> = table.iter().collect();
+    keys.sort_by_key(|(name, _)| name.span().start);
+    keys
 }
 
 fn is_section(key: &str) -> bool {

@@ -10,7 +10,7 @@ use kirsch_server::{HostPattern, PathPrefix};
 
 use crate::app_spec::AppSpec;
 use crate::error::Complaint;
-use crate::route::parse_one;
+use crate::route_keys::parse_one;
 
 /// An application as typed, `[HOST[/PATH]=]APP`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -102,7 +102,7 @@ static OPTIONS: &[OptionSpec] = &[
         group: Group::Application,
         reach: Reach::Everywhere,
         kind: Kind::Prefix,
-        doc: "The part of the path that leads to the application, given to it as `SCRIPT_NAME`; a path that does not begin with it is answered with 404.",
+        doc: "The part of the path that leads to the application, given to it as `SCRIPT_NAME`; a path that does not begin with it is answered with 404, and routes are written without it.",
         change: "Set it behind a proxy that passes paths on as they came and leaves those below `/blog` to the application; only the operator knows which part belongs to the proxy.",
         default_reason: "The application owns the whole path.",
         example: "/blog",

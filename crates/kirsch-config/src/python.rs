@@ -51,15 +51,18 @@ pub(crate) fn python_type(kind: Kind) -> &'static str {
         | Kind::RoutePath
         | Kind::Scheme
         | Kind::AppName
-        | Kind::Redirect => "str",
+        | Kind::Redirect
+        | Kind::FileName => "str",
         Kind::Apps
         | Kind::StaticFolders
         | Kind::Hosts
         | Kind::RoutePaths
         | Kind::Methods
         | Kind::FieldNames
-        | Kind::Networks => "str | Sequence[str]",
-        Kind::Fields => "Mapping[str, str]",
+        | Kind::Networks
+        | Kind::FileNames => "str | Sequence[str]",
+        Kind::Codings => "str | Sequence[str] | bool",
+        Kind::Fields | Kind::CacheRules => "Mapping[str, str]",
     }
 }
 

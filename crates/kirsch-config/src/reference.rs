@@ -6,7 +6,7 @@ use crate::application::application_keys;
 use crate::option::{Group, OptionSpec};
 use crate::options::options;
 use crate::python::python_type;
-use crate::route::route_keys;
+use crate::route_keys::route_keys;
 use crate::table::KeySpec;
 use crate::value::Kind;
 

@@ -99,6 +99,14 @@ pub enum Kind {
     AppName,
     /// An address with placeholders.
     Redirect,
+    /// The name of a file below a folder.
+    FileName,
+    /// Names of files.
+    FileNames,
+    /// Patterns of names with values of `Cache-Control`.
+    CacheRules,
+    /// Names of content codings.
+    Codings,
     /// A status code.
     Status {
         /// The smallest that makes sense.
@@ -148,6 +156,10 @@ impl Kind {
             Kind::Networks => "an address, a network such as 10.0.0.0/8, or a list of them".to_owned(),
             Kind::AppName => "the name of an application, which [apps.NAME] describes".to_owned(),
             Kind::Redirect => "an address that may have {host}, {path} and {query} in it".to_owned(),
+            Kind::FileName => "the name of a file".to_owned(),
+            Kind::FileNames => "the name of a file, or a list of them".to_owned(),
+            Kind::CacheRules => "patterns with values of Cache-Control".to_owned(),
+            Kind::Codings => "br, zstd, gzip, a list of them, or false".to_owned(),
             Kind::Status { min: 301, max: 308 } => "301, 302, 303, 307 or 308".to_owned(),
             Kind::Status { min, max } => format!("a status from {min} to {max}"),
         }
@@ -181,6 +193,9 @@ impl Kind {
             Kind::Scheme => "SCHEME",
             Kind::Networks => "NETWORK",
             Kind::Redirect => "ADDRESS",
+            Kind::FileName | Kind::FileNames => "FILE",
+            Kind::CacheRules => "RULES",
+            Kind::Codings => "CODING",
             Kind::Status { .. } => "STATUS",
         }
     }

@@ -227,6 +227,10 @@ fn bad(option: &OptionSpec) -> Option<&'static str> {
         | Kind::Networks
         | Kind::AppName
         | Kind::Redirect
+        | Kind::FileName
+        | Kind::FileNames
+        | Kind::CacheRules
+        | Kind::Codings
         | Kind::Status { .. } => unreachable!("no option is of this kind"),
     }
 }

@@ -10,6 +10,7 @@ use kirsch_config::{
     AppSource, AppSpec, AppTarget, Application, Dispatch, DispatchRoute, Origin, RouteAction,
     RouteSpec, Settings,
 };
+use kirsch_files::{Files, FilesError};
 use kirsch_server::{Action, Application as Served, Gateway, Route, Router, RouterOptions, Serve};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -131,7 +132,8 @@ pub(crate) fn gateway(
 ) -> PyResult<Arc<dyn Gateway>> {
     let all = settings.config.threads;
     if let Some(mount) = dispatch.alone() {
-        return Ok(Arc::new(make(0, mount, all)));
+        let mount = format!("{}{mount}", settings.script_name);
+        return Ok(Arc::new(make(0, &mount, all)));
     }
     let applications: Vec<Arc<Served>> = dispatch
         .applications
@@ -153,6 +155,8 @@ pub(crate) fn gateway(
         .collect::<PyResult<Vec<_>>>()?;
     let options = RouterOptions {
         unknown_host: settings.unknown_host,
+        // It was read as a prefix already, and without one everything lies at the root.
+        base: settings.script_name.parse().unwrap_or_default(),
     };
     match Router::new(routes, options) {
         Ok(router) => Ok(Arc::new(router)),
@@ -174,9 +178,17 @@ fn route(it: &DispatchRoute, applications: &[Arc<Served>]) -> PyResult<Route> {
             };
             Action::Serve(serve(spec, Arc::clone(application)))
         }
-        RouteAction::Files(_) => {
-            let text = format!("{}: files cannot be served yet", spec.origin());
-            return Err(PyValueError::new_err(text));
+        RouteAction::Files(options) => {
+            let files = Files::new((**options).clone()).map_err(|error| {
+                let key = match error {
+                    FilesError::Index(_) => "index",
+                    FilesError::Fallback(_) => "fallback",
+                    FilesError::Charset(_) => "charset",
+                    FilesError::Root(..) | FilesError::Mount(_) => "files",
+                };
+                PyValueError::new_err(format!("{}: {error}", spec.place(key)))
+            })?;
+            Action::Serve(serve(spec, Served::new(Arc::new(files))))
         }
         RouteAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
         RouteAction::Answer(answer) => Action::Answer(answer.clone()),
