@@ -108,17 +108,12 @@ fn read_flag(
         };
         texts.push(KeywordValue::Str(text.to_owned()));
     }
-    let value = if can_be_repeated(option) {
+    let value = if option.kind.is_list() {
         Some(KeywordValue::List(texts))
     } else {
         texts.pop()
     };
     Ok(value.map(|value| (value, origin)))
-}
-
-/// Whether it takes several values.
-fn can_be_repeated(option: &OptionSpec) -> bool {
-    matches!(option.kind, Kind::Apps | Kind::Binds | Kind::StaticFolders)
 }
 
 /// The name of the flag that says no to a switch.
@@ -175,7 +170,7 @@ fn arguments(place: usize, option: &'static OptionSpec) -> Vec<Arg> {
     match option.kind {
         Kind::Apps => vec![value(arg).num_args(0..)],
         Kind::Switch => switch(option, flag(arg)),
-        Kind::Binds | Kind::StaticFolders => vec![value(flag(arg)).action(ArgAction::Append)],
+        kind if kind.is_list() => vec![value(flag(arg)).action(ArgAction::Append)],
         Kind::AccessLogFormat => {
             let arg = value(flag(arg)).num_args(0..=1).require_equals(true);
             vec![arg.default_missing_value("combined")]

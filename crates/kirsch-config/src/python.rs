@@ -21,6 +21,7 @@ impl OptionSpec {
     pub fn python_default(&self) -> String {
         match (self.kind, self.default_text().as_str()) {
             (_, "none" | "off") => "None".to_owned(),
+            (Kind::Proxies, _) => "()".to_owned(),
             (Kind::Switch, "true") => "True".to_owned(),
             (Kind::Switch, _) => "False".to_owned(),
             (Kind::Count { .. } | Kind::Mode | Kind::Workers | Kind::UnknownHost, number) => {
@@ -46,6 +47,7 @@ pub(crate) fn python_type(kind: Kind) -> &'static str {
         | Kind::Folder
         | Kind::LogFile
         | Kind::LogLevel
+        | Kind::ProxyFields
         | Kind::Prefix
         | Kind::App
         | Kind::RoutePath
@@ -60,6 +62,7 @@ pub(crate) fn python_type(kind: Kind) -> &'static str {
         | Kind::Methods
         | Kind::FieldNames
         | Kind::Networks
+        | Kind::Proxies
         | Kind::FileNames => "str | Sequence[str]",
         Kind::Codings => "str | Sequence[str] | bool",
         Kind::Fields | Kind::CacheRules => "Mapping[str, str]",

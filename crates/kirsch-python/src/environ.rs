@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use kirsch_http::{BodyLength, FieldName, Method, Version, decode_path};
-use kirsch_server::{Body, Origin, Request};
+use kirsch_server::{Body, Origin, Request, Scheme};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
@@ -181,7 +181,10 @@ fn fill<'py>(
         Version::Http11 => &keys.http11,
     };
     environ.set_item(&keys.protocol, protocol)?;
-    set_origin(py, environ, keys, cache, request.origin())?;
+    set_origin(py, environ, keys, cache, request)?;
+    if request.is_forwarded() {
+        set_forwarded(environ, request)?;
+    }
     let id = cache.id(py, request);
     environ.set_item(&keys.id, &id)?;
     set_fields(py, environ, keys, cache, request)?;
@@ -206,19 +209,20 @@ fn set_path<'py>(
     target: &Bound<'py, PyString>,
     mount: &str,
 ) -> PyResult<()> {
-    let raw = request.path_below_mount();
-    let is_target = raw.len() == request.target().len() && !request.is_rewritten();
-    if mount.is_empty() && is_target && !raw.contains(&b'%') {
-        return environ.set_item(&keys.path_info, target);
-    }
-    if !request.mount().is_empty() {
+    if !request.mount().is_empty() || !request.prefix().is_empty() {
         cache.decoded.clear();
+        cache.decoded.extend_from_slice(request.prefix());
         decode_path(request.mount(), &mut cache.decoded);
         cache.decoded.extend_from_slice(mount.as_bytes());
         environ.set_item(
             &keys.script_name,
             keep(py, &mut cache.mount, &cache.decoded),
         )?;
+    }
+    let raw = request.path_below_mount();
+    let is_target = raw.len() == request.target().len() && !request.is_rewritten();
+    if mount.is_empty() && is_target && !raw.contains(&b'%') {
+        return environ.set_item(&keys.path_info, target);
     }
     cache.decoded.clear();
     decode_path(raw, &mut cache.decoded);
@@ -248,15 +252,29 @@ fn set_origin(
     environ: &Bound<'_, PyDict>,
     keys: &Keys,
     cache: &mut Cache,
-    origin: &Origin,
+    request: &Request,
 ) -> PyResult<()> {
-    let address = keep(py, &mut cache.address, origin.peer_address.as_bytes());
+    let address = keep(py, &mut cache.address, request.client_address().as_bytes());
     environ.set_item(&keys.remote_addr, address)?;
-    // A unix socket's peer has no port, and an empty one would be no number.
-    match origin.peer {
-        Some(peer) => environ.set_item(&keys.remote_port, cache.port(py, peer.port())),
+    // A unix socket's peer has no port, nor has every client of a proxy, and an empty one would be no number.
+    match request.client_port() {
+        Some(port) => environ.set_item(&keys.remote_port, cache.port(py, port)),
         None => environ.del_item(&keys.remote_port),
     }
+}
+
+/// What trusted proxies say, in place of what the template says of the listener.
+#[cold]
+fn set_forwarded(environ: &Bound<'_, PyDict>, request: &Request) -> PyResult<()> {
+    environ.set_item("SERVER_PORT", request.server_port())?;
+    match request.scheme() {
+        Scheme::Http => {}
+        Scheme::Https => {
+            environ.set_item("wsgi.url_scheme", Scheme::Https.as_str())?;
+            environ.set_item("HTTPS", "on")?;
+        }
+    }
+    Ok(())
 }
 
 fn set_fields(
@@ -305,7 +323,10 @@ fn set_fields(
             environ.set_item(&keys.fields[idx], text)?;
         }
     }
-    if request.head().form == kirsch_http::TargetForm::Absolute
+    // An absolute target names a host too, and so may a proxy.
+    let may_differ =
+        request.head().form == kirsch_http::TargetForm::Absolute || request.is_forwarded();
+    if may_differ
         && request.field(FieldName::Host).is_none()
         && let (Some(idx), Some(host)) = (FieldName::Host.index(), request.authority())
     {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use kirsch_http::{ErrorAnswer, FieldEdits, Status};
 use kirsch_pool::Lane;
 
-pub use self::condition::{Condition, Scheme};
+pub use self::condition::Condition;
 pub use self::error::RouteError;
 pub use self::host::HostPattern;
 pub use self::path::PathPrefix;

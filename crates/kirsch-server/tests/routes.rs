@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kirsch_server::{
     Action, Application, Condition, Config, Exchange, FieldEdits, FixedAnswer, IpNet, Redirect,
-    Route, Router, RouterOptions, Serve, UnknownHost,
+    Route, Router, RouterOptions, Scheme, Serve, TrustedPeer, UnknownHost,
 };
 
 use support::{Bodies, Client, TestServer, gateway, get, ok, read_all};
@@ -490,6 +490,45 @@ fn routes_are_for_methods_fields_and_clients() {
     assert_eq!(ask("PUT", "x-beta: 10\r\n"), 202);
     assert_eq!(ask("PUT", ""), 202);
     assert_eq!(ask("GET", "x-beta: 1\r\n"), 202);
+}
+
+#[test]
+fn routes_see_what_a_trusted_proxy_says() {
+    let secure = Condition {
+        scheme: Some(Scheme::Https),
+        hosts: vec!["a.test:443".parse().expect("a host")],
+        ..Condition::default()
+    };
+    let far = Condition {
+        clients: vec!["192.0.2.0/24".parse().expect("a network")],
+        ..Condition::default()
+    };
+    let routes = || {
+        vec![
+            Route::new(secure.clone(), answer(201)),
+            Route::new(far.clone(), redirect("https://{host}{path}", 308)),
+            Route::new(Condition::default(), answer(200)),
+        ]
+    };
+    let fields = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: a.test\r\n";
+    let head = |proto: &str| {
+        format!("GET /x HTTP/1.1\r\nHost: b\r\n{fields}X-Forwarded-Proto: {proto}\r\n\r\n")
+    };
+    let trusting = serve_with(
+        |config| {
+            let network = "127.0.0.1/32".parse().expect("a network");
+            config.trust_proxy = vec![TrustedPeer::Network(network)];
+        },
+        RouterOptions::default(),
+        routes(),
+    );
+    let mut client = trusting.connect();
+    assert_eq!(client.send(head("https")).response().status, 201);
+    let redirected = client.send(head("http")).response();
+    assert_eq!(redirected.field("location"), Some("https://a.test/x"));
+    assert_eq!(client.get("/").status, 200);
+    let wary = serve(routes());
+    assert_eq!(wary.connect().send(head("https")).response().status, 200);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::error::RouteError;
 use super::host::HostPattern;
 use super::path::PathPrefix;
 use super::seen::Seen;
+use crate::forwarded::Scheme;
 
 /// What a route asks of a request; each part that is left empty asks nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,25 +26,6 @@ pub struct Condition {
     pub scheme: Option<Scheme>,
     /// The client's address lies in one of these networks. A client at a unix socket is in none.
     pub clients: Vec<IpNet>,
-}
-
-/// How a client speaks to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// In plain text.
-    Http,
-    /// Over TLS.
-    Https,
-}
-
-impl Scheme {
-    /// The port that is meant where none is written.
-    pub(super) fn default_port(self) -> u16 {
-        match self {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-        }
-    }
 }
 
 impl Condition {

@@ -7,6 +7,7 @@ use kirsch_http::{Limits, RequestReader};
 use proptest::prelude::*;
 
 use super::*;
+use crate::forwarded::Scheme;
 use crate::request::{LocalName, Origin};
 
 fn hosts(texts: &[&str]) -> Vec<HostPattern> {
