@@ -163,6 +163,10 @@ impl Source<'_> {
         for (name, value) in table {
             let key = format!("{section}{}", name.get_ref());
             let origin = self.origin(name.span(), &key);
+            let is_table = is_table(value.get_ref());
+            if is_table && key == "app" {
+                return Err(unknown_table(origin, &key));
+            }
             if let Some(option) = options()
                 .iter()
                 .find(|option| option.key().as_ref() == Some(&key))
@@ -193,7 +197,7 @@ impl Source<'_> {
                 DeValue::Table(inner) if is_section(&key) => {
                     self.collect(inner, &format!("{key}."), content)?;
                 }
-                DeValue::Table(_) => return Err(unknown_table(origin, &key)),
+                _ if is_table => return Err(unknown_table(origin, &key)),
                 _ => return Err(unknown_key(origin, &key)),
             }
         }
@@ -306,6 +310,17 @@ impl Source<'_> {
             line,
             key: key.to_owned(),
         }
+    }
+}
+
+/// Whether it was written with brackets around its name, or could have been.
+fn is_table(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(_) => true,
+        DeValue::Array(items) => items
+            .iter()
+            .any(|item| matches!(item.get_ref(), DeValue::Table(_))),
+        _ => false,
     }
 }
 
