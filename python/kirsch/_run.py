@@ -162,8 +162,9 @@ def _serve_until_signal(server: Server) -> tuple[bool, BaseException | None]:
             server.start()
             drainer.start()
             threads = server._settings.threads
+            brief = server._site.dispatch.brief
             to_stderr(
-                f"Kirsch {_kirsch.__version__} serves {server._site.dispatch.brief} on {', '.join(server.urls)} "
+                f"Kirsch {_kirsch.__version__} serves {brief} on {', '.join(server.urls)} "
                 f"with {threads} {'thread' if threads == 1 else 'threads'}; Ctrl-C stops it\n"
             )
             bell.wait(lambda: stopping)
