@@ -81,7 +81,7 @@ class Guard(MetaPathFinder):
 
 
 class DjangoSettings:
-    """Each application finds `DJANGO_SETTINGS_MODULE` as the server did at its start; two values are refused."""
+    """Each application finds `DJANGO_SETTINGS_MODULE` as the server did; two values are refused."""
 
     def __init__(self) -> None:
         self._before = os.environ.get(SETTINGS_MODULE)
