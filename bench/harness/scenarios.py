@@ -48,6 +48,8 @@ class Scenario:
     bare: bool = False
     # nginx and the floor can answer it.
     yardsticks: bool = False
+    # Only Kirsch's router can answer it, with one route and with many.
+    routed: bool = False
     # Connections that only lie there; memory is measured instead of speed.
     idle: int = 0
 
@@ -117,6 +119,14 @@ SCENARIOS: dict[str, Scenario] = {
         _post("post-1MiB", 1 << 20, 16),
         Scenario("large", "A response of 1 MiB", "bodies:large", Probe(LARGE), Load(16)),
         Scenario("chunks", "A generator of 100 blocks of 1 KiB", "bodies:chunks", Probe(CHUNKED), Load(16)),
+        Scenario(
+            "routes",
+            "One route, and thousands of hosts and of paths",
+            "plain:hello",
+            Probe(HELLO, "/p0/page"),
+            Load(64, "/p0/page", fields="many"),
+            routed=True,
+        ),
         Scenario(
             "idle",
             f"{IDLE_CONNECTIONS} idle connections",

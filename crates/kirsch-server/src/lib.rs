@@ -7,13 +7,14 @@
 //! 3. Bytes arrive; [`connection`] reads them through its [`stream`]
 //! 4. and gives them to `kirsch-http`, which finds requests in them, of clients for whom a proxy may speak ([`forwarded`]),
 //! 5. or a broken rule, which decides status and fate.
-//! 6. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
-//! 7. The connection answers "dispatch", and leaves the reactor by value.
-//! 8. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
-//! 9. That thread makes an [`exchange`] and calls the [`gateway`],
-//! 10. which answers; bytes go to the socket, or through the [`outlet`] if the client is slow ([`transmit`]).
-//! 11. [`access_log`] hears how it ended.
-//! 12. The connection returns to the reactor and waits for the next request, or closes.
+//! 6. The [`gateway`] says on which terms it takes the request; if it is a [`router`], for which application.
+//! 7. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
+//! 8. The connection answers "dispatch", and leaves the reactor by value.
+//! 9. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
+//! 10. That thread makes an [`exchange`] and calls the [`gateway`],
+//! 11. which answers; bytes go to the socket, or through the [`outlet`] if the client is slow ([`transmit`]).
+//! 12. [`access_log`] hears how it ended.
+//! 13. The connection returns to the reactor and waits for the next request, or closes.
 
 #![forbid(unsafe_code)]
 

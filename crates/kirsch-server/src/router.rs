@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use kirsch_http::{ErrorAnswer, FieldEdits, Status};
 use kirsch_pool::Lane;
+use tracing::error;
 
 pub use self::condition::Condition;
 pub use self::error::RouteError;
@@ -175,6 +176,10 @@ impl std::error::Error for RouterError {}
 
 impl Gateway for Router {
     fn admit(&self, request: &mut Request) -> Terms {
+        if request.chosen != Chosen::Unasked {
+            request.chosen = Chosen::Twice;
+            return own_answer();
+        }
         let (chosen, prefix_len) = self.choose(request);
         request.chosen = chosen;
         let Chosen::Route(idx) = chosen else {
@@ -213,11 +218,19 @@ impl Gateway for Router {
     }
 
     fn handle(&self, mut exchange: Exchange) {
+        if exchange.request().chosen == Chosen::Unasked {
+            // A gateway around this one did not ask for its terms.
+            let _ = self.admit(exchange.request_mut());
+        }
         let route = match exchange.request().chosen {
             Chosen::Route(idx) => &self.routes[idx],
             Chosen::UnknownHost => return exchange.answer(&self.unknown_host()),
-            Chosen::Nothing => {
+            Chosen::Nothing | Chosen::Unasked => {
                 return exchange.answer(&ErrorAnswer::new(Status(404), "no route leads here"));
+            }
+            Chosen::Twice => {
+                error!("a route leads to another router; all routes belong into one");
+                return exchange.abort();
             }
         };
         match &route.then {
