@@ -25,8 +25,10 @@ use rustix::fs::{FileType, Stat, fstat};
 
 use crate::options::Coding;
 
-/// Files up to this size are kept in memory; beyond it `sendfile` costs less than the copy.
-pub(crate) const SMALL: u64 = 64 * 1024;
+/// Files up to this size are kept in memory, and leave behind their head in one call.
+///
+/// Beyond it `sendfile` costs less than the copy: for 64 KiB 20 µs instead of 30.
+pub(crate) const SMALL: u64 = 16 * 1024;
 
 /// File systems have clocks of 1 to 10 ms; some over the network, and FAT, of 2 s.
 const UNSETTLED_SECONDS: u64 = 2;

@@ -2,7 +2,6 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kirsch_http::{ByteRange, Multipart, ResponseHead, unsatisfied};
@@ -10,10 +9,6 @@ use kirsch_server::{ErrorAnswer, Exchange, Gone, Status};
 
 use crate::asked::Answer;
 use crate::representation::{Content, Representation, add, head_of};
-
-/// Up to here a block is copied behind the head and leaves with it; what is longer is given by reference, so
-/// that it waits for a slow client without a copy of its own.
-const COPIED: usize = 16 * 1024;
 
 const CHANGED: &str = "what is there is not what the request is about";
 const BEYOND: &str = "416 Range Not Satisfiable: the file has no such bytes\n";
@@ -66,9 +61,7 @@ pub(crate) fn fail(mut exchange: Exchange, answer: ErrorAnswer) {
 
 fn send_range(mut exchange: Exchange, head: ResponseHead, content: &Content, range: Range<u64>) {
     let len = range.end - range.start;
-    if let Content::Memory(bytes) = content
-        && len <= COPIED as u64
-    {
+    if let Content::Memory(bytes) = content {
         return exchange.respond(head, slice(bytes, &range));
     }
     exchange.begin(head, Some(len));
@@ -105,13 +98,7 @@ fn give(exchange: &mut Exchange, content: &Content, range: Range<u64>) -> Result
     }
     match content {
         Content::File(file, _) => exchange.file(file, range.start, range.end - range.start),
-        Content::Memory(bytes) if range.end - range.start <= COPIED as u64 => {
-            exchange.put(slice(bytes, &range))
-        }
-        Content::Memory(bytes) => exchange.shared_block(Box::new(Shared {
-            bytes: Arc::clone(bytes),
-            range,
-        })),
+        Content::Memory(bytes) => exchange.put(slice(bytes, &range)),
     }
 }
 
@@ -120,18 +107,6 @@ fn slice<'a>(bytes: &'a [u8], range: &Range<u64>) -> &'a [u8] {
     bytes
         .get(range.start as usize..range.end as usize)
         .unwrap_or_default()
-}
-
-/// A part of a content that stays in memory as long as somebody waits for it.
-struct Shared {
-    bytes: Arc<[u8]>,
-    range: Range<u64>,
-}
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        slice(&self.bytes, &self.range)
-    }
 }
 
 /// A text that is in no file: nobody can tell the next one, so nobody can have written it into one.
