@@ -409,7 +409,6 @@ def test_without_request_id_there_is_none() -> None:
         (["--reload"], "reload"),
         (["--tls-cert", "cert.pem"], "tls-cert"),
         (["--tls-key", "key.pem"], "tls-key"),
-        (["--trust-proxy", "127.0.0.1"], "trust-proxy"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )

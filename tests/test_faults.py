@@ -259,14 +259,20 @@ def test_a_client_that_resets_anywhere_in_the_response_harms_nobody(server: Serv
 
 
 def settled(server: ServerProcess) -> dict[str, int]:
-    """What a client that has left must not leave behind."""
-    seen = view(server.address)
-    names = ("connections", "queued", "buffer_bytes", "spool_bytes", "panics")
-    return {
-        **{name: seen["statistics"][name] for name in names},
-        "descriptors": len(seen["descriptors"]),
-        "threads": seen["threads"],
-    }
+    """What a client that has left must not leave behind, once nobody but who asks is connected."""
+    names = ("queued", "buffer_bytes", "spool_bytes", "panics")
+
+    def alone() -> dict[str, int]:
+        seen = view(server.address)
+        if seen["statistics"]["connections"] > 1:
+            return {}
+        return {
+            **{name: seen["statistics"][name] for name in names},
+            "descriptors": len(seen["descriptors"]),
+            "threads": seen["threads"],
+        }
+
+    return eventually(alone, "nobody else connected")
 
 
 # The system

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from support.client import BrokenResponse, Client, get
+from support.client import Address, BrokenResponse, Client, get
 from support.fronts import FRONTS, Forwarded
 from support.mutations import TAIL, mutants
 from support.opinions import EXPLAINED, OTHERS, Kirsch, Opinion, Request, difference
@@ -172,7 +172,7 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
 
 
-def play(lane: str, streams: list[tuple[str, bytes]], *, cut: bool) -> Outcome:
+def play(lane: Address, streams: list[tuple[str, bytes]], *, cut: bool) -> Outcome:
     """Send streams through a lane one by one, and behind each a canary on another connection.
 
     Args:
@@ -198,7 +198,7 @@ def play(lane: str, streams: list[tuple[str, bytes]], *, cut: bool) -> Outcome:
     return outcome
 
 
-def exchange(lane: str, data: bytes, first: int = 0) -> bytes:
+def exchange(lane: Address, data: bytes, first: int = 0) -> bytes:
     """Send bytes, so many as a first piece, and read all that comes until the other side has had enough."""
     with Client(lane) as client:
         if first:

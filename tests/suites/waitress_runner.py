@@ -35,6 +35,7 @@ class KirschTcp:
     """Stands where the suite's server stood: takes an application and settings, and tells its address."""
 
     family = socket.AF_INET
+    everybody = "0.0.0.0/0"
 
     def __init__(self, application: Callable[..., Any], queue: Any, **adjustments: Any) -> None:
         self.queue = queue
@@ -46,6 +47,8 @@ class KirschTcp:
             server_name="waitress",
             request_id=False,
             **settings(adjustments),
+            # The suite says for many of its tests that it trusts everybody.
+            trust_proxy=self.everybody if "trusted_proxy" in adjustments else (),
         )
 
     def bind(self) -> str:
@@ -63,20 +66,24 @@ class KirschUnix(KirschTcp):
     """The same on a unix socket, which the suite removes."""
 
     family = socket.AF_UNIX
+    everybody = "unix"
 
     def bind(self) -> str:
         """Where to listen."""
         return f"unix:{tempfile.mkdtemp(prefix='kirsch-')}/socket"
 
 
-class SocketWithHost(socket.socket):
-    """Adds the Host that HTTP/1.1 demands to requests that have none."""
+class AdaptedSocket(socket.socket):
+    """Adds the Host that HTTP/1.1 demands where there is none, and leaves out a port nobody shall believe."""
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send a request, and say that the suite's own bytes were sent."""
         whole = re.sub(rb" HTTP/1\.1\r\n(?![Hh]ost:)", b" HTTP/1.1\r\nHost: a.test\r\n", bytes(data))
         if whole != data:
             needed.add("host")
+        if b"\r\nX-Forwarded-Port:" in whole:
+            whole = re.sub(rb"\r\nX-Forwarded-Port:[^\r]*", b"", whole)
+            needed.add("forwarded_port")
         self.sendall(whole, flags)
         return len(data)
 
@@ -97,7 +104,7 @@ def adapt(suite: Any) -> None:
     suite.UnixTests.server = KirschUnix
 
     def create_socket(self: Any) -> socket.socket:
-        return SocketWithHost(self.server.family, socket.SOCK_STREAM)
+        return AdaptedSocket(self.server.family, socket.SOCK_STREAM)
 
     def assertline(self: Any, line: bytes, status: str, reason: str, version: str) -> None:
         if version == "HTTP/1.0" and line.startswith(b"HTTP/1.1 "):

@@ -79,6 +79,7 @@ class Client:
         address: Host and port of the server, or the path of its unix socket.
         deadline_seconds: How long each wait may last.
         receive_buffer: Size of the kernel's receive buffer, for clients that read slowly.
+        source: Which address of this machine it has; the one the system takes, if empty.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Client:
         *,
         deadline_seconds: float = DEADLINE_SECONDS,
         receive_buffer: int | None = None,
+        source: str = "",
     ) -> None:
         if isinstance(address, str):
             family = socket.AF_UNIX
@@ -98,6 +100,8 @@ class Client:
         self.deadline_seconds = deadline_seconds
         self.socket.settimeout(deadline_seconds)
         try:
+            if source:
+                self.socket.bind((source, 0))
             self.socket.connect(address)
         except OSError:
             self.socket.close()

@@ -1,15 +1,15 @@
 """Proxies in front of a server: nginx and HAProxy as they come with Debian, strict and as lax as they go.
 
-A front is a process with some lanes. A lane is a unix socket to send requests to, and behind it one
-keep-alive connection to the server, which all clients of the lane share: that is where a request that two
-parties read differently would harm somebody else.
+A front is a process with some lanes. A lane is a socket to send requests to, and behind it one keep-alive
+connection to the server, which all clients of the lane share: that is where a request that two parties read
+differently would harm somebody else. Unix sockets, unless the test is about who the client is.
 
 Every request that is passed on carries a fresh id in `X-Id`, which no client can know, and the proxy's log
 says of each id what was forwarded: method, target, and in the strict fronts, which collect bodies first, the
 body. `Front.stop()` ends the process in order and returns that log.
 
 The sockets are made here and handed over, so that a request waits for the proxy, not the test for its start.
-Nothing needs privileges, everything lies in one temporary folder, and there are no ports to collide.
+Nothing needs privileges, everything lies in one temporary folder, and no two fronts want the same port.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from .client import DeadlineMissed
+from .client import Address, DeadlineMissed
 
 STOP_SECONDS = 30.0
 BACKLOG = 64
@@ -47,24 +47,36 @@ class Front:
         server: Where the server listens.
         lanes: How many connections to the server it keeps, each with a socket of its own in front.
         lax: Whether it passes on what it can, instead of refusing it, and bodies while they come.
+        tcp: Whether the lanes are ports, so that the front knows an address of its clients.
+        tells: Lines of its configuration, for what it tells the server of its clients.
     """
 
     stop_signal: signal.Signals
 
-    def __init__(self, server: tuple[str, int], lanes: int, *, lax: bool) -> None:
+    #: How its configuration writes the path of the server's unix socket.
+    unix_server: str
+
+    def __init__(
+        self, server: Address, lanes: int, *, lax: bool = False, tcp: bool = False, tells: str = ""
+    ) -> None:
         self.lax = lax
-        self.server = "{}:{}".format(*server)
+        self.tells = tells
+        where = self.unix_server if isinstance(server, str) else "{0[0]}:{0[1]}"
+        self.server = where.format(server)
         # Not pytest's folder: the path of a unix socket has 107 bytes at most.
         self._folder = tempfile.TemporaryDirectory(prefix="kirsch-front-")
         self.folder = Path(self._folder.name)
-        self.lanes = [str(self.folder / f"{number}.sock") for number in range(lanes)]
+        self.listeners = [
+            listener(("127.0.0.1", 0) if tcp else str(self.folder / f"{number}.sock"))
+            for number in range(lanes)
+        ]
+        self.lanes: list[Address] = [one.getsockname() for one in self.listeners]
         self.log = self.folder / "log"
         self.errors = self.folder / "errors"
 
     def __enter__(self) -> Front:
         configuration = self.folder / "configuration"
-        listeners = [listener(lane) for lane in self.lanes]
-        descriptors = [one.fileno() for one in listeners]
+        descriptors = [one.fileno() for one in self.listeners]
         configuration.write_text(self.configuration(descriptors), encoding="ascii")
         with self.log.open("wb") as log, self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -75,7 +87,7 @@ class Front:
                 env={**os.environ, "NGINX": "".join(f"{number};" for number in descriptors)},
             )
         # Without a copy here, a proxy that did not start refuses its clients at once.
-        for one in listeners:
+        for one in self.listeners:
             one.close()
         return self
 
@@ -116,6 +128,7 @@ class Nginx(Front):
     """nginx with a process that works, and one that watches over it."""
 
     stop_signal = signal.SIGQUIT
+    unix_server = "unix:{}"
     # Quotes and what is not printable are written as \xHH, so that the quotes are the log's own.
     LINE = re.compile(r'([0-9a-f]{32}) "([^"]*)" "([^"]*)" "([^"]*)"')
 
@@ -145,7 +158,8 @@ class Nginx(Front):
                 # A connection that the server closes without a word shall be seen, not healed.
                 proxy_next_upstream off;
                 {self.manners()}
-                {"".join(self.lane(number, path) for number, path in enumerate(self.lanes))}
+                {self.tells}
+                {"".join(self.lane(number, address) for number, address in enumerate(self.lanes))}
             }}
         """
 
@@ -161,12 +175,13 @@ class Nginx(Front):
             merge_slashes off;
         """
 
-    def lane(self, number: int, path: str) -> str:
+    def lane(self, number: int, address: Address) -> str:
         """A socket, and its connection to the server."""
+        listen = f"unix:{address}" if isinstance(address, str) else f"{address[0]}:{address[1]}"
         return f"""
                 upstream lane{number} {{ server {self.server}; keepalive 1; keepalive_requests 1000000; }}
                 server {{
-                    listen unix:{path};
+                    listen {listen};
                     location / {{ proxy_pass http://lane{number}; }}
                 }}
         """
@@ -187,6 +202,7 @@ class HAProxy(Front):
     """HAProxy, with one thread."""
 
     stop_signal = signal.SIGUSR1
+    unix_server = "unix@{}"
     LINE = re.compile(r"([0-9a-f-]{36}) (\S+) ([0-9A-F]+) ([0-9A-F]+|-)")
 
     def command(self, configuration: Path) -> list[str]:
@@ -226,6 +242,7 @@ frontend front{number}
     log-format "%ID %HM %[var(txn.target),hex] %[var(txn.body),hex]"
     default_backend lane{number}
 backend lane{number}
+    {self.tells}
     server kirsch {self.server}
 """
 
@@ -248,10 +265,10 @@ FRONTS: dict[str, tuple[type[Front], bool]] = {
 }
 
 
-def listener(path: str) -> socket.socket:
-    """A unix socket that listens, and that a child may have."""
-    one = socket.socket(socket.AF_UNIX)
-    one.bind(path)
+def listener(address: Address) -> socket.socket:
+    """A socket that listens, and that a child may have."""
+    one = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    one.bind(address)
     one.listen(BACKLOG)
     return one
 

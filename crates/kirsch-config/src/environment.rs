@@ -10,7 +10,7 @@ use crate::error::{ConfigError, Origin, nearest};
 use crate::option::OptionSpec;
 use crate::options::options;
 use crate::settings::Given;
-use crate::value::{KeywordValue, Kind};
+use crate::value::KeywordValue;
 
 const PREFIX: &str = "KIRSCH_";
 
@@ -104,7 +104,7 @@ fn known(name: &str) -> Result<&'static OptionSpec, ConfigError> {
 
 /// Options that can be repeated take several values at once in a variable, with commas between them.
 fn own_value(option: &OptionSpec, text: String) -> KeywordValue {
-    if option.kind != Kind::Binds {
+    if !option.kind.is_list() {
         return KeywordValue::Str(text);
     }
     KeywordValue::List(

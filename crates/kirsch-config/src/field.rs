@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kirsch_server::Bind;
+use kirsch_server::{Bind, NetworkError, ProxyFields, TrustedPeer};
 
 use crate::app_spec::AppSpec;
 use crate::bind::{add_bind, bind_text, parse_bind};
@@ -262,6 +262,81 @@ impl FieldValue for Vec<Bind> {
 
     fn text(&self, _kind: Kind) -> String {
         self.iter().map(bind_text).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl FieldValue for Vec<TrustedPeer> {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let one = std::slice::from_ref(given);
+        let list = if let KeywordValue::List(list) = given {
+            list.as_slice()
+        } else {
+            one
+        };
+        // As the default is written.
+        if matches!(list, [KeywordValue::Str(nobody)] if nobody == "nobody") {
+            return Ok(Vec::new());
+        }
+        list.iter()
+            .map(|item| match item {
+                KeywordValue::Str(text) => trusted_peer(text.trim(), reading),
+                _ => Err(reading.refuse(item)),
+            })
+            .collect()
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        let text = |peer: &TrustedPeer| match peer {
+            TrustedPeer::Network(network) => network.to_string(),
+            TrustedPeer::Unix => "unix".to_owned(),
+        };
+        if self.is_empty() {
+            return "nobody".to_owned();
+        }
+        self.iter().map(text).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn trusted_peer(text: &str, reading: &Reading<'_>) -> Result<TrustedPeer, Complaint> {
+    if text == "unix" {
+        return Ok(TrustedPeer::Unix);
+    }
+    if text == "*" {
+        return Err(Complaint::new(
+            "\"*\" would let every client say who it is".to_owned(),
+            "write the network of your proxies, or 0.0.0.0/0 and ::/0 where nobody else can connect".to_owned(),
+        ));
+    }
+    match text.parse() {
+        Ok(network) => Ok(TrustedPeer::Network(network)),
+        Err(NetworkError::Malformed) => Err(reading.refuse(&KeywordValue::Str(text.to_owned()))),
+        Err(NetworkError::Within { network, address }) => Err(Complaint::new(
+            format!("{text} is an address within a network"),
+            format!("write {network} for the network, or {address} for the address"),
+        )),
+    }
+}
+
+impl FieldValue for ProxyFields {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        match given {
+            KeywordValue::Str(text) => match text.to_lowercase().as_str() {
+                "either" => Ok(ProxyFields::Either),
+                "x-forwarded" => Ok(ProxyFields::XForwarded),
+                "forwarded" => Ok(ProxyFields::Forwarded),
+                _ => Err(reading.refuse(given)),
+            },
+            _ => Err(reading.refuse(given)),
+        }
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        let name = match self {
+            ProxyFields::Either => "either",
+            ProxyFields::XForwarded => "x-forwarded",
+            ProxyFields::Forwarded => "forwarded",
+        };
+        name.to_owned()
     }
 }
 

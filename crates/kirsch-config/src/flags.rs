@@ -112,7 +112,7 @@ fn read_flag(
         };
         texts.push(KeywordValue::Str(text.to_owned()));
     }
-    let value = if option.kind == Kind::Binds {
+    let value = if option.kind.is_list() {
         Some(KeywordValue::List(texts))
     } else {
         texts.pop()
@@ -174,7 +174,7 @@ fn arguments(place: usize, option: &'static OptionSpec) -> Vec<Arg> {
     match option.kind {
         Kind::App => vec![value(arg)],
         Kind::Switch => switch(option, flag(arg)),
-        Kind::Binds => vec![value(flag(arg)).action(ArgAction::Append)],
+        kind if kind.is_list() => vec![value(flag(arg)).action(ArgAction::Append)],
         Kind::AccessLogFormat => {
             let arg = value(flag(arg)).num_args(0..=1).require_equals(true);
             vec![arg.default_missing_value("combined")]

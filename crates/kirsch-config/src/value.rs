@@ -61,6 +61,10 @@ pub enum Kind {
     LogFile,
     /// Addresses to listen on.
     Binds,
+    /// Proxies to trust.
+    Proxies,
+    /// Which fields proxies write.
+    ProxyFields,
     /// One of `error`, `warn`, `info`, `debug`.
     LogLevel,
     /// The name of an access log format, or `%` directives.
@@ -93,12 +97,19 @@ impl Kind {
             Kind::Binds => {
                 "HOST:PORT, [IPV6]:PORT, PORT, unix:PATH, @NAME or fd://NUMBER".to_owned()
             }
+            Kind::Proxies => "an address, a network such as 10.0.0.0/8, or unix".to_owned(),
+            Kind::ProxyFields => "either, x-forwarded or forwarded".to_owned(),
             Kind::LogLevel => "error, warn, info or debug".to_owned(),
             Kind::AccessLogFormat => "combined, json or a string with % directives".to_owned(),
             Kind::Prefix => "a path that begins with a slash and does not end with one".to_owned(),
             Kind::App => "module:attribute, module:factory(), module or file.py".to_owned(),
             Kind::Workers => "a whole number, or auto".to_owned(),
         }
+    }
+
+    /// Whether it takes several values.
+    pub fn is_list(&self) -> bool {
+        matches!(self, Kind::Binds | Kind::Proxies)
     }
 
     /// The placeholder of the value in help.
@@ -113,6 +124,8 @@ impl Kind {
             Kind::Path | Kind::Folder => "PATH",
             Kind::LogFile => "FILE",
             Kind::Binds => "ADDRESS",
+            Kind::Proxies => "NETWORK",
+            Kind::ProxyFields => "FIELDS",
             Kind::LogLevel => "LEVEL",
             Kind::AccessLogFormat => "FORMAT",
             Kind::Prefix => "PREFIX",

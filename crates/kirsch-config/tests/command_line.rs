@@ -155,13 +155,12 @@ fn one_worker_is_accepted_and_more_are_refused() {
 #[test]
 fn what_comes_later_is_refused_in_words() {
     let folder = Folder::new();
-    let cases: [&[&str]; 6] = [
+    let cases: [&[&str]; 5] = [
         &["run", "code.py", "8080"],
         &["migrate"],
         &["m", "--reload"],
         &["m", "--tls-cert", "cert.pem"],
         &["m", "--tls-key=key.pem"],
-        &["m", "--trust-proxy", "10.0.0.0/8"],
     ];
     for args in cases {
         let message = folder.refusal(args, &[]);

@@ -208,6 +208,8 @@ fn bad(option: &OptionSpec) -> Option<&'static str> {
         Kind::Folder => Some("does/not/exist"),
         Kind::Path | Kind::LogFile => Some(""),
         Kind::Binds => Some("127.0.0.1:http"),
+        Kind::Proxies => Some("10.0.0.1/8"),
+        Kind::ProxyFields => Some("all"),
         Kind::LogLevel => Some("loud"),
         Kind::AccessLogFormat => Some("xml"),
         Kind::Prefix => Some("blog/"),

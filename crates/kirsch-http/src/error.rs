@@ -202,6 +202,10 @@ protocol_errors! {
     HeadTimeout: peer(408, "the request did not arrive in time (RFC 9110 section 15.5.9)"),
     /// The body did not make progress in time.
     BodyTimeout: peer(408, "the request body did not arrive in time (RFC 9110 section 15.5.9)"),
+    /// What a trusted proxy says of its client cannot be understood.
+    ForwardedInvalid: peer(400, "the proxy's Forwarded or X-Forwarded fields are malformed (RFC 7239 section 4)"),
+    /// A trusted proxy's request has both families of fields, and one of them must be the client's own.
+    ForwardedConflict: peer(400, "Forwarded and the X-Forwarded fields do not say the same"),
     /// No thread is free and the queue is full, or the request waited too long in it.
     Overloaded: Rule {
         status: Status(503),

@@ -101,6 +101,7 @@ field_names! {
     XForwardedFor "X-Forwarded-For",
     XForwardedHost "X-Forwarded-Host",
     XForwardedPort "X-Forwarded-Port",
+    XForwardedPrefix "X-Forwarded-Prefix",
     XForwardedProto "X-Forwarded-Proto",
     XRealIp "X-Real-IP",
     XRequestId "X-Request-ID",

@@ -45,6 +45,7 @@ pub use field_name::FieldName;
 pub use h1::{
     BodyLength, BodyPart, CONTINUE, CommonFields, Ended, Field, Framed, Head, Method, Outcome,
     Prefix, RequestFacts, RequestReader, ResponseBody, ResponseHead, TargetForm, Version,
+    authority_port, is_authority,
 };
 pub use limits::Limits;
 pub use path::decode_path;

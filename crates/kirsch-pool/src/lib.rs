@@ -286,9 +286,11 @@ impl<P: Poller> Pool<P> {
         }
         if let Some(mut desk) = state.take_desk(Driver::Thread(me)) {
             self.collect(&mut state, &mut desk);
-            drop(state);
             let mut hand = self.hand(Driver::Thread(me), desk);
-            hand.read_letters();
+            // Who takes the queue and the reactor in turn may be the only one who comes by.
+            let expired = self.take_expired(&mut state, &mut hand);
+            drop(state);
+            hand.attend(expired);
             return Next::Drive(hand);
         }
         if inside == Inside::Attached {
@@ -536,10 +538,7 @@ impl<P: Poller> Pool<P> {
         if hand.has_letters() || !expired.is_empty() {
             // What they lead to (closing, logging) is not for under the lock.
             drop(state);
-            hand.read_letters();
-            for job in expired {
-                hand.refuse(job, Refusal::Waited);
-            }
+            hand.attend(expired);
             state = lock(&self.state);
         }
         match driver {
@@ -728,6 +727,14 @@ impl<P: Poller> Hand<'_, P> {
         self.desk
             .as_ref()
             .is_some_and(|desk| !desk.letters.is_empty())
+    }
+
+    /// Gives the reactor what was collected under the lock: the letters, and the jobs that waited too long.
+    fn attend(&mut self, expired: Vec<P::Job>) {
+        self.read_letters();
+        for job in expired {
+            self.refuse(job, Refusal::Waited);
+        }
     }
 
     /// Gives the reactor what was collected. If that panics, the next driver reads on.

@@ -576,6 +576,28 @@ fn a_full_queue_refuses_and_a_long_wait_is_refused() {
 }
 
 #[test]
+fn who_works_the_queue_off_refuses_what_waited_too_long() {
+    let (pool, seen) = pool(3);
+    let hand = crowded(&pool, Forecast::Quick);
+    assert_eq!(runs(&pool, 0, Attached), 2);
+    let (hand, _) = goes_on(&pool, hand, Patience::Look);
+    assert!(matches!(
+        pool.between_turns(hand, Detached, Patience::Sleep),
+        Between::Park
+    ));
+    // The driver has parked, so nobody else comes by.
+    seen.expired.store(true, Ordering::Relaxed);
+    let Next::Drive(_hand) = pool.next(0, Attached) else {
+        panic!("it is the reactor's turn");
+    };
+    assert_eq!(
+        *seen.refused.lock().expect("no panic"),
+        [(3, Refusal::Waited)]
+    );
+    assert_eq!((pool.queue_len(), pool.counters().refused), (0, 1));
+}
+
+#[test]
 fn a_stop_wakes_who_is_parked_and_leaves_reactor_and_jobs() {
     let (pool, seen) = pool(2);
     let hand = drive(&pool, 0);

@@ -10,6 +10,8 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::forwarded::{ProxyFields, TrustedPeer};
+
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
@@ -39,6 +41,11 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Folder of the unlinked files that hold large bodies; `None` takes the system's temporary folder.
     pub spool_dir: Option<PathBuf>,
+    /// Proxies whose word is taken for who the client is and what it asked for. Default: nobody's, not even that of
+    /// this machine, since whatever runs here could be a proxy for anybody.
+    pub trust_proxy: Vec<TrustedPeer>,
+    /// Which fields these proxies write. Default: either family, as long as they agree.
+    pub proxy_fields: ProxyFields,
     /// The access log; off by default, because it costs a write per request.
     pub access_log: Option<AccessLog>,
     /// Whether responses carry the request's id as `X-Request-ID`. Default yes: a user can quote it, and the log finds it.
@@ -159,6 +166,8 @@ impl Default for Config {
             reactors: 1,
             keepalive_requests: None,
             stream_request_body: false,
+            trust_proxy: Vec::new(),
+            proxy_fields: ProxyFields::Either,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             spool_dir: None,

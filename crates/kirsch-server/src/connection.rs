@@ -29,6 +29,7 @@ use tracing::debug;
 use crate::access_log::{Ending, Record};
 use crate::body::Body;
 use crate::exchange::{Fate, own_response};
+use crate::forwarded::believe;
 use crate::gather::Gathering;
 use crate::outlet::{Instead, Outlet};
 use crate::request::{Origin, Request};
@@ -529,20 +530,16 @@ impl Connection {
     /// The head is complete.
     fn begin(&mut self, mut request: Box<Request>, turn: &mut Turn<'_>) -> Step {
         let shared = turn.shared;
-        self.requests += 1;
-        Counters::count(&shared.counters.requests);
+        request.origin = Some(Arc::clone(&self.origin));
         request.id = shared.ids.next();
         request.received = turn.now;
-        request.origin = Some(Arc::clone(&self.origin));
-        let terms = shared.gateway.admit(&mut request);
-        let streams = terms.streams_body;
-        let limit = terms.limit_body;
-        request.terms = Some(terms);
-        if let Err(error) = self.limit_body(limit, shared) {
+        if let Err(error) = self.admit(&mut request, shared) {
             self.request = Some(request);
             self.refuse(error, turn);
             return Step::Again;
         }
+        self.requests += 1;
+        Counters::count(&shared.counters.requests);
         let head = request.head;
         let len = head.len as usize;
         let Some(rest) = request.buf.get(len..) else {
@@ -555,7 +552,7 @@ impl Connection {
             }
             return self.dispatch(request, turn);
         }
-        if streams {
+        if request.streams_body() {
             self.ahead = rest.to_vec();
             request.buf.truncate(len);
             return self.serve_streaming(request, turn);
@@ -566,10 +563,16 @@ impl Connection {
         Step::Again
     }
 
-    /// Holds the request's body to its own limit, or else to the server's.
-    fn limit_body(&mut self, own: Option<u64>, shared: &Shared) -> Result<(), ProtocolError> {
-        let most = own.unwrap_or(shared.config.limits.body_bytes);
-        self.reader.limit_body(most)
+    /// Finds out for whom a request is made and on which terms it is served, and holds its body to their limit.
+    fn admit(&mut self, request: &mut Request, shared: &Shared) -> Result<(), ProtocolError> {
+        let method = request.head.method;
+        believe(request, &shared.config)
+            .map_err(|kind| ProtocolError::with_method(kind, method))?;
+        let terms = shared.gateway.admit(request);
+        let usual = shared.config.limits.body_bytes;
+        let limit = terms.limit_body.unwrap_or(usual);
+        request.terms = Some(terms);
+        self.reader.limit_body(limit)
     }
 
     /// The request is complete: it goes to a thread.

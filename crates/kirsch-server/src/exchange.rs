@@ -202,7 +202,11 @@ impl Exchange {
         };
         let body = head.finish(&request.head.facts(), length, &common, keep);
         self.status = head.status_code();
-        self.stage = Stage::Head(head.into_bytes(), body);
+        let mut front = head.into_bytes();
+        if let Some(edits) = &request.edits {
+            edits.apply(&mut front, 0);
+        }
+        self.stage = Stage::Head(front, body);
     }
 
     /// Gives the next block of the body. Does not wait: what the client does not take now is kept, and
@@ -670,7 +674,11 @@ pub(crate) fn own_response(
         server: shared.config.server_name.as_deref().map(str::as_bytes),
         request_id: (!id.is_empty()).then_some(&id),
     };
-    error_response(answer, &common, out) as u64
+    let content = error_response(answer, &common, out);
+    if let Some(edits) = request.and_then(|request| request.edits.as_ref()) {
+        edits.apply(out, content);
+    }
+    content as u64
 }
 
 /// Sends in the cheapest way: small blocks are copied behind the head, since a vector of slices costs

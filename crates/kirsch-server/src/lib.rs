@@ -5,7 +5,7 @@
 //! 1. [`listener`] accepts a socket.
 //! 2. [`reactor`] owns the waiting [`connection`] and its deadline ([`wheel`]).
 //! 3. Bytes arrive; [`connection`] reads them through its [`stream`]
-//! 4. and gives them to `kirsch-http`, which finds requests in them
+//! 4. and gives them to `kirsch-http`, which finds requests in them, of clients for whom a proxy may speak ([`forwarded`]),
 //! 5. or a broken rule, which decides status and fate.
 //! 6. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
 //! 7. The connection answers "dispatch", and leaves the reactor by value.
@@ -29,11 +29,13 @@ mod date;
 mod drained;
 mod exchange;
 mod forecast;
+mod forwarded;
 mod gateway;
 mod gather;
 mod holds;
 mod intake;
 mod listener;
+mod network;
 mod outlet;
 mod pace;
 mod path_trouble;
@@ -56,6 +58,7 @@ pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
 pub use exchange::{Block, Exchange, Finished};
+pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
 pub use gateway::{Answer, Gateway, Terms};
 pub use ipnet::IpNet;
 pub use kirsch_http::{
@@ -63,11 +66,12 @@ pub use kirsch_http::{
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use listener::BoundAddress;
+pub use network::{Network, NetworkError};
 pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use request::{LocalName, Origin, Request, RequestId};
 pub use router::{
     Action, Condition, FixedAnswer, HostPattern, PathPrefix, Redirect, Route, RouteError, Router,
-    RouterError, RouterOptions, Scheme, Serve, Shadowed, UnknownHost, unreachable,
+    RouterError, RouterOptions, Serve, Shadowed, UnknownHost, unreachable,
 };
 pub use server::{Server, StartError, Statistics};

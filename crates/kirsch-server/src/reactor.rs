@@ -22,6 +22,7 @@ mod accept;
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -36,15 +37,18 @@ use slab::Slab;
 use tracing::{error, warn};
 
 use crate::access_log::{Ending, Record};
+use crate::body::Body;
 use crate::connection::{Connection, Key, Next, Readiness, State, Turn as Lent};
 use crate::cork;
 use crate::exchange::{Fate, Wire};
 use crate::forecast::ForecastKey;
+use crate::gateway::Terms;
 use crate::listener::Listener;
 use crate::outlet::{Ended, Told};
 use crate::request::{Origin, Request};
 use crate::shared::{Counters, Shared};
 use crate::stream::Stream;
+use crate::thread_cap::{Entered, Permit, ThreadCap};
 use crate::wheel::{Entry, Wheel};
 
 /// Events taken from the kernel at once.
@@ -83,6 +87,9 @@ pub(crate) struct RequestJob {
     pub(crate) forecast: Forecast,
     /// When it was ready for a thread.
     pub(crate) ready: Instant,
+    /// One of the threads that its application may have, if they are counted. The last field, so that what else
+    /// there is has gone when the next request gets it.
+    pub(crate) permit: Option<Permit>,
 }
 
 impl Task for Job {
@@ -113,6 +120,8 @@ pub(crate) enum Mail {
     Room(Key),
     /// An application asks for the body its client announced.
     Continue(Key),
+    /// A request that waited for one of its application's threads has got it.
+    Permitted(RequestJob),
     /// A connection that the first reactor has accepted.
     Admit(Stream, Arc<Origin>),
     /// Close a connection to make room, or ask the next reactor; so many have been asked.
@@ -140,6 +149,12 @@ pub(crate) struct Reactor {
     connections: Slab<Place>,
     generations: Vec<u32>,
     ready: VecDeque<Ready>,
+    /// Requests that have waited for one of their application's threads, and may run.
+    permitted: VecDeque<RequestJob>,
+    /// The last job came from there: others have their turn.
+    permitted_last: bool,
+    /// The applications for whose threads requests of this reactor wait.
+    crowded: Vec<Arc<ThreadCap>>,
     /// Connections whose responses wait to be sent together, and since when.
     corked: VecDeque<Key>,
     corked_since: Instant,
@@ -210,6 +225,9 @@ impl Reactor {
             connections: Slab::new(),
             generations: Vec::new(),
             ready: VecDeque::with_capacity(EVENTS),
+            permitted: VecDeque::new(),
+            permitted_last: false,
+            crowded: Vec::new(),
             corked: VecDeque::new(),
             corked_since: now,
             wheel: Wheel::new(now),
@@ -249,13 +267,14 @@ impl Reactor {
         }
         self.now = Instant::now();
         self.refuse_at = None;
-        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let mut events = mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             self.note(event);
         }
         events.clear();
         self.events = events;
         self.expire();
+        self.refuse_the_late();
     }
 
     /// How long may be slept: until the next deadline.
@@ -264,8 +283,16 @@ impl Reactor {
         let until = |at: Instant| at.saturating_duration_since(now);
         let pause = self.accept_again.map(until);
         let refusal = self.refuse_at.map(until);
+        let in_line = self.crowded.iter().filter_map(|cap| {
+            let since = cap.waiting_since(&self.shared)?;
+            Some(until(since + self.shared.config.timeouts.queue))
+        });
         let wheel = self.wheel.wait(now);
-        let wait = [pause, refusal, wheel].into_iter().flatten().min()?;
+        let wait = [pause, refusal, wheel]
+            .into_iter()
+            .flatten()
+            .chain(in_line)
+            .min()?;
         // The kernel counts in milliseconds; a wait cut short would be followed by another.
         Some(wait + Duration::from_millis(1))
     }
@@ -349,10 +376,10 @@ impl Reactor {
                 }
             }
             Next::Yield => self.bring_back(key, connection, stamp, true),
-            Next::Hold(request) => return Some(self.request_job(request, Wire::Held(connection))),
+            Next::Hold(request) => return self.request_job(request, Wire::Held(connection)),
             Next::Serve(request, outlet) => {
                 self.bring_back(key, connection, stamp, true);
-                return Some(self.request_job(request, Wire::Remote(outlet, key)));
+                return self.request_job(request, Wire::Remote(outlet, key));
             }
             Next::Spool => return Some(Job::Spool(connection)),
             Next::SendFile => return Some(Job::SendFile(connection)),
@@ -361,25 +388,81 @@ impl Reactor {
         None
     }
 
-    fn request_job(&self, request: Box<Request>, wire: Wire) -> Job {
-        let (lane, application) = match &request.terms {
-            Some(terms) => (terms.lane, terms.application),
-            None => (Lane::Thread, 0),
-        };
-        let key = ForecastKey::new(application, request.method_name(), request.path());
-        let forecast = match request.body {
+    /// A request is complete, or as complete as it has to be. `None` if it has to wait for a thread of its
+    /// application's, or is refused.
+    fn request_job(&mut self, mut request: Box<Request>, wire: Wire) -> Option<Job> {
+        let terms = request
+            .terms
+            .take()
+            .unwrap_or_else(|| Terms::new(Lane::Thread));
+        let key = ForecastKey::new(terms.application, request.method_name(), request.path());
+        let forecast = match (terms.lane, &request.body) {
+            (Lane::Inline, _) => Forecast::Quick,
             // Reading it means waiting for the client.
-            crate::body::Body::Stream(_) => Forecast::Blocks,
+            (_, Body::Stream(_)) => Forecast::Blocks,
             _ => self.shared.forecaster.forecast(key),
         };
-        Job::Request(RequestJob {
+        let job = RequestJob {
             request,
             wire,
             key,
-            lane,
+            lane: terms.lane,
             forecast,
             ready: self.now,
-        })
+            permit: None,
+        };
+        match terms.cap {
+            None => Some(Job::Request(job)),
+            Some(cap) => self.line_up(&cap, job),
+        }
+    }
+
+    /// A request of an application whose threads are counted: the job, or `None` while it waits for one.
+    fn line_up(&mut self, cap: &Arc<ThreadCap>, job: RequestJob) -> Option<Job> {
+        let most = self.shared.config.limits.queue_jobs;
+        match cap.enter(job, &self.shared, most) {
+            Entered::Permitted(job) => return Some(Job::Request(job)),
+            Entered::Waits => {
+                if !self.crowded.iter().any(|it| Arc::ptr_eq(it, cap)) {
+                    self.crowded.push(Arc::clone(cap));
+                }
+            }
+            Entered::Refused(job) => {
+                Counters::count(&self.shared.counters.turned_away);
+                self.refuse(Job::Request(job), Refusal::QueueFull);
+            }
+        }
+        None
+    }
+
+    /// A request that may run at last. They take turns with those that come from the sockets.
+    fn next_permitted(&mut self) -> Option<Job> {
+        let job = self.permitted.pop_front()?;
+        self.permitted_last = true;
+        Some(Job::Request(job))
+    }
+
+    /// Refuses those that have waited too long for one of their application's threads.
+    fn refuse_the_late(&mut self) {
+        if self.crowded.is_empty() {
+            return;
+        }
+        let Some(since) = self.now.checked_sub(self.shared.config.timeouts.queue) else {
+            return;
+        };
+        let mut late = Vec::new();
+        self.crowded
+            .retain(|cap| match cap.waiting_since(&self.shared) {
+                Some(first) if first <= since => {
+                    late.extend(cap.take_late(&self.shared, since));
+                    true
+                }
+                first => first.is_some(),
+            });
+        for job in late {
+            Counters::count(&self.shared.counters.turned_away);
+            self.refuse(Job::Request(job), Refusal::Waited);
+        }
     }
 
     fn take_away(&mut self, key: Key) -> Option<(Box<Connection>, u64)> {
@@ -388,7 +471,7 @@ impl Reactor {
             Place::Here { stamp, .. } => *stamp,
             Place::Away { .. } => return None,
         };
-        match std::mem::replace(
+        match mem::replace(
             place,
             Place::Away {
                 missed: Readiness::default(),
@@ -428,7 +511,7 @@ impl Reactor {
     }
 
     fn expire(&mut self) {
-        let mut due = std::mem::take(&mut self.due);
+        let mut due = mem::take(&mut self.due);
         self.wheel.expired(self.now, &mut due);
         for entry in due.drain(..) {
             let key = Key(entry.key);
@@ -614,6 +697,11 @@ impl Poller for Reactor {
         let mut steps = 0;
         loop {
             self.uncork();
+            if !mem::take(&mut self.permitted_last)
+                && let Some(job) = self.next_permitted()
+            {
+                return Turn::Job(job);
+            }
             while let Some(ready) = self.ready.pop_front() {
                 let job = match ready {
                     Ready::Connection(key) => self.step(key, false),
@@ -638,17 +726,17 @@ impl Poller for Reactor {
             }
             if polled {
                 self.shared.cork.set(false);
-                return Turn::Idle;
+                return self.next_permitted().map_or(Turn::Idle, Turn::Job);
             }
             polled = true;
             self.relieve();
             if self.has_to_free() {
                 return Turn::Job(Job::Free);
             }
-            self.poll(if self.ready.is_empty() {
-                patience
-            } else {
+            self.poll(if self.has_ready() {
                 Patience::Look
+            } else {
+                patience
             });
         }
     }
@@ -664,6 +752,7 @@ impl Poller for Reactor {
                 }
                 self.queue(key);
             }
+            Mail::Permitted(job) => self.permitted.push_back(job),
             Mail::Admit(stream, origin) => self.admit(stream, origin),
             Mail::MakeRoom(asked) => self.make_room(asked),
             Mail::RoomMade => self.resume_listeners(),
@@ -673,7 +762,7 @@ impl Poller for Reactor {
     }
 
     fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.corked.is_empty()
+        !self.ready.is_empty() || !self.corked.is_empty() || !self.permitted.is_empty()
     }
 
     fn refuse(&mut self, job: Job, why: Refusal) {
@@ -727,6 +816,14 @@ impl Poller for Reactor {
                 expires <= self.now
             }
             Job::Spool(_) | Job::SendFile(_) | Job::Free => false,
+        }
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        for cap in mem::take(&mut self.crowded) {
+            drop(cap.take_all(&self.shared));
         }
     }
 }

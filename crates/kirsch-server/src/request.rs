@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Write as _};
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -14,6 +14,7 @@ use kirsch_http::{
 };
 
 use crate::body::Body;
+use crate::forwarded::{Forwarded, Scheme};
 use crate::gateway::Terms;
 
 /// Names longer than this are not taken over as a request's id.
@@ -43,6 +44,8 @@ pub struct Request {
     pub(crate) head: Head,
     pub(crate) body: Body,
     pub(crate) origin: Option<Arc<Origin>>,
+    /// What trusted proxies say.
+    pub(crate) forwarded: Option<Box<Forwarded>>,
     pub(crate) received: Instant,
     pub(crate) id: u64,
     /// On which terms it is served; `None` until its head was complete.
@@ -99,6 +102,7 @@ impl Request {
             head: NO_HEAD,
             body: Body::Empty,
             origin: None,
+            forwarded: None,
             received: Instant::now(),
             id: 0,
             terms: None,
@@ -116,6 +120,7 @@ impl Request {
         self.head = NO_HEAD;
         self.body = Body::Empty;
         self.origin = None;
+        self.forwarded = None;
         self.terms = None;
         self.chosen = Chosen::Nothing;
         self.mount_len = 0;
@@ -153,6 +158,11 @@ impl Request {
         &line[..len]
     }
 
+    /// Whether its body is handed on while it arrives.
+    pub(crate) fn streams_body(&self) -> bool {
+        self.terms.as_ref().is_some_and(|terms| terms.streams_body)
+    }
+
     /// Whether method and target are known; they are for every request but one refused for its very
     /// request line, or before that was there.
     pub(crate) fn has_line(&self) -> bool {
@@ -174,7 +184,7 @@ impl Request {
         &self.path()[..self.mount_len]
     }
 
-    /// The rest of the path, undecoded: empty, or it begins with a slash.
+    /// The rest of the path, undecoded: empty, or it begins with a slash, which may be written as `%2F`.
     pub fn path_below_mount(&self) -> &[u8] {
         &self.path()[self.mount_len..]
     }
@@ -197,9 +207,27 @@ impl Request {
         self.head.query.of(&self.buf)
     }
 
-    /// The host asked for, from an absolute-form target or the `Host` field.
+    /// The host asked for, from an absolute-form target or the `Host` field, or as a trusted proxy says.
     pub fn authority(&self) -> Option<&[u8]> {
-        self.head.authority.map(|span| span.of(&self.buf))
+        let forwarded = self.forwarded.as_ref().and_then(|it| it.host.as_deref());
+        forwarded.or_else(|| self.head.authority.map(|span| span.of(&self.buf)))
+    }
+
+    /// How the client speaks: http, unless a trusted proxy says otherwise.
+    pub fn scheme(&self) -> Scheme {
+        let forwarded = self.forwarded.as_ref().and_then(|it| it.scheme);
+        forwarded.unwrap_or(Scheme::Http)
+    }
+
+    /// The part of the path that a trusted proxy took off, decoded: it stands in front of `SCRIPT_NAME`.
+    pub fn prefix(&self) -> &[u8] {
+        let forwarded = self.forwarded.as_ref().and_then(|it| it.prefix.as_deref());
+        forwarded.unwrap_or_default()
+    }
+
+    /// Whether anything of this request is what a trusted proxy says.
+    pub fn is_forwarded(&self) -> bool {
+        self.forwarded.is_some()
     }
 
     /// The protocol version.
@@ -236,15 +264,32 @@ impl Request {
             .expect("set when the head was complete")
     }
 
-    /// The peer's address as text; empty on unix sockets.
-    pub(crate) fn client_address(&self) -> &str {
+    /// The client's address as text: that of the peer, empty on unix sockets, or what a trusted proxy says.
+    pub fn client_address(&self) -> &str {
+        if let Some(client) = self.forwarded.as_ref().and_then(|it| it.client.as_ref()) {
+            return &client.address;
+        }
         self.origin
             .as_ref()
             .map_or("", |origin| &origin.peer_address)
     }
 
-    /// The peer's port; none on unix sockets.
-    pub(crate) fn client_port(&self) -> Option<u16> {
+    /// The client's address: that of the peer, none on unix sockets, or what a trusted proxy says.
+    ///
+    /// An IPv4 address has its own form, also where it came to a dual-stack socket.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        if let Some(client) = self.forwarded.as_ref().and_then(|it| it.client.as_ref()) {
+            return Some(client.ip);
+        }
+        let peer = self.origin.as_ref()?.peer?;
+        Some(peer.ip().to_canonical())
+    }
+
+    /// The client's port, as far as it is known.
+    pub fn client_port(&self) -> Option<u16> {
+        if let Some(client) = self.forwarded.as_ref().and_then(|it| it.client.as_ref()) {
+            return client.port;
+        }
         let peer = self.origin.as_ref()?.peer?;
         Some(peer.port())
     }
@@ -254,8 +299,11 @@ impl Request {
         self.origin.as_ref().map_or("", |origin| &origin.local.name)
     }
 
-    /// The port of the listener that it came to.
-    pub(crate) fn server_port(&self) -> &str {
+    /// The port that the client came to: that of the listener, or what a trusted proxy says.
+    pub fn server_port(&self) -> &str {
+        if let Some(port) = self.forwarded.as_ref().and_then(|it| it.port.as_deref()) {
+            return port;
+        }
         self.origin.as_ref().map_or("", |origin| &origin.local.port)
     }
 

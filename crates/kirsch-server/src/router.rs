@@ -1,18 +1,21 @@
 //! The router: a gateway made of routes, tried in the order written; the first that matches answers.
 //!
 //! Chosen once, when the head is complete; the request remembers it. A path is matched as it is, decoded once:
-//! `//` and `..` mean nothing here. It knows no Python and no configuration file.
+//! `//` and `..` mean nothing here. How long that takes does not depend on how many routes there are. It knows no Python and no configuration file.
 //!
 //! Read next: `router/route.rs`, `router/condition.rs`.
 
 mod condition;
 mod error;
 mod host;
+mod index;
 mod path;
 mod redirect;
 mod route;
 mod seen;
 mod shadow;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use std::sync::Arc;
 use kirsch_http::{ErrorAnswer, FieldEdits, Status};
 use kirsch_pool::Lane;
 
-pub use self::condition::{Condition, Scheme};
+pub use self::condition::Condition;
 pub use self::error::RouteError;
 pub use self::host::HostPattern;
 pub use self::path::PathPrefix;
@@ -28,6 +31,7 @@ pub use self::redirect::Redirect;
 pub use self::route::{Action, FixedAnswer, Route, Serve};
 pub use self::shadow::{Shadowed, unreachable};
 
+use self::index::{Index, Names};
 use self::route::text_head;
 use self::seen::Seen;
 use crate::exchange::Exchange;
@@ -37,6 +41,7 @@ use crate::request::{Chosen, Request};
 /// A gateway made of routes.
 pub struct Router {
     routes: Vec<Route>,
+    index: Index,
     /// The changes of each route's responses, if it has any.
     fields: Vec<Option<Arc<FieldEdits>>>,
     options: RouterOptions,
@@ -49,6 +54,9 @@ pub struct Router {
 pub struct RouterOptions {
     /// The answer to a request for a host that no route is for.
     pub unknown_host: UnknownHost,
+    /// Where the whole of it is mounted: a prefix that proxies do not take off. Routes are written without it, and what
+    /// lies elsewhere is answered with 404. Default: at the root.
+    pub base: PathPrefix,
 }
 
 /// The answer to a request for a host that no route is for, whatever its path. A host that some route is for, if
@@ -87,30 +95,65 @@ impl Router {
             |route: &Route| (!route.fields.is_empty()).then(|| Arc::new(route.fields.clone()));
         Ok(Router {
             fields: routes.iter().map(edits).collect(),
+            index: Index::new(routes.iter().map(|route| &route.when)),
             attached: routes.iter().find_map(attached),
             routes,
             options,
         })
     }
 
-    /// The route that answers, and how long the part of the path, undecoded, is that its prefix matched.
+    /// The route that answers, and the length of its prefix that matched.
     fn choose(&self, request: &Request) -> (Chosen, usize) {
         let seen = Seen::of(request);
-        let Some(idx) = self.routes.iter().position(|it| it.when.matches(&seen)) else {
-            let known = |route: &Route| route.when.matches_host(seen.host());
-            return if self.routes.iter().any(known) {
-                (Chosen::Nothing, 0)
-            } else {
-                (Chosen::UnknownHost, 0)
-            };
+        let host = seen.host();
+        let names = host.map_or(Names::None, |host| Names::Of(host.name()));
+        let mut first: Option<(usize, usize)> = None;
+        let Some(path) = self.options.base.behind(seen.path()) else {
+            return (Chosen::Nothing, 0);
         };
-        let paths = &self.routes[idx].when.paths;
-        let matched = paths.iter().filter(|it| it.matches(seen.path()));
-        let decoded_len = matched.map(|it| it.as_str().len()).max().unwrap_or(0);
-        (
-            Chosen::Route(idx),
-            undecoded_len(request.path(), decoded_len),
-        )
+        self.index.visit(names, path, |list, prefix_len| {
+            for entry in list {
+                // The same route again: the longest of its prefixes counts.
+                let before = |(route, len)| (entry.route, len) < (route, prefix_len);
+                if !first.is_none_or(before) {
+                    return;
+                }
+                let when = &self.routes[entry.route].when;
+                if entry.is_for_port(host) && when.matches_rest(&seen) {
+                    first = Some((entry.route, prefix_len));
+                    return;
+                }
+            }
+        });
+        match first {
+            Some((route, len)) => (Chosen::Route(route), len),
+            None if self.index.knows(host) => (Chosen::Nothing, 0),
+            None => (Chosen::UnknownHost, 0),
+        }
+    }
+
+    /// Tells the request where its application is mounted, and which path it sees.
+    fn place(&self, request: &mut Request, serve: &Serve, prefix_len: usize) {
+        let path = request.path();
+        if path == b"*" {
+            return;
+        }
+        let base_len = self.options.base.as_str().len();
+        let behind = undecoded_len(path, base_len + prefix_len);
+        match &serve.rewrite {
+            None => request.mount_len = behind,
+            Some(rewrite) => {
+                let mount_len = undecoded_len(path, base_len);
+                let mut new = path[..mount_len].to_vec();
+                rewrite.encode(&mut new);
+                new.extend_from_slice(&path[behind..]);
+                if new.is_empty() {
+                    new.push(b'/');
+                }
+                request.mount_len = mount_len;
+                request.rewritten = Some(new);
+            }
+        }
     }
 
     fn unknown_host(&self) -> ErrorAnswer {
@@ -141,18 +184,7 @@ impl Gateway for Router {
         match &self.routes[idx].then {
             Action::Redirect(_) | Action::Answer(_) => own_answer(),
             Action::Serve(serve) => {
-                match &serve.rewrite {
-                    None => request.mount_len = prefix_len,
-                    Some(rewrite) => {
-                        let mut path = Vec::new();
-                        rewrite.encode(&mut path);
-                        path.extend_from_slice(&request.path()[prefix_len..]);
-                        if path.is_empty() {
-                            path.push(b'/');
-                        }
-                        request.rewritten = Some(path);
-                    }
-                }
+                self.place(request, serve, prefix_len);
                 let application = &serve.application;
                 let terms = application.gateway.admit(request);
                 Terms {
@@ -185,7 +217,7 @@ impl Gateway for Router {
             Chosen::Route(idx) => &self.routes[idx],
             Chosen::UnknownHost => return exchange.answer(&self.unknown_host()),
             Chosen::Nothing => {
-                return exchange.answer(&ErrorAnswer::new(Status(404), "nothing is served here"));
+                return exchange.answer(&ErrorAnswer::new(Status(404), "no route leads here"));
             }
         };
         match &route.then {

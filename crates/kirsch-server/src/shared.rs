@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) cork: Cork,
     /// A thread is, or will be, told to free what the gateway has not freed.
     pub(crate) freeing: AtomicBool,
+    /// Requests that wait for one of their application's threads.
+    pub(crate) in_line: AtomicUsize,
     /// Set once, right after the reactor was made, which holds this struct.
     pool: OnceLock<Arc<Pool<Reactor>>>,
 }
@@ -62,6 +64,8 @@ pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
     pub(crate) requests: AtomicU64,
     pub(crate) refused: AtomicU64,
+    /// Requests that got none of their application's threads.
+    pub(crate) turned_away: AtomicU64,
     pub(crate) evicted: AtomicU64,
     pub(crate) remote: AtomicU64,
     pub(crate) corked: AtomicU64,
@@ -154,6 +158,7 @@ impl Shared {
             holds: Holds::new(threads),
             cork: Cork::new(),
             freeing: AtomicBool::new(false),
+            in_line: AtomicUsize::new(0),
             pool: OnceLock::new(),
         }
     }

@@ -46,6 +46,16 @@ impl<'a> Authority<'a> {
     }
 }
 
+/// Whether this is a host with or without a port, as a Host field must be (RFC 9110 section 7.2).
+pub fn is_authority(bytes: &[u8]) -> bool {
+    Authority::parse(bytes).is_some()
+}
+
+/// The port that such an authority names; none if it leaves it to the scheme.
+pub fn authority_port(bytes: &[u8]) -> Option<u16> {
+    Authority::parse(bytes)?.port
+}
+
 /// The port behind a host: nothing, `:` or `:` and digits up to 65535.
 fn parse_port(bytes: &[u8]) -> Option<Option<u16>> {
     match bytes {

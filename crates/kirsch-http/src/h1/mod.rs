@@ -20,6 +20,7 @@ mod target;
 
 pub use fields::Field;
 pub use head::{BodyLength, Head, Method, RequestFacts, TargetForm, Version};
+pub use host::{authority_port, is_authority};
 pub use reader::{BodyPart, RequestReader};
 pub use response_body::{Ended, Framed, Outcome, Prefix, ResponseBody};
 pub(crate) use response_head::is_servers_own;

@@ -6,9 +6,10 @@ use ipnet::IpNet;
 use kirsch_http::is_token;
 
 use super::error::RouteError;
-use super::host::{HostName, HostPattern};
+use super::host::HostPattern;
 use super::path::PathPrefix;
 use super::seen::Seen;
+use crate::forwarded::Scheme;
 
 /// What a route asks of a request; each part that is left empty asks nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,25 +28,6 @@ pub struct Condition {
     pub clients: Vec<IpNet>,
 }
 
-/// How a client speaks to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// In plain text.
-    Http,
-    /// Over TLS.
-    Https,
-}
-
-impl Scheme {
-    /// The port that is meant where none is written.
-    pub(super) fn default_port(self) -> u16 {
-        match self {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-        }
-    }
-}
-
 impl Condition {
     /// Looks at what no type of a part has looked at.
     ///
@@ -61,19 +43,6 @@ impl Condition {
             Some(name) => Err(RouteError::HeaderName(name.clone())),
             None => Ok(()),
         }
-    }
-
-    /// Whether a request meets all of it.
-    pub(super) fn matches(&self, seen: &Seen<'_>) -> bool {
-        self.matches_host(seen.host())
-            && (self.paths.is_empty() || self.paths.iter().any(|it| it.matches(seen.path())))
-            && self.matches_rest(seen)
-    }
-
-    /// Whether a request for this host may meet it.
-    pub(super) fn matches_host(&self, host: Option<&HostName>) -> bool {
-        self.hosts.is_empty()
-            || host.is_some_and(|host| self.hosts.iter().any(|it| it.matches(host)))
     }
 
     /// Whether a request meets what has to do with neither host nor path.

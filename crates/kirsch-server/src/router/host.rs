@@ -7,6 +7,7 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use super::error::RouteError;
+use super::index::Names;
 
 /// No host name is longer (RFC 1035 section 2.3.4); a request for one is for none that routes can name.
 const LONGEST: usize = 253;
@@ -40,19 +41,17 @@ pub(super) struct HostName {
 }
 
 impl HostPattern {
-    /// Whether it is for this host.
-    pub(super) fn matches(&self, host: &HostName) -> bool {
-        let name = host.name();
-        let named = match self.reach {
-            Reach::Exact => name == self.name.as_bytes(),
-            Reach::Below => is_below(name, self.name.as_bytes()),
-        };
-        named && self.matches_port(host)
+    /// The names that it is for.
+    pub(super) fn names(&self) -> Names<'_> {
+        match self.reach {
+            Reach::Exact => Names::Of(self.name.as_bytes()),
+            Reach::Below => Names::Below(self.name.as_bytes()),
+        }
     }
 
-    /// Whether its port, if it has one, is the one asked for.
-    pub(super) fn matches_port(&self, host: &HostName) -> bool {
-        self.port.is_none_or(|port| port == host.port)
+    /// The port that it asks for.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// Whether every host that `other` is for is one of its own.
@@ -160,6 +159,10 @@ impl HostName {
 
     pub(super) fn name(&self) -> &[u8] {
         &self.buf[..self.len]
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 }
 

@@ -43,6 +43,15 @@ impl PathPrefix {
         }
     }
 
+    /// What is left of this decoded path behind it; `None` if it is no prefix. `*` lies nowhere, so it is left whole.
+    pub(super) fn behind<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        match path {
+            b"*" => Some(path),
+            _ if self.matches(path) => Some(&path[self.text.len()..]),
+            _ => None,
+        }
+    }
+
     /// Whether it is a prefix of this decoded path.
     pub(super) fn matches(&self, path: &[u8]) -> bool {
         path.strip_prefix(self.text.as_bytes())

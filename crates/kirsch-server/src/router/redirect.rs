@@ -60,8 +60,10 @@ impl Redirect {
                         b"*" => b"",
                         path => path,
                     };
-                    // At the start two slashes, which browsers also write as backslashes, would begin a host.
-                    while to.is_empty() && matches!(path, [_, b'/' | b'\\', ..]) {
+                    // At the start two slashes would begin a host, of the client's choice.
+                    while to.is_empty() && path.starts_with(b"//")
+                        || to == b"/" && path.starts_with(b"/")
+                    {
                         path = &path[1..];
                     }
                     encode(path, &mut to);

@@ -122,7 +122,6 @@ fn status_line(status: u16) -> String {
 /// The reason phrase of RFC 9110 section 15, of RFC 6585 and of RFC 7725; else that of the class.
 fn reason(status: u16) -> &'static str {
     match status {
-        200 => "OK",
         201 => "Created",
         202 => "Accepted",
         204 => "No Content",

@@ -1,14 +1,12 @@
-//! What routes see of a request: who asks, how, and for what.
-//!
-//! The one place that knows where these facts come from.
+//! What routes see of a request: who asks, how, and for what, each as a trusted proxy says where there is one.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
 use kirsch_http::decode_path;
 
-use super::condition::Scheme;
 use super::host::HostName;
+use crate::forwarded::Scheme;
 use crate::request::Request;
 
 /// A request as routes see it.
@@ -29,7 +27,7 @@ impl<'a> Seen<'a> {
         } else {
             Cow::Borrowed(raw)
         };
-        let default_port = scheme(request).default_port();
+        let default_port = request.scheme().default_port();
         Seen {
             host: request
                 .authority()
@@ -58,16 +56,10 @@ impl<'a> Seen<'a> {
     }
 
     pub(super) fn scheme(&self) -> Scheme {
-        scheme(self.request)
+        self.request.scheme()
     }
 
-    /// The client's address; IPv4 as such, however the socket writes it.
     pub(super) fn client(&self) -> Option<IpAddr> {
-        let peer = self.request.origin().peer?;
-        Some(peer.ip().to_canonical())
+        self.request.client_ip()
     }
-}
-
-fn scheme(_request: &Request) -> Scheme {
-    Scheme::Http
 }
