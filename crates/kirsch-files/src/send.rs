@@ -8,82 +8,68 @@ use kirsch_http::{ByteRange, Multipart, ResponseHead, unsatisfied};
 use kirsch_server::{ErrorAnswer, Exchange, Gone, Status};
 
 use crate::asked::Answer;
-use crate::representation::{Content, Representation, add, head_of};
+use crate::representation::{Content, Sendable, add, head_of};
 
 const CHANGED: &str = "what is there is not what the request is about";
 const BEYOND: &str = "416 Range Not Satisfiable: the file has no such bytes\n";
 
 /// Answers the exchange.
-pub(crate) fn send(exchange: Exchange, representation: &Representation, answer: Answer) {
+pub(crate) fn send(exchange: &mut Exchange, sendable: &impl Sendable, answer: Answer) {
+    let content = sendable.content();
     match answer {
-        Answer::Whole => {
-            let len = representation.content.len();
-            let head = representation.whole_head();
-            send_range(exchange, head, &representation.content, 0..len);
-        }
+        Answer::Whole => send_range(exchange, sendable.whole_head(), content, 0..content.len()),
         Answer::Part(range) => {
-            let mut head = representation.partial_head();
-            let complete = representation.content.len();
-            add(
-                &mut head,
-                b"Content-Type",
-                representation.media_type.as_bytes(),
-            );
-            add(
-                &mut head,
-                b"Content-Range",
-                range.content_range(complete).as_bytes(),
-            );
-            let bytes = range.first()..range.last() + 1;
-            send_range(exchange, head, &representation.content, bytes);
+            let mut head = sendable.partial_head();
+            let content_range = range.content_range(content.len());
+            add(&mut head, b"Content-Type", sendable.media_type().as_bytes());
+            add(&mut head, b"Content-Range", content_range.as_bytes());
+            send_range(exchange, head, content, range.first()..range.last() + 1);
         }
-        Answer::Parts(ranges) => send_parts(exchange, representation, &ranges),
-        Answer::NotModified => exchange.respond(representation.not_modified_head(), b""),
-        Answer::Failed => fail(exchange, ErrorAnswer::new(Status(412), CHANGED)),
+        Answer::Parts(ranges) => send_parts(exchange, sendable, &ranges),
+        Answer::NotModified => respond(exchange, sendable.not_modified_head(), b""),
+        Answer::Failed => exchange.answer(&ErrorAnswer::new(Status(412), CHANGED)),
         Answer::Unsatisfiable => {
             let mut head = head_of(b"416 Range Not Satisfiable");
-            let complete = representation.content.len();
-            add(
-                &mut head,
-                b"Content-Range",
-                unsatisfied(complete).as_bytes(),
-            );
+            let content_range = unsatisfied(content.len());
+            add(&mut head, b"Content-Range", content_range.as_bytes());
             add(&mut head, b"Content-Type", b"text/plain; charset=utf-8");
-            exchange.respond(head, BEYOND.as_bytes());
+            respond(exchange, head, BEYOND.as_bytes());
         }
     }
 }
 
-/// Answers in the server's own name.
-pub(crate) fn fail(mut exchange: Exchange, answer: ErrorAnswer) {
-    exchange.answer(&answer);
-}
-
-fn send_range(mut exchange: Exchange, head: ResponseHead, content: &Content, range: Range<u64>) {
-    let len = range.end - range.start;
-    if let Content::Memory(bytes) = content {
-        return exchange.respond(head, slice(bytes, &range));
-    }
-    exchange.begin(head, Some(len));
-    if give(&mut exchange, content, range).is_ok() {
+/// Answers with a content that is there.
+pub(crate) fn respond(exchange: &mut Exchange, head: ResponseHead, content: &[u8]) {
+    exchange.begin(head, Some(content.len() as u64));
+    if exchange.put(content).is_ok() {
         exchange.finish();
     }
 }
 
-fn send_parts(mut exchange: Exchange, representation: &Representation, ranges: &[ByteRange]) {
+fn send_range(exchange: &mut Exchange, head: ResponseHead, content: &Content, range: Range<u64>) {
+    exchange.begin(head, Some(range.end - range.start));
+    if give(exchange, content, range).is_ok() {
+        exchange.finish();
+    }
+}
+
+fn send_parts(exchange: &mut Exchange, sendable: &impl Sendable, ranges: &[ByteRange]) {
     let boundary = new_boundary();
     let packed = Multipart {
         boundary: &boundary,
-        content_type: Some(&representation.media_type),
-        complete: representation.content.len(),
+        content_type: Some(sendable.media_type()),
+        complete: sendable.content().len(),
     };
-    let mut head = representation.partial_head();
+    let mut head = sendable.partial_head();
     add(&mut head, b"Content-Type", packed.content_type().as_bytes());
     exchange.begin(head, Some(packed.content_length(ranges)));
     let sent = ranges.iter().try_for_each(|&range| {
         exchange.put(packed.before(range).as_bytes())?;
-        let bytes = range.first()..range.last() + 1;
-        give(&mut exchange, &representation.content, bytes)
+        give(
+            exchange,
+            sendable.content(),
+            range.first()..range.last() + 1,
+        )
     });
     if sent.is_ok() && exchange.put(packed.end().as_bytes()).is_ok() {
         exchange.finish();
