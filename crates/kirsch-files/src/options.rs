@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::caching::CacheRule;
 
 /// How a folder is served. Made with [`FilesOptions::new`], then changed field by field.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilesOptions {
     /// The folder whose files are served. It may be a symbolic link, which is looked at again once in
     /// [`FilesOptions::check_interval`]: a release is switched by switching the link.

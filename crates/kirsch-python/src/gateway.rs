@@ -29,7 +29,7 @@ const ELSEWHERE: &str = "the path does not begin with the script-name of this se
 /// what a gateway saw when it was made, the gateway's engine is dead.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// Calls one WSGI application.
+/// Calls one WSGI application: a server's only one, or one that routes lead to.
 pub(crate) struct WsgiGateway {
     application: Py<PyAny>,
     /// `report(exception, message, method, target, request id)`: the error log.
@@ -38,6 +38,7 @@ pub(crate) struct WsgiGateway {
     errors: Py<PyAny>,
     /// Its lines that are not ended, by thread; a stream of another kind has none.
     begun: Option<Py<PyDict>>,
+    /// Where the only application is mounted; empty for one that routes lead to, since the request says it then.
     script_name: String,
     multithread: bool,
     streams: bool,
@@ -53,6 +54,7 @@ impl WsgiGateway {
         report: Py<PyAny>,
         errors: Py<PyAny>,
         script_name: String,
+        threads: usize,
         config: &kirsch_server::Config,
     ) -> WsgiGateway {
         let begun = errors.bind(py).getattr(intern!(py, "begun"));
@@ -65,7 +67,7 @@ impl WsgiGateway {
                 .map(Bound::unbind),
             errors,
             script_name,
-            multithread: config.threads > 1,
+            multithread: threads > 1,
             streams: config.stream_request_body,
             templates: config.binds.iter().map(|_| PyOnceLock::new()).collect(),
             forks: Self::forks(),
