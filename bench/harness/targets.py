@@ -49,6 +49,7 @@ def verdicts(summaries: list[Summary]) -> list[Verdict]:
         *_beside(summaries, ran),
         *(_best_peer(summaries, name) for name in ("flask", "webpy") if name in ran),
         *(_routes(summaries) if "routes" in ran else []),
+        *(_file(summaries, name) for name, scenario in SCENARIOS.items() if scenario.files and name in ran),
         *(_idle(summaries) if "idle" in ran else []),
     ]
 
@@ -113,6 +114,17 @@ def _routes(summaries: list[Summary]) -> list[Verdict]:
         )
         for many in ("10,000 hosts", "1,000 paths")
     ]
+
+
+def _file(summaries: list[Summary], name: str) -> Verdict:
+    def cpu(server: str) -> float | None:
+        found = find(summaries, name, server)
+        return found.cpu if found else None
+
+    # The better nginx is the one to beat.
+    nginx = [value for value in (cpu("nginx-files"), cpu("nginx-cached")) if value]
+    value = _ratio(min(nginx, default=None), cpu("files"))
+    return Verdict(f"{name}, requests per CPU second, files / nginx", value, 0.8, at_most=False)
 
 
 def _idle(summaries: list[Summary]) -> list[Verdict]:

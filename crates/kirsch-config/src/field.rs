@@ -207,6 +207,38 @@ impl FieldValue for PathBuf {
     }
 }
 
+impl FieldValue for Vec<PathBuf> {
+    const CAN_BE_OFF: bool = true;
+
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let list = match given {
+            KeywordValue::None | KeywordValue::Bool(false) => &[],
+            KeywordValue::List(list) => list.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        if matches!(list, [KeywordValue::Str(off)] if off == "off") {
+            return Ok(Vec::new());
+        }
+        list.iter()
+            .map(|item| {
+                let folder = PathBuf::read(item, reading)?;
+                match folder.is_dir() {
+                    true => Ok(folder),
+                    false => Err(reading.refuse(item)),
+                }
+            })
+            .collect()
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        if self.is_empty() {
+            return "off".to_owned();
+        }
+        let folders = self.iter().map(|folder| folder.display().to_string());
+        folders.collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl FieldValue for LogLevel {
     fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
         let KeywordValue::Str(text) = given else {

@@ -148,7 +148,7 @@ impl OptionSpec {
     /// Whether a value is right or wrong by itself, wherever it is read. A folder, a host's name and what a later
     /// version will have may be of no use on this machine alone, and another value is given for that reason.
     pub(crate) fn stands_alone(&self) -> bool {
-        self.available() && !matches!(self.kind, Kind::Folder | Kind::Binds)
+        self.available() && !matches!(self.kind, Kind::Folder | Kind::Folders | Kind::Binds)
     }
 
     /// What to write, as the end of "write …".

@@ -181,6 +181,18 @@ static OPTIONS: &[OptionSpec] = &[
         field: field!(config.trust_proxy),
     },
     OptionSpec {
+        name: "x-sendfile",
+        short: None,
+        group: Group::Serving,
+        reach: Reach::Everywhere,
+        kind: Kind::Folders,
+        doc: "A folder whose files applications may have sent by the server: a response with `X-Sendfile: /path/of/file` gets the file as its body, with ranges and conditional requests, and the field does not reach the client; can be repeated.",
+        change: "Set it where applications decide who may have large files, and sending them should hold no thread; only the operator knows which files an application may give away.",
+        default_reason: "No file is given away by a field of a response, and the field is passed on, as a proxy in front may know it.",
+        example: "/srv/downloads",
+        field: field!(x_sendfile),
+    },
+    OptionSpec {
         name: "proxy-fields",
         short: None,
         group: Group::Serving,

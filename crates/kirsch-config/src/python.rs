@@ -63,6 +63,7 @@ pub(crate) fn python_type(kind: Kind) -> &'static str {
         | Kind::FieldNames
         | Kind::Networks
         | Kind::Proxies
+        | Kind::Folders
         | Kind::FileNames => "str | Sequence[str]",
         Kind::Codings => "str | Sequence[str] | bool",
         Kind::Fields | Kind::CacheRules => "Mapping[str, str]",

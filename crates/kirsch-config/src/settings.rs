@@ -36,6 +36,8 @@ pub struct Settings {
     pub chdir: Option<PathBuf>,
     /// The part of the path that leads to the application: `SCRIPT_NAME`. Empty, or with a slash before and none after.
     pub script_name: String,
+    /// Folders whose files applications may name in `X-Sendfile`; none leaves the field as it is.
+    pub x_sendfile: Vec<PathBuf>,
     /// What the server's own log leaves out.
     pub log_level: LogLevel,
     /// The configuration file that was read.

@@ -59,6 +59,8 @@ pub enum Kind {
     Path,
     /// A folder that exists.
     Folder,
+    /// Folders that exist.
+    Folders,
     /// A file, or `-` for standard output.
     LogFile,
     /// Addresses to listen on.
@@ -136,6 +138,7 @@ impl Kind {
             Kind::Text => "a text of printable ASCII characters".to_owned(),
             Kind::Path => "a path".to_owned(),
             Kind::Folder => "a folder that exists".to_owned(),
+            Kind::Folders => "a folder that exists".to_owned(),
             Kind::LogFile => "a path, or - for standard output".to_owned(),
             Kind::Binds => {
                 "HOST:PORT, [IPV6]:PORT, PORT, unix:PATH, @NAME or fd://NUMBER".to_owned()
@@ -188,7 +191,7 @@ impl Kind {
             Kind::Duration { .. } => "DURATION",
             Kind::Mode => "MODE",
             Kind::Text => "TEXT",
-            Kind::Path | Kind::Folder => "PATH",
+            Kind::Path | Kind::Folder | Kind::Folders => "PATH",
             Kind::LogFile => "FILE",
             Kind::Binds => "ADDRESS",
             Kind::Proxies => "NETWORK",

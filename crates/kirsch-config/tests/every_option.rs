@@ -205,7 +205,7 @@ fn bad(option: &OptionSpec) -> Option<&'static str> {
         Kind::Mode => Some("0o1777"),
         Kind::Text => Some("Süßkirsche"),
         Kind::Path if option.name == "config" => Some("does/not/exist.toml"),
-        Kind::Folder => Some("does/not/exist"),
+        Kind::Folder | Kind::Folders => Some("does/not/exist"),
         Kind::Path | Kind::LogFile => Some(""),
         Kind::Binds => Some("127.0.0.1:http"),
         Kind::Proxies => Some("10.0.0.1/8"),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use kirsch_http::{AcceptEncoding, ByteRange, FieldName, Method, Preconditions, Verdict, Wanted};
 use kirsch_server::Request;
 
-use crate::representation::Representation;
+use crate::representation::Sendable;
 
 /// The fields that matter.
 #[derive(Debug)]
@@ -72,8 +72,8 @@ impl<'a> Asked<'a> {
     }
 
     /// Decides in the order of RFC 9110 section 13.2.2.
-    pub(crate) fn answer(&self, representation: &Representation) -> Answer {
-        let validators = representation.validators();
+    pub(crate) fn answer(&self, sendable: &impl Sendable) -> Answer {
+        let validators = sendable.validators();
         if let Some(preconditions) = &self.preconditions {
             match preconditions.evaluate(self.method, &validators) {
                 Verdict::Proceed => {}
@@ -90,7 +90,7 @@ impl<'a> Asked<'a> {
         {
             return Answer::Whole;
         }
-        match Wanted::read(range, representation.content.len()) {
+        match Wanted::read(range, sendable.content().len()) {
             Wanted::Whole => Answer::Whole,
             Wanted::Part(range) => Answer::Part(range),
             Wanted::Parts(ranges) => Answer::Parts(ranges),

@@ -257,7 +257,7 @@ mod tests {
         }
         assert_eq!(held(&cache, 9), [5, 6, 7, 8]);
         // One that would push everything out, and still not fit, is not remembered.
-        cache.insert(&name(0), folder.resource(20_000));
+        cache.insert(&name(0), folder.resource(16_000));
         assert_eq!(held(&cache, 9), [5, 6, 7, 8]);
         let cache = Cache::new(Duration::from_secs(60), 1000, u64::MAX);
         for number in 0..OPEN_FILES + 9 {

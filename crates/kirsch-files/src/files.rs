@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kirsch_http::Method;
@@ -18,7 +18,7 @@ use crate::path::{PlainPath, last_segment};
 use crate::representation::{add, head_of};
 use crate::resource::{Resource, Target, is_absence};
 use crate::root::Root;
-use crate::send::{fail, send};
+use crate::send::{respond, send};
 
 const METHODS: &str = "GET, HEAD";
 const READ_ONLY: &str = "files are only read here";
@@ -119,27 +119,27 @@ impl Files {
 
     /// Answers an exchange with what `rest` leads to: the path behind the mount as received, undecoded, with the
     /// slash in front; empty if the path ends with the mount.
-    pub fn serve(&self, exchange: Exchange, rest: &[u8]) {
+    pub fn serve(&self, mut exchange: Exchange, rest: &[u8]) {
         let request = exchange.request();
         if !matches!(request.head().method, Method::Get | Method::Head) {
             let answer = ErrorAnswer::new(Status(405), READ_ONLY).allow(METHODS);
-            return fail(exchange, answer);
+            return exchange.answer(&answer);
         }
         match self.find(rest) {
             Ok(Found::Resource(entry)) => {
                 let asked = Asked::of(request);
                 let chosen = entry.resource.choose(asked.accepts());
                 let answer = asked.answer(chosen);
-                send(exchange, chosen, answer);
+                send(&mut exchange, chosen, answer);
             }
-            Ok(Found::FolderWithoutSlash) => redirect(exchange),
-            Ok(Found::Folder(path)) if self.options.listing => self.list(exchange, &path),
+            Ok(Found::FolderWithoutSlash) => redirect(&mut exchange),
+            Ok(Found::Folder(path)) if self.options.listing => self.list(&mut exchange, &path),
             Ok(Found::Folder(_) | Found::Nothing) => {
-                fail(exchange, ErrorAnswer::new(Status(404), NOTHING));
+                exchange.answer(&ErrorAnswer::new(Status(404), NOTHING));
             }
             Err(err) => {
                 warn!(%err, root = %self.root.path().display(), "a file cannot be served");
-                fail(exchange, ErrorAnswer::new(Status(500), TROUBLE));
+                exchange.answer(&ErrorAnswer::new(Status(500), TROUBLE));
             }
         }
     }
@@ -190,6 +190,19 @@ impl Files {
         }
     }
 
+    /// The file at a plain path; `None` if there is none.
+    pub(crate) fn file(&self, path: &PlainPath) -> io::Result<Option<Arc<Entry>>> {
+        Ok(match self.look_up(path)? {
+            Found::Resource(entry) => Some(entry),
+            Found::FolderWithoutSlash | Found::Folder(_) | Found::Nothing => None,
+        })
+    }
+
+    /// Where the folder is.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     fn look_up(&self, path: &PlainPath) -> io::Result<Found> {
         match self.try_look_up(path) {
             Err(err) if is_short_of_descriptors(&err) => {
@@ -238,27 +251,27 @@ impl Files {
         })
     }
 
-    fn list(&self, exchange: Exchange, path: &PlainPath) {
+    fn list(&self, exchange: &mut Exchange, path: &PlainPath) {
         match listing(&self.root, path.as_bytes(), self.options.dotfiles) {
             Ok(page) => {
                 let mut head = head_of(b"200 OK");
                 add(&mut head, b"Content-Type", b"text/html; charset=utf-8");
                 add(&mut head, b"Content-Security-Policy", LISTING_POLICY);
                 add(&mut head, b"Cache-Control", b"no-cache");
-                exchange.respond(head, page.as_bytes());
+                respond(exchange, head, page.as_bytes());
             }
             Err(err) => {
                 warn!(%err, root = %self.root.path().display(), "a folder cannot be listed");
-                fail(exchange, ErrorAnswer::new(Status(404), NOTHING));
+                exchange.answer(&ErrorAnswer::new(Status(404), NOTHING));
             }
         }
     }
 }
 
 impl Gateway for Files {
-    fn handle(&self, exchange: Exchange) {
+    fn handle(&self, mut exchange: Exchange) {
         let Some(rest) = self.rest(exchange.request()).map(<[u8]>::to_vec) else {
-            return fail(exchange, ErrorAnswer::new(Status(404), NOTHING));
+            return exchange.answer(&ErrorAnswer::new(Status(404), NOTHING));
         };
         self.serve(exchange, &rest);
     }
@@ -280,7 +293,7 @@ impl Gateway for Files {
 /// The target is relative to the path that the client asked for, so that whatever cut off a prefix on the way here
 /// need not be known. In front of it stands `./`: a name with a colon, or with backslashes that browsers take
 /// for slashes, leads nowhere else.
-fn redirect(exchange: Exchange) {
+fn redirect(exchange: &mut Exchange) {
     let request = exchange.request();
     // What the client sent, not what a route may have made of it.
     let sent = request.target().split(|&byte| byte == b'?').next();
@@ -293,7 +306,7 @@ fn redirect(exchange: Exchange) {
     }
     let mut head = head_of(b"301 Moved Permanently");
     add(&mut head, b"Location", &target);
-    exchange.respond(head, b"");
+    respond(exchange, head, b"");
 }
 
 fn is_short_of_descriptors(err: &io::Error) -> bool {

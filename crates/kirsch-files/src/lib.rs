@@ -10,6 +10,8 @@
 //! 5. [`asked`] gathers what the request wants and decides by the rules of `kirsch-http`.
 //! 6. [`send`] sends it: from memory, or with `sendfile`.
 //!
+//! [`named`] sends files that an application names, with the application's head.
+//!
 //! # Where it waits
 //!
 //! Nowhere but on threads that may: [`Files::lane`] names [`Lane::Inline`](kirsch_server::Lane::Inline) only for
@@ -26,6 +28,7 @@ mod caching;
 mod files;
 mod listing;
 mod media_type;
+mod named;
 mod options;
 mod path;
 mod representation;
@@ -36,4 +39,5 @@ mod walk;
 
 pub use caching::{CacheRule, CacheRuleError};
 pub use files::{Files, FilesError};
+pub use named::{NamedError, NamedFiles};
 pub use options::{Coding, Dotfiles, FilesOptions, Symlinks};

@@ -49,7 +49,7 @@ pub struct FilesOptions {
     pub check_interval: Duration,
     /// So many files are remembered; 0 remembers none. Of them at most 128 are open. Default: 1,024.
     pub cached_files: usize,
-    /// So many bytes of content are kept in memory, of files of at most 64 KiB. Default: 32 MiB.
+    /// So many bytes of content are kept in memory, of files of at most 16 KiB. Default: 32 MiB.
     pub cached_bytes: u64,
 }
 

@@ -3,6 +3,9 @@
 //! Nothing in here looks at a file. What is refused is answered as if nothing were there (404), so that
 //! nobody learns whether there is.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use kirsch_http::decode_path;
 
 use crate::options::Dotfiles;
@@ -38,6 +41,15 @@ impl PlainPath {
     pub(crate) fn of_file(path: &[u8]) -> Option<PlainPath> {
         let path = PlainPath(path.strip_prefix(b"/").unwrap_or(path).to_vec());
         (path.is_plain(Dotfiles::Served) && !path.names_folder()).then_some(path)
+    }
+
+    /// A relative path as the system has it.
+    pub(crate) fn of_components(path: &Path) -> Option<PlainPath> {
+        let names: Vec<&[u8]> = path
+            .components()
+            .map(|part| part.as_os_str().as_bytes())
+            .collect();
+        PlainPath::of_file(&names.join(&b'/'))
     }
 
     /// The root, or a path that ends with a slash.

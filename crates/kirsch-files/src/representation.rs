@@ -25,8 +25,10 @@ use rustix::fs::{FileType, Stat, fstat};
 
 use crate::options::Coding;
 
-/// Files up to this size are kept in memory; beyond it `sendfile` costs less than the copy.
-pub(crate) const SMALL: u64 = 64 * 1024;
+/// Files up to this size are kept in memory, and leave behind their head in one call.
+///
+/// Beyond it `sendfile` costs less than the copy: for 64 KiB 20 µs instead of 30.
+pub(crate) const SMALL: u64 = 16 * 1024;
 
 /// File systems have clocks of 1 to 10 ms; some over the network, and FAT, of 2 s.
 const UNSETTLED_SECONDS: u64 = 2;
@@ -96,6 +98,27 @@ impl Content {
             Content::File(_, len) => *len,
         }
     }
+}
+
+/// A file with what is said of it, however that is known.
+pub(crate) trait Sendable {
+    /// The bytes.
+    fn content(&self) -> &Content;
+
+    /// The value of `Content-Type`.
+    fn media_type(&self) -> &str;
+
+    /// What preconditions are compared with.
+    fn validators(&self) -> Validators<'_>;
+
+    /// The head of the whole response, with its length.
+    fn whole_head(&self) -> ResponseHead;
+
+    /// The head of a 206, but for its `Content-Type` and what it says of ranges.
+    fn partial_head(&self) -> ResponseHead;
+
+    /// The head of a 304: what the whole would say that a cache has to know (section 15.4.5).
+    fn not_modified_head(&self) -> ResponseHead;
 }
 
 /// What a response says beside what the file itself says.
@@ -169,35 +192,6 @@ impl Representation {
         Ok(made)
     }
 
-    /// What preconditions are compared with.
-    pub(crate) fn validators(&self) -> Validators<'_> {
-        Validators {
-            etag: EntityTag::parse(self.etag.as_bytes()),
-            last_modified: self.last_modified,
-        }
-    }
-
-    /// The head of a 200 with everything that is known.
-    pub(crate) fn whole_head(&self) -> ResponseHead {
-        self.whole.clone()
-    }
-
-    /// The head of a 206, but for its `Content-Type` and what it says of ranges.
-    pub(crate) fn partial_head(&self) -> ResponseHead {
-        let mut head = head_of(b"206 Partial Content");
-        self.add_validators(&mut head);
-        self.add_lasting(&mut head);
-        head
-    }
-
-    /// The head of a 304: what the 200 would say that a cache has to know (section 15.4.5).
-    pub(crate) fn not_modified_head(&self) -> ResponseHead {
-        let mut head = head_of(b"304 Not Modified");
-        add(&mut head, b"ETag", self.etag.as_bytes());
-        self.add_lasting(&mut head);
-        head
-    }
-
     fn make_whole(&self) -> ResponseHead {
         let mut head = head_of(b"200 OK");
         add(&mut head, b"Content-Type", self.media_type.as_bytes());
@@ -226,6 +220,41 @@ impl Representation {
         if self.varies {
             add(head, b"Vary", b"Accept-Encoding");
         }
+    }
+}
+
+impl Sendable for Representation {
+    fn content(&self) -> &Content {
+        &self.content
+    }
+
+    fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
+    fn validators(&self) -> Validators<'_> {
+        Validators {
+            etag: EntityTag::parse(self.etag.as_bytes()),
+            last_modified: self.last_modified,
+        }
+    }
+
+    fn whole_head(&self) -> ResponseHead {
+        self.whole.clone()
+    }
+
+    fn partial_head(&self) -> ResponseHead {
+        let mut head = head_of(b"206 Partial Content");
+        self.add_validators(&mut head);
+        self.add_lasting(&mut head);
+        head
+    }
+
+    fn not_modified_head(&self) -> ResponseHead {
+        let mut head = head_of(b"304 Not Modified");
+        add(&mut head, b"ETag", self.etag.as_bytes());
+        self.add_lasting(&mut head);
+        head
     }
 }
 

@@ -166,6 +166,11 @@ impl Resource {
             .unwrap_or(&self.plain)
     }
 
+    /// The file as it is.
+    pub(crate) fn plain(&self) -> &Representation {
+        &self.plain
+    }
+
     /// Whether a later look at the same files may say no more than this.
     pub(crate) fn is_settled(&self) -> bool {
         self.all().all(|one| one.is_settled)

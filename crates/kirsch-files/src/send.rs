@@ -2,95 +2,74 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kirsch_http::{ByteRange, Multipart, ResponseHead, unsatisfied};
 use kirsch_server::{ErrorAnswer, Exchange, Gone, Status};
 
 use crate::asked::Answer;
-use crate::representation::{Content, Representation, add, head_of};
-
-/// Up to here a block is copied behind the head and leaves with it; what is longer is given by reference, so
-/// that it waits for a slow client without a copy of its own.
-const COPIED: usize = 16 * 1024;
+use crate::representation::{Content, Sendable, add, head_of};
 
 const CHANGED: &str = "what is there is not what the request is about";
 const BEYOND: &str = "416 Range Not Satisfiable: the file has no such bytes\n";
 
 /// Answers the exchange.
-pub(crate) fn send(exchange: Exchange, representation: &Representation, answer: Answer) {
+pub(crate) fn send(exchange: &mut Exchange, sendable: &impl Sendable, answer: Answer) {
+    let content = sendable.content();
     match answer {
-        Answer::Whole => {
-            let len = representation.content.len();
-            let head = representation.whole_head();
-            send_range(exchange, head, &representation.content, 0..len);
-        }
+        Answer::Whole => send_range(exchange, sendable.whole_head(), content, 0..content.len()),
         Answer::Part(range) => {
-            let mut head = representation.partial_head();
-            let complete = representation.content.len();
-            add(
-                &mut head,
-                b"Content-Type",
-                representation.media_type.as_bytes(),
-            );
-            add(
-                &mut head,
-                b"Content-Range",
-                range.content_range(complete).as_bytes(),
-            );
-            let bytes = range.first()..range.last() + 1;
-            send_range(exchange, head, &representation.content, bytes);
+            let mut head = sendable.partial_head();
+            let content_range = range.content_range(content.len());
+            add(&mut head, b"Content-Type", sendable.media_type().as_bytes());
+            add(&mut head, b"Content-Range", content_range.as_bytes());
+            send_range(exchange, head, content, range.first()..range.last() + 1);
         }
-        Answer::Parts(ranges) => send_parts(exchange, representation, &ranges),
-        Answer::NotModified => exchange.respond(representation.not_modified_head(), b""),
-        Answer::Failed => fail(exchange, ErrorAnswer::new(Status(412), CHANGED)),
+        Answer::Parts(ranges) => send_parts(exchange, sendable, &ranges),
+        Answer::NotModified => respond(exchange, sendable.not_modified_head(), b""),
+        Answer::Failed => exchange.answer(&ErrorAnswer::new(Status(412), CHANGED)),
         Answer::Unsatisfiable => {
             let mut head = head_of(b"416 Range Not Satisfiable");
-            let complete = representation.content.len();
-            add(
-                &mut head,
-                b"Content-Range",
-                unsatisfied(complete).as_bytes(),
-            );
+            let content_range = unsatisfied(content.len());
+            add(&mut head, b"Content-Range", content_range.as_bytes());
             add(&mut head, b"Content-Type", b"text/plain; charset=utf-8");
-            exchange.respond(head, BEYOND.as_bytes());
+            respond(exchange, head, BEYOND.as_bytes());
         }
     }
 }
 
-/// Answers in the server's own name.
-pub(crate) fn fail(mut exchange: Exchange, answer: ErrorAnswer) {
-    exchange.answer(&answer);
-}
-
-fn send_range(mut exchange: Exchange, head: ResponseHead, content: &Content, range: Range<u64>) {
-    let len = range.end - range.start;
-    if let Content::Memory(bytes) = content
-        && len <= COPIED as u64
-    {
-        return exchange.respond(head, slice(bytes, &range));
-    }
-    exchange.begin(head, Some(len));
-    if give(&mut exchange, content, range).is_ok() {
+/// Answers with a content that is there.
+pub(crate) fn respond(exchange: &mut Exchange, head: ResponseHead, content: &[u8]) {
+    exchange.begin(head, Some(content.len() as u64));
+    if exchange.put(content).is_ok() {
         exchange.finish();
     }
 }
 
-fn send_parts(mut exchange: Exchange, representation: &Representation, ranges: &[ByteRange]) {
+fn send_range(exchange: &mut Exchange, head: ResponseHead, content: &Content, range: Range<u64>) {
+    exchange.begin(head, Some(range.end - range.start));
+    if give(exchange, content, range).is_ok() {
+        exchange.finish();
+    }
+}
+
+fn send_parts(exchange: &mut Exchange, sendable: &impl Sendable, ranges: &[ByteRange]) {
     let boundary = new_boundary();
     let packed = Multipart {
         boundary: &boundary,
-        content_type: Some(&representation.media_type),
-        complete: representation.content.len(),
+        content_type: Some(sendable.media_type()),
+        complete: sendable.content().len(),
     };
-    let mut head = representation.partial_head();
+    let mut head = sendable.partial_head();
     add(&mut head, b"Content-Type", packed.content_type().as_bytes());
     exchange.begin(head, Some(packed.content_length(ranges)));
     let sent = ranges.iter().try_for_each(|&range| {
         exchange.put(packed.before(range).as_bytes())?;
-        let bytes = range.first()..range.last() + 1;
-        give(&mut exchange, &representation.content, bytes)
+        give(
+            exchange,
+            sendable.content(),
+            range.first()..range.last() + 1,
+        )
     });
     if sent.is_ok() && exchange.put(packed.end().as_bytes()).is_ok() {
         exchange.finish();
@@ -105,13 +84,7 @@ fn give(exchange: &mut Exchange, content: &Content, range: Range<u64>) -> Result
     }
     match content {
         Content::File(file, _) => exchange.file(file, range.start, range.end - range.start),
-        Content::Memory(bytes) if range.end - range.start <= COPIED as u64 => {
-            exchange.put(slice(bytes, &range))
-        }
-        Content::Memory(bytes) => exchange.shared_block(Box::new(Shared {
-            bytes: Arc::clone(bytes),
-            range,
-        })),
+        Content::Memory(bytes) => exchange.put(slice(bytes, &range)),
     }
 }
 
@@ -120,18 +93,6 @@ fn slice<'a>(bytes: &'a [u8], range: &Range<u64>) -> &'a [u8] {
     bytes
         .get(range.start as usize..range.end as usize)
         .unwrap_or_default()
-}
-
-/// A part of a content that stays in memory as long as somebody waits for it.
-struct Shared {
-    bytes: Arc<[u8]>,
-    range: Range<u64>,
-}
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        slice(&self.bytes, &self.range)
-    }
 }
 
 /// A text that is in no file: nobody can tell the next one, so nobody can have written it into one.

@@ -98,7 +98,7 @@ fn field<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 /// Around the border between memory and `sendfile`.
-const SMALL: usize = 64 * 1024;
+const SMALL: usize = 16 * 1024;
 
 #[test]
 fn a_file_is_sent_whole_with_everything_that_is_known_of_it() {

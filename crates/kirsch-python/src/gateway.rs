@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use kirsch_files::NamedFiles;
 use kirsch_server::{ErrorAnswer, Exchange, Finished, Gateway, Lane, Request, Status};
 use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
 use pyo3::intern;
@@ -43,6 +44,8 @@ pub(crate) struct WsgiGateway {
     multithread: bool,
     streams: bool,
     templates: Vec<PyOnceLock<Template>>,
+    /// Files that the application may name.
+    named: Option<Arc<NamedFiles>>,
     /// `FORKS` when it was made.
     forks: u32,
 }
@@ -70,8 +73,15 @@ impl WsgiGateway {
             multithread: threads > 1,
             streams: config.stream_request_body,
             templates: config.binds.iter().map(|_| PyOnceLock::new()).collect(),
+            named: None,
             forks: Self::forks(),
         }
+    }
+
+    /// Has the server send the files that the application names in `X-Sendfile`.
+    pub(crate) fn naming(mut self, named: Option<Arc<NamedFiles>>) -> WsgiGateway {
+        self.named = named;
+        self
     }
 
     /// Called in a child after a fork: what returns into the server ends there.
@@ -100,10 +110,7 @@ impl WsgiGateway {
                 return exchange.abort();
             }
         };
-        let call = Arc::new(Mutex::new(Call {
-            exchange,
-            head: Head::Missing,
-        }));
+        let call = Arc::new(Mutex::new(Call::new(exchange, self.named.clone())));
         let context = FreshContext::enter(py);
         if let Err(error) = self.converse(py, &environ, &call, &named) {
             self.failed(py, &call, &named, error);
@@ -157,7 +164,7 @@ impl WsgiGateway {
             // Python's own sequences have no `close()`: one look at the call does it all.
             let mut call = lock(py, call);
             send_all(py, &blocks, &mut call)?;
-            let finished = call.finish()?;
+            let finished = call.finish(py)?;
             drop(call);
             self.check(py, finished, named);
             return Ok(());
@@ -212,7 +219,7 @@ impl WsgiGateway {
     }
 
     fn finish(&self, py: Python<'_>, call: &Mutex<Call>, named: &Named) {
-        let finished = lock(py, call).finish();
+        let finished = lock(py, call).finish(py);
         match finished {
             Ok(finished) => self.check(py, finished, named),
             Err(error) => self.failed(py, call, named, error),
@@ -324,7 +331,7 @@ fn send_all(py: Python<'_>, blocks: &Bound<'_, PyTuple>, call: &mut Call) -> PyR
     for block in blocks.iter_borrowed() {
         total += as_bytes(&block)?.as_bytes().len();
     }
-    call.begin_fresh(total as u64)?;
+    call.begin_fresh(py, total as u64)?;
     if total < LARGE && blocks.len() > 1 {
         // One copy is cheaper than several sends.
         let mut joined = Vec::with_capacity(total);
@@ -349,7 +356,7 @@ fn send_file(py: Python<'_>, wrapper: &Bound<'_, FileWrapper>, call: &mut Call) 
         Head::Missing | Head::Refused | Head::Sent => None,
     };
     let len = given.map_or(real.len, |given| given.min(real.len));
-    call.begin_fresh(len)?;
+    call.begin_fresh(py, len)?;
     let exchange = &mut call.exchange;
     let sent = py.detach(|| {
         if exchange.wants_more() {

@@ -1,9 +1,11 @@
 //! The server as Python sees it. The threads are Python's own: `threading.Thread`s whose target is
 //! [`PyServer::work`], so that thread-locals, profilers and debuggers see ordinary threads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kirsch_config::{Origin, Settings};
+use kirsch_files::NamedFiles;
 use kirsch_server::{Bind, BoundAddress, Interpreter, Server, StartError};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -55,11 +57,20 @@ impl PyServer {
     ) -> PyResult<PyServer> {
         let settings = &settings.settings;
         let config = settings.config.clone();
+        let named = match settings.x_sendfile.as_slice() {
+            [] => None,
+            folders => {
+                Some(Arc::new(NamedFiles::new(folders).map_err(|error| {
+                    PyOSError::new_err(format!("x-sendfile: {error}"))
+                })?))
+            }
+        };
         let wsgi = |place: usize, mount: &str, threads: usize| {
             let application = applications[place].clone_ref(py);
             let (report, errors) = (report.clone_ref(py), errors.clone_ref(py));
             let mount = mount.to_owned();
             WsgiGateway::new(py, application, report, errors, mount, threads, &config)
+                .naming(named.clone())
         };
         if applications.len() != dispatch.dispatch.applications.len() {
             return Err(PyValueError::new_err(

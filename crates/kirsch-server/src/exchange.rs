@@ -32,6 +32,11 @@ use crate::shared::{Counters, Shared};
 /// Bodies up to this size are copied behind the head and sent in one call without a vector.
 const JOINED: usize = 16 * 1024;
 
+/// So many bytes of a file a thread sends by itself; the rest goes through the reactor, piece by piece in
+/// turn with others'. More than the largest buffer of a socket, so that only a client that reads as fast
+/// as we send gets here.
+const HELD_SHARE: u64 = 8 * 1024 * 1024;
+
 /// One request and its response.
 #[doc(alias = "HTTPRequest")]
 pub struct Exchange {
@@ -711,16 +716,25 @@ fn send_file(
     left: &mut u64,
 ) -> io::Result<bool> {
     if !slices[0].is_empty() || !slices[1].is_empty() {
-        let sent = connection.stream.send(&slices[..2])?;
+        let front = if slices[1].is_empty() {
+            &slices[..1]
+        } else {
+            &slices[..2]
+        };
+        let sent = connection.stream.send_front(front)?;
         skip(slices, sent);
         if !slices[0].is_empty() || !slices[1].is_empty() {
             return Ok(false);
         }
     }
+    let enough = left.saturating_sub(HELD_SHARE);
     while *left > 0 {
         match connection.stream.send_file(file, offset, *left)? {
             0 => return Ok(false),
             sent => *left -= sent as u64,
+        }
+        if *left > 0 && *left <= enough {
+            return Ok(false);
         }
     }
     if !slices[3].is_empty() {
