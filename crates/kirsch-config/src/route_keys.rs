@@ -91,7 +91,7 @@ static KEYS: &[KeySpec<RouteTable>] = &[
         example: "{ x-beta = \"1\" }",
         set: |table, given, reading| {
             table.route.when.headers = Vec::read(given, reading)?;
-            table.route.when.check().map_err(complain)
+            table.route.when.check().map_err(|error| complain(&error))
         },
     },
     KeySpec {
@@ -208,7 +208,10 @@ static KEYS: &[KeySpec<RouteTable>] = &[
         set: |table, given, reading| {
             for (pattern, value) in Vec::<(String, String)>::read(given, reading)? {
                 let rule = CacheRule::new(&pattern, &value);
-                table.files.cache_rules.push(rule.map_err(rule_refused)?);
+                table
+                    .files
+                    .cache_rules
+                    .push(rule.map_err(|error| rule_refused(&error))?);
             }
             Ok(())
         },
@@ -379,7 +382,7 @@ fn look_at_methods(when: &Condition) -> Result<(), Complaint> {
             ));
         }
     }
-    when.check().map_err(complain)
+    when.check().map_err(|error| complain(&error))
 }
 
 fn network(text: &str) -> Result<IpNet, Complaint> {
@@ -402,7 +405,7 @@ fn network(text: &str) -> Result<IpNet, Complaint> {
     Ok(network)
 }
 
-pub(crate) fn complain(error: RouteError) -> Complaint {
+pub(crate) fn complain(error: &RouteError) -> Complaint {
     Complaint {
         message: error.to_string(),
         hint: None,
@@ -416,7 +419,7 @@ fn field_refused(name: &str, error: ResponseError) -> Complaint {
     }
 }
 
-fn rule_refused(error: CacheRuleError) -> Complaint {
+fn rule_refused(error: &CacheRuleError) -> Complaint {
     let message = match error {
         CacheRuleError::NoPattern => "a pattern is empty",
         CacheRuleError::BadValue => "a value is empty or has a character that no field may have",
