@@ -93,7 +93,7 @@ answer = 200
 
 [[routes]]
 host = "port.test:81"
-answer = 201
+answer = 202
 
 [[routes]]
 host = "[2001:db8::1]"
@@ -146,7 +146,7 @@ def test_a_host_leads_to_its_application(server: ServerProcess, host: str) -> No
         ("notblog.test", 404),
         ("blog.test.example", 404),
         ("127.0.0.1", 404),
-        ("port.test:81", 201),
+        ("port.test:81", 202),
         ("port.test", 404),
         ("port.test:80", 404),
         ("[2001:db8::1]", 202),
