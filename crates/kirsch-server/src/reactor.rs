@@ -16,9 +16,10 @@
 //! Where a server has several reactors, the first has the listeners and deals what it accepts; a
 //! connection stays with the reactor it was dealt to. They speak to each other by mail alone.
 //!
-//! Read next: `reactor/accept.rs`, `connection.rs`.
+//! Read next: `reactor/accept.rs`, `reactor/permits.rs`, `connection.rs`.
 
 mod accept;
+mod permits;
 
 use std::collections::VecDeque;
 use std::io;
@@ -48,7 +49,7 @@ use crate::outlet::{Ended, Told};
 use crate::request::{Origin, Request};
 use crate::shared::{Counters, Shared};
 use crate::stream::Stream;
-use crate::thread_cap::{Entered, Permit, ThreadCap};
+use crate::thread_cap::{Permit, ThreadCap};
 use crate::wheel::{Entry, Wheel};
 
 /// Events taken from the kernel at once.
@@ -283,16 +284,10 @@ impl Reactor {
         let until = |at: Instant| at.saturating_duration_since(now);
         let pause = self.accept_again.map(until);
         let refusal = self.refuse_at.map(until);
-        let in_line = self.crowded.iter().filter_map(|cap| {
-            let since = cap.waiting_since(&self.shared)?;
-            Some(until(since + self.shared.config.timeouts.queue))
-        });
         let wheel = self.wheel.wait(now);
-        let wait = [pause, refusal, wheel]
-            .into_iter()
-            .flatten()
-            .chain(in_line)
-            .min()?;
+        let permit = self.first_in_line().map(until);
+        let waits = [pause, refusal, wheel, permit];
+        let wait = waits.into_iter().flatten().min()?;
         // The kernel counts in milliseconds; a wait cut short would be followed by another.
         Some(wait + Duration::from_millis(1))
     }
@@ -395,12 +390,12 @@ impl Reactor {
             .terms
             .take()
             .unwrap_or_else(|| Terms::new(Lane::Thread));
-        let key = ForecastKey::new(terms.application, request.method_name(), request.path());
-        let forecast = match (terms.lane, &request.body) {
-            (Lane::Inline, _) => Forecast::Quick,
-            // Reading it means waiting for the client.
-            (_, Body::Stream(_)) => Forecast::Blocks,
-            _ => self.shared.forecaster.forecast(key),
+        let (key, forecast) = match terms.lane {
+            // What never blocks needs no forecast.
+            Lane::Inline => (ForecastKey::default(), Forecast::Quick),
+            Lane::Interpreter | Lane::Thread | Lane::Long => {
+                self.forecast(&request, terms.application)
+            }
         };
         let job = RequestJob {
             request,
@@ -417,52 +412,14 @@ impl Reactor {
         }
     }
 
-    /// A request of an application whose threads are counted: the job, or `None` while it waits for one.
-    fn line_up(&mut self, cap: &Arc<ThreadCap>, job: RequestJob) -> Option<Job> {
-        let most = self.shared.config.limits.queue_jobs;
-        match cap.enter(job, &self.shared, most) {
-            Entered::Permitted(job) => return Some(Job::Request(job)),
-            Entered::Waits => {
-                if !self.crowded.iter().any(|it| Arc::ptr_eq(it, cap)) {
-                    self.crowded.push(Arc::clone(cap));
-                }
-            }
-            Entered::Refused(job) => {
-                Counters::count(&self.shared.counters.turned_away);
-                self.refuse(Job::Request(job), Refusal::QueueFull);
-            }
-        }
-        None
-    }
-
-    /// A request that may run at last. They take turns with those that come from the sockets.
-    fn next_permitted(&mut self) -> Option<Job> {
-        let job = self.permitted.pop_front()?;
-        self.permitted_last = true;
-        Some(Job::Request(job))
-    }
-
-    /// Refuses those that have waited too long for one of their application's threads.
-    fn refuse_the_late(&mut self) {
-        if self.crowded.is_empty() {
-            return;
-        }
-        let Some(since) = self.now.checked_sub(self.shared.config.timeouts.queue) else {
-            return;
+    fn forecast(&self, request: &Request, application: usize) -> (ForecastKey, Forecast) {
+        let key = ForecastKey::new(application, request.method_name(), request.path());
+        let forecast = match request.body {
+            // Reading it means waiting for the client.
+            Body::Stream(_) => Forecast::Blocks,
+            Body::Empty | Body::Memory(_) | Body::File(_) => self.shared.forecaster.forecast(key),
         };
-        let mut late = Vec::new();
-        self.crowded
-            .retain(|cap| match cap.waiting_since(&self.shared) {
-                Some(first) if first <= since => {
-                    late.extend(cap.take_late(&self.shared, since));
-                    true
-                }
-                first => first.is_some(),
-            });
-        for job in late {
-            Counters::count(&self.shared.counters.turned_away);
-            self.refuse(Job::Request(job), Refusal::Waited);
-        }
+        (key, forecast)
     }
 
     fn take_away(&mut self, key: Key) -> Option<(Box<Connection>, u64)> {
@@ -816,14 +773,6 @@ impl Poller for Reactor {
                 expires <= self.now
             }
             Job::Spool(_) | Job::SendFile(_) | Job::Free => false,
-        }
-    }
-}
-
-impl Drop for Reactor {
-    fn drop(&mut self) {
-        for cap in mem::take(&mut self.crowded) {
-            drop(cap.take_all(&self.shared));
         }
     }
 }
