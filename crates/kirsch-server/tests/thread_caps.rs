@@ -188,7 +188,7 @@ fn who_waits_too_long_gets_a_503_and_leaves_no_gap() {
     for reactors in [1, 2] {
         let change = |config: &mut Config| {
             config.reactors = reactors;
-            config.timeouts.queue = Duration::from_millis(100);
+            config.timeouts.queue = Duration::from_millis(400);
         };
         let (server, gate) = gated(change, 2);
         let mut clients = ask(&server, 2);
@@ -255,7 +255,7 @@ fn a_client_that_leaves_while_it_waits_holds_up_nobody() {
 #[test]
 fn a_request_whose_time_is_over_while_it_waits_costs_no_thread() {
     let change = |config: &mut Config| {
-        config.timeouts.request = Some(Duration::from_millis(100));
+        config.timeouts.request = Some(Duration::from_millis(400));
     };
     let (gate, calls) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
     let (at, called) = (gate.clone(), Arc::clone(&calls));
