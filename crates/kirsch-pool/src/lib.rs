@@ -24,7 +24,8 @@
 //!    and a thread never parks while it could take one. While jobs wait, the watcher looks.
 //! 5. *No stuck reactor.* A thread parks while the reactor rests only if others are about to look for
 //!    it: one who is inside and runs quick jobs, or one who enters with one. A reactor that rests while all
-//!    who are awake run jobs is found by the watcher, who gives it to a parked thread or drives.
+//!    who are awake run jobs is found by the watcher, who gives it to a parked thread or drives. So a letter
+//!    that was left with it ([`Pool::leave`]) is read though nobody was woken.
 //! 6. *One wake in flight*: a second thread is not woken while the first is on its way. What the first
 //!    leaves, it or the watcher has somebody else fetch.
 //! 7. *The watcher drives last*: only while no thread is parked or on its way, since who drives
@@ -264,6 +265,29 @@ impl<P: Poller> Pool<P> {
         if ring {
             self.waker.wake();
         }
+    }
+
+    /// Leaves a letter with the reactor if nobody drives it: whoever takes it next reads it, without being
+    /// woken for it, a tick or two of the watcher later at most. Otherwise the letter comes back, as it does when the
+    /// pool is to end. For a thread that runs a job; it never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// The letter, if somebody drives.
+    pub fn leave(&self, letter: P::Mail) -> Result<(), P::Mail> {
+        let mut state = lock(&self.state);
+        if !state.slot.is_resting() || state.stopping {
+            return Err(letter);
+        }
+        state.mail.push_back(letter);
+        self.has_mail.store(true, Ordering::Release);
+        let watcher = state.alert();
+        drop(state);
+        self.deliver(Wakes {
+            watcher,
+            ..Wakes::NONE
+        });
+        Ok(())
     }
 
     /// What a thread that has nothing in its hands does next.

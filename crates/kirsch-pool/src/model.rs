@@ -38,6 +38,8 @@ struct Request {
     waits_for: Option<usize>,
     /// Arrives only after that request has been served, as a client's that waits for its response.
     follows: Option<usize>,
+    /// Leaves a letter with the reactor, and goes on only when that was read, unless somebody drives.
+    leaves: bool,
     /// Waits as `Held`: for a client that does not read.
     held: bool,
     /// Panics at its end, when its connection has been given back.
@@ -50,6 +52,7 @@ const QUICK: Request = Request {
     forecast: Forecast::Quick,
     waits_for: None,
     follows: None,
+    leaves: false,
     held: false,
     panics: false,
 };
@@ -77,6 +80,11 @@ impl Request {
 
     const fn follows(mut self, other: usize) -> Request {
         self.follows = Some(other);
+        self
+    }
+
+    const fn leaves(mut self) -> Request {
+        self.leaves = true;
         self
     }
 
@@ -167,6 +175,31 @@ fn a_letter_that_comes_while_another_is_read_is_received() {
         threads: 1,
         letters: 2,
         preemptions: 3,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_letter_that_is_left_is_read_though_its_writer_waits_for_that() {
+    for threads in [1, 2] {
+        explore(Scene {
+            name: "left",
+            threads,
+            requests: vec![QUICK.leaves(), QUICK.follows(0)],
+            watched: true,
+            preemptions: 1,
+            ..Scene::default()
+        });
+    }
+}
+
+#[test]
+fn a_letter_is_left_inside_while_others_come_and_go() {
+    explore(Scene {
+        name: "left inside",
+        requests: vec![INTERPRETER.leaves(), INTERPRETER.on(1)],
+        watched: true,
+        preemptions: 1,
         ..Scene::default()
     });
 }
@@ -600,6 +633,11 @@ fn run(world: &World, pool: &Pool<Reactor>, thread: Option<(ThreadId, &Inside<'_
         world.change(|state| state.begun = true);
     }
     let request = world.scene.requests[job.request];
+    if request.leaves && pool.leave(Mail::Left(job.request)).is_ok() {
+        world.change(|state| state.ticks += 3);
+        // It keeps the interpreter, as an application that computes.
+        world.wait_until(|state| state.read[job.request] || state.stopped);
+    }
     if let Some(other) = request.waits_for {
         // Time passes for those who wait: enough of it for the watcher to notice.
         world.change(|state| state.ticks += 3);
@@ -648,6 +686,8 @@ struct WorldState {
     unread: Vec<VecDeque<usize>>,
     served: Vec<bool>,
     letters: usize,
+    /// Of the letters that requests leave, which were read.
+    read: Vec<bool>,
     ticks: usize,
     stopped: bool,
     /// Whether the request has begun behind which the scene stops.
@@ -663,6 +703,7 @@ impl World {
             state: std::sync::Mutex::new(WorldState {
                 unread: vec![VecDeque::new(); 3],
                 served: vec![false; scene.requests.len()],
+                read: vec![false; scene.requests.len()],
                 ticks: scene.ticks,
                 panics: scene.panics,
                 ..WorldState::default()
@@ -805,6 +846,7 @@ impl Task for Job {
 enum Mail {
     Return(Job),
     Letter,
+    Left(usize),
 }
 
 struct Reactor {
@@ -913,6 +955,7 @@ impl Poller for Reactor {
                 }
             }
             Mail::Letter => self.world.change(|state| state.letters += 1),
+            Mail::Left(request) => self.world.change(|state| state.read[request] = true),
         }
     }
 

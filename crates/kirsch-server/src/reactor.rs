@@ -123,6 +123,8 @@ pub(crate) enum Mail {
     Continue(Key),
     /// A request that waited for one of its application's threads has got it.
     Permitted(RequestJob),
+    /// Blocks lie on the shelf, unless their exchanges have taken them back.
+    Shelf,
     /// A connection that the first reactor has accepted.
     Admit(Stream, Arc<Origin>),
     /// Close a connection to make room, or ask the next reactor; so many have been asked.
@@ -390,12 +392,13 @@ impl Reactor {
             .terms
             .take()
             .unwrap_or_else(|| Terms::new(Lane::Thread));
-        let (key, forecast) = match terms.lane {
+        let key = ForecastKey::new(terms.application, request.method_name(), request.path());
+        let forecast = match (terms.lane, &request.body) {
             // What never blocks needs no forecast.
-            Lane::Inline => (ForecastKey::default(), Forecast::Quick),
-            Lane::Interpreter | Lane::Thread | Lane::Long => {
-                self.forecast(&request, terms.application)
-            }
+            (Lane::Inline, _) => Forecast::Quick,
+            // Reading it means waiting for the client.
+            (_, Body::Stream(_)) => Forecast::Blocks,
+            _ => self.shared.forecaster.forecast(key),
         };
         let job = RequestJob {
             request,
@@ -410,16 +413,6 @@ impl Reactor {
             None => Some(Job::Request(job)),
             Some(cap) => self.line_up(&cap, job),
         }
-    }
-
-    fn forecast(&self, request: &Request, application: usize) -> (ForecastKey, Forecast) {
-        let key = ForecastKey::new(application, request.method_name(), request.path());
-        let forecast = match request.body {
-            // Reading it means waiting for the client.
-            Body::Stream(_) => Forecast::Blocks,
-            Body::Empty | Body::Memory(_) | Body::File(_) => self.shared.forecaster.forecast(key),
-        };
-        (key, forecast)
     }
 
     fn take_away(&mut self, key: Key) -> Option<(Box<Connection>, u64)> {
@@ -582,6 +575,15 @@ impl Reactor {
         }
     }
 
+    /// Sends the blocks whose responses have not ended meanwhile; what follows them goes through pipes.
+    fn clear_shelf(&mut self) {
+        for mut connection in self.shared.shelf.clear(&self.shared) {
+            // At once: before its next step others may have theirs.
+            connection.send_ahead(self.now);
+            self.returned(connection);
+        }
+    }
+
     fn queue(&mut self, key: Key) {
         if let Some(Place::Here { queued, .. }) = self.place(key)
             && !*queued
@@ -710,6 +712,7 @@ impl Poller for Reactor {
                 self.queue(key);
             }
             Mail::Permitted(job) => self.permitted.push_back(job),
+            Mail::Shelf => self.clear_shelf(),
             Mail::Admit(stream, origin) => self.admit(stream, origin),
             Mail::MakeRoom(asked) => self.make_room(asked),
             Mail::RoomMade => self.resume_listeners(),
@@ -761,7 +764,7 @@ impl Poller for Reactor {
                     self.bring_back(key, connection, stamp, true);
                 }
             }
-            Wire::Ended => {}
+            Wire::Shelved(_) | Wire::Ended => {}
         }
     }
 

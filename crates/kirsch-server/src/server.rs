@@ -101,6 +101,8 @@ pub struct Statistics {
     pub evicted: u64,
     /// Responses that waited some hundred microseconds at most to be sent together with others.
     pub corked: u64,
+    /// Responses whose only block was sent together with their end, though nobody had said that it was the last.
+    pub joined: u64,
     /// Responses that outran their client and went on through a buffer.
     pub outran: u64,
     /// Panics caught.
@@ -354,6 +356,7 @@ impl Server {
             statistics.refused += read(&counters.refused);
             statistics.evicted += read(&counters.evicted);
             statistics.corked += read(&counters.corked);
+            statistics.joined += read(&counters.joined);
             statistics.outran += read(&counters.remote);
             statistics.panics += read(&counters.panics) + of_pool.panics;
             statistics.queued += pool.queue_len() + shared.in_line.load(Ordering::Relaxed);
@@ -402,7 +405,7 @@ fn run(shared: &Arc<Shared>, job: Job) {
             };
             // Kept until the gateway has returned, or panicked.
             let _permit = job.permit;
-            let exchange = Exchange::new(job.request, job.wire, Arc::clone(shared));
+            let exchange = Exchange::new(job.request, job.wire, job.key, Arc::clone(shared));
             if exchange.is_gone() {
                 // While it waited for a thread, the client left or was told that it takes too long.
                 return;

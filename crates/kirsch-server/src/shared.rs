@@ -19,6 +19,7 @@ use crate::holds::Holds;
 use crate::reactor::{Mail, Reactor};
 use crate::request::RequestIds;
 use crate::room::Room;
+use crate::shelf::Shelf;
 
 /// What all threads of a server share. Everything in it may be used from any thread.
 pub(crate) struct Common {
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) holds: Holds,
     pub(crate) cork: Cork,
+    pub(crate) shelf: Shelf,
     /// A thread is, or will be, told to free what the gateway has not freed.
     pub(crate) freeing: AtomicBool,
     /// Requests that wait for one of their application's threads.
@@ -69,6 +71,7 @@ pub(crate) struct Counters {
     pub(crate) evicted: AtomicU64,
     pub(crate) remote: AtomicU64,
     pub(crate) corked: AtomicU64,
+    pub(crate) joined: AtomicU64,
     pub(crate) panics: AtomicU64,
 }
 
@@ -157,6 +160,7 @@ impl Shared {
             counters: Counters::default(),
             holds: Holds::new(threads),
             cork: Cork::new(),
+            shelf: Shelf::new(),
             freeing: AtomicBool::new(false),
             in_line: AtomicUsize::new(0),
             pool: OnceLock::new(),
@@ -169,6 +173,11 @@ impl Shared {
 
     pub(crate) fn pool(&self) -> Option<&Arc<Pool<Reactor>>> {
         self.pool.get()
+    }
+
+    /// Leaves a letter with the reactor if it rests. Answers whether it does.
+    pub(crate) fn leave(&self, mail: Mail) -> bool {
+        self.pool.get().is_some_and(|pool| pool.leave(mail).is_ok())
     }
 
     /// Posts to whoever drives the reactor.

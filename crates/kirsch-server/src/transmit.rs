@@ -147,6 +147,11 @@ impl Connection {
         }
     }
 
+    /// Sends what is there before the next step, which finds out what came of it.
+    pub(crate) fn send_ahead(&mut self, now: Instant) {
+        let _ = self.send_out(now, false);
+    }
+
     /// Sends pieces of files, on a thread that may wait for the disk.
     pub(crate) fn transmit_file(&mut self, shared: &Shared) {
         if let Sent::Lost = self.send_out(Instant::now(), true) {
