@@ -45,7 +45,11 @@ def _main(argv: list[str]) -> int:
         return command.code
     assert command.settings is not None
     assert command.app is not None
-    _kirsch.start_logging(command.settings.log_level)
+    try:
+        _kirsch.start_logging(command.settings.log_level)
+    except OSError as error:
+        to_stderr(f"kirsch: {error}\n")
+        return 1
     try:
         application = load(command.app, command.settings.chdir)
         act = check if command.action == "check" else serve

@@ -18,7 +18,7 @@ from typing import Any
 from kirsch import _kirsch
 from kirsch._errors import printable, report_to_stderr, to_stderr, to_stdout
 from kirsch._load import refuse_to_run_while_loading
-from kirsch._server import Server, _checked, lingering
+from kirsch._server import Server, _checked, lingering, start_thread
 
 #: Threads of the application that do not end may hold up the process so long.
 _EXIT_SECONDS = 5.0
@@ -146,7 +146,7 @@ def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException 
         drainer = threading.Thread(target=stop, name="kirsch-drain", daemon=True)
         try:
             server.start()
-            drainer.start()
+            start_thread(drainer)
             threads = server._settings.threads
             to_stderr(
                 f"Kirsch {_kirsch.__version__} serves {name} on {', '.join(server.urls)} "

@@ -306,6 +306,8 @@ impl<P: Poller> Pool<P> {
         }
         state.threads[me] = Doing::Awake;
         if state.stopping {
+            drop(state);
+            self.read_last_mail();
             return Next::Stop;
         }
         if let Some(mut desk) = state.take_desk(Driver::Thread(me)) {
@@ -503,6 +505,26 @@ impl<P: Poller> Pool<P> {
         }
         self.watcher.grant();
         self.waker.wake();
+        self.read_last_mail();
+    }
+
+    /// Reads the mail of a pool that stops, unless somebody has the reactor: who lays it down then reads what
+    /// came meanwhile. Nobody drives any more, and threads may wait for what a letter brings.
+    pub(crate) fn read_last_mail(&self) {
+        loop {
+            let mut state = lock(&self.state);
+            if state.mail.is_empty() {
+                return;
+            }
+            let Some(mut desk) = state.take_desk(Driver::Watcher) else {
+                return;
+            };
+            self.collect(&mut state, &mut desk);
+            drop(state);
+            let mut hand = self.hand(Driver::Watcher, desk);
+            // If a letter panics, the others are still there.
+            while self.survive(|| hand.read_letters()).is_none() {}
+        }
     }
 
     /// Takes the reactor out for good, and the jobs that nobody ran, once every thread has returned.
@@ -718,10 +740,13 @@ impl<P: Poller> Pool<P> {
         if wakes.ring {
             self.waker.wake();
         }
+        if wakes.last_mail {
+            self.read_last_mail();
+        }
     }
 }
 
-/// Whom to wake once the lock is released.
+/// Whom to wake once the lock is released, and what else is due then.
 #[derive(Clone, Copy)]
 struct Wakes {
     /// A thread that was parked.
@@ -729,6 +754,8 @@ struct Wakes {
     watcher: bool,
     /// The driver, who sleeps.
     ring: bool,
+    /// The pool stops, and the reactor was laid down before its mail was read.
+    last_mail: bool,
 }
 
 impl Wakes {
@@ -736,6 +763,7 @@ impl Wakes {
         thread: None,
         watcher: false,
         ring: false,
+        last_mail: false,
     };
 }
 
@@ -878,6 +906,7 @@ impl<P: Poller> State<P> {
             Wakes::NONE
         };
         wakes.watcher = self.alert();
+        wakes.last_mail = self.stopping && !self.mail.is_empty();
         wakes
     }
 

@@ -8,6 +8,7 @@
 //!
 //! A scene may stop the pool in the middle, whatever its threads do then: drive, park, enter, hold or wait.
 //! Then all must return, and each request was served or is still where `take_over` or the client finds it.
+//! What was posted before the stop is read once, by somebody: threads may wait for it.
 //! Jobs and turns may panic; then nothing but what panicked is lost. The pool does not grow, so there is no
 //! scene in which it does: all threads are there from the start.
 //!
@@ -34,8 +35,8 @@ struct Request {
     connection: usize,
     lane: Lane,
     forecast: Forecast,
-    /// Ends only after that request has been served.
-    waits_for: Option<usize>,
+    /// Ends only after this.
+    waits_for: Option<Event>,
     /// Arrives only after that request has been served, as a client's that waits for its response.
     follows: Option<usize>,
     /// Leaves a letter with the reactor, and goes on only when that was read, unless somebody drives.
@@ -44,6 +45,15 @@ struct Request {
     held: bool,
     /// Panics at its end, when its connection has been given back.
     panics: bool,
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy)]
+enum Event {
+    /// That request has been served, or the scene stops.
+    Served(usize),
+    /// Every letter was received, as by a thread whose client's connection a stop cuts.
+    LastMail,
 }
 
 const QUICK: Request = Request {
@@ -74,7 +84,12 @@ impl Request {
     }
 
     const fn waits_for(mut self, other: usize) -> Request {
-        self.waits_for = Some(other);
+        self.waits_for = Some(Event::Served(other));
+        self
+    }
+
+    const fn waits_for_last_mail(mut self) -> Request {
+        self.waits_for = Some(Event::LastMail);
         self
     }
 
@@ -107,6 +122,8 @@ struct Scene {
     requests: Vec<Request>,
     /// Letters that the main thread posts, each of which must be received.
     letters: usize,
+    /// The same, posted right before the stop.
+    last_letters: usize,
     /// Ticks of the clock at the start, beyond those that waiting requests bring.
     ticks: usize,
     /// Whether the watcher plays, which costs many orders.
@@ -127,6 +144,7 @@ impl Default for Scene {
             threads: 2,
             requests: Vec::new(),
             letters: 0,
+            last_letters: 0,
             ticks: 0,
             watched: false,
             hasty: false,
@@ -461,6 +479,51 @@ fn a_stop_ends_a_watcher_that_drives() {
 }
 
 #[test]
+fn mail_posted_before_a_stop_is_read_though_every_thread_has_a_job() {
+    explore(Scene {
+        name: "last mail",
+        requests: vec![
+            QUICK.waits_for_last_mail(),
+            QUICK.on(1).waits_for_last_mail(),
+        ],
+        last_letters: 2,
+        hasty: true,
+        stops_behind: Some(0),
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn mail_posted_before_a_stop_is_read_though_its_readers_are_inside() {
+    explore(Scene {
+        name: "last mail: inside",
+        requests: vec![
+            INTERPRETER.held().waits_for_last_mail(),
+            INTERPRETER.on(1).waits_for_last_mail(),
+        ],
+        last_letters: 1,
+        hasty: true,
+        stops_behind: Some(0),
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn mail_posted_before_a_stop_is_read_though_the_watcher_drives() {
+    explore(Scene {
+        name: "last mail: watcher",
+        threads: 1,
+        requests: vec![QUICK.waits_for_last_mail(), QUICK.on(1)],
+        letters: 1,
+        last_letters: 1,
+        watched: true,
+        hasty: true,
+        stops_behind: Some(0),
+        ..Scene::default()
+    });
+}
+
+#[test]
 fn a_held_job_leaves_the_reactor_to_others() {
     explore(Scene {
         name: "hold",
@@ -590,6 +653,9 @@ fn play(scene: &Scene) {
             state.served.iter().all(|served| *served) && state.letters == scene.letters
         });
     }
+    for _ in 0..scene.last_letters {
+        pool.post(Mail::Letter);
+    }
     pool.stop();
     world.change(|state| state.stopped = true);
     for thread in threads {
@@ -605,7 +671,8 @@ fn play(scene: &Scene) {
     }
     {
         let state = world.lock();
-        assert_eq!(state.letters, scene.letters, "every letter is received");
+        let posted = scene.letters + scene.last_letters;
+        assert_eq!(state.letters, posted, "every letter is received once");
         let served = state.served.iter().filter(|served| **served).count();
         let unread: usize = state.unread.iter().map(VecDeque::len).sum();
         let to_come = scene
@@ -638,10 +705,15 @@ fn run(world: &World, pool: &Pool<Reactor>, thread: Option<(ThreadId, &Inside<'_
         // It keeps the interpreter, as an application that computes.
         world.wait_until(|state| state.read[job.request] || state.stopped);
     }
-    if let Some(other) = request.waits_for {
+    if let Some(event) = request.waits_for {
         // Time passes for those who wait: enough of it for the watcher to notice.
         world.change(|state| state.ticks += 3);
-        let wait = || world.wait_until(|state| state.served[other] || state.stopped);
+        let posted = world.scene.letters + world.scene.last_letters;
+        let happened = |state: &WorldState| match event {
+            Event::Served(other) => state.served[other] || state.stopped,
+            Event::LastMail => state.letters == posted,
+        };
+        let wait = || world.wait_until(happened);
         let wait = || match thread {
             Some((_, inside)) if job.lane() == Lane::Interpreter => inside.release(wait),
             Some(_) | None => wait(),

@@ -667,8 +667,12 @@ impl Exchange {
             Counters::count(&self.shared.counters.remote);
             let key = connection.key;
             connection.go_remote(Arc::clone(&outlet));
-            self.wire = Wire::Remote(outlet, key);
+            self.wire = Wire::Remote(Arc::clone(&outlet), key);
             self.shared.post(Mail::Return(connection));
+            if self.shared.is_aborted() {
+                // Looked at behind the posting: a letter that comes before `Abort` is read before it.
+                outlet.abandon();
+            }
         }
     }
 

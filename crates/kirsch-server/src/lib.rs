@@ -76,4 +76,4 @@ pub use router::{
     Action, Condition, FixedAnswer, HostPattern, PathPrefix, Redirect, Route, RouteError, Router,
     RouterError, RouterOptions, Serve, Shadowed, UnknownHost, unreachable,
 };
-pub use server::{Server, StartError, Statistics};
+pub use server::{Server, StartError, Statistics, no_thread};

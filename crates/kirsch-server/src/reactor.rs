@@ -54,8 +54,9 @@ use crate::wheel::{Entry, Wheel};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
-/// Steps after which the kernel is asked again even if some connections still have something to do.
-const STEPS: usize = 512;
+/// Steps after which the kernel is asked again even if some connections still have something to do: a few that
+/// pipeline always have.
+const STEPS: usize = 128;
 /// So much of what was sent may wait for a thread that comes by and frees it.
 const UNFREED_BYTES: u64 = 1024 * 1024;
 /// After running out of queue room or patience, clients are asked to wait so long.
@@ -152,6 +153,8 @@ pub(crate) struct Reactor {
     connections: Slab<Place>,
     generations: Vec<u32>,
     ready: VecDeque<Ready>,
+    /// Steps since the kernel was asked, whatever turns they belong to.
+    steps: usize,
     /// Requests that have waited for one of their application's threads, and may run.
     permitted: VecDeque<RequestJob>,
     /// The last job came from there: others have their turn.
@@ -228,6 +231,7 @@ impl Reactor {
             connections: Slab::new(),
             generations: Vec::new(),
             ready: VecDeque::with_capacity(EVENTS),
+            steps: 0,
             permitted: VecDeque::new(),
             permitted_last: false,
             crowded: Vec::new(),
@@ -269,6 +273,7 @@ impl Reactor {
             error!(%err, "cannot poll");
         }
         self.now = Instant::now();
+        self.steps = 0;
         self.refuse_at = None;
         let mut events = mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
@@ -609,6 +614,7 @@ impl Reactor {
     }
 
     fn abort(&mut self) {
+        self.empty_lines();
         for key in self.here() {
             if let Some((connection, _)) = self.take_away(key) {
                 self.remove(key, connection);
@@ -653,15 +659,18 @@ impl Poller for Reactor {
 
     fn turn(&mut self, patience: Patience) -> Turn<Job> {
         let mut polled = false;
-        let mut steps = 0;
         loop {
             self.uncork();
             if !mem::take(&mut self.permitted_last)
+                && self.steps < STEPS
                 && let Some(job) = self.next_permitted()
             {
                 return Turn::Job(job);
             }
-            while let Some(ready) = self.ready.pop_front() {
+            while self.steps < STEPS
+                && let Some(ready) = self.ready.pop_front()
+            {
+                self.steps += 1;
                 let job = match ready {
                     Ready::Connection(key) => self.step(key, false),
                     Ready::TimedOut(key) => self.step(key, true),
@@ -674,10 +683,6 @@ impl Poller for Reactor {
                     let crowd = !self.ready.is_empty() && job.forecast() == Forecast::Quick;
                     self.shared.cork.set(crowd);
                     return Turn::Job(job);
-                }
-                steps += 1;
-                if steps >= STEPS {
-                    break;
                 }
             }
             if self.ready.is_empty() && !self.corked.is_empty() {

@@ -197,7 +197,8 @@ impl Server {
             watchers.push(
                 thread::Builder::new()
                     .name("kirsch-watcher".to_owned())
-                    .spawn(move || watch(&pool, || thread::sleep(TICK), |job| run(&shared, job)))?,
+                    .spawn(move || watch(&pool, || thread::sleep(TICK), |job| run(&shared, job)))
+                    .map_err(|err| no_thread(&err))?,
             );
         }
         Ok(())
@@ -216,7 +217,8 @@ impl Server {
             threads.push(
                 thread::Builder::new()
                     .name(name)
-                    .spawn(move || server.work(id, &NoInterpreter))?,
+                    .spawn(move || server.work(id, &NoInterpreter))
+                    .map_err(|err| no_thread(&err))?,
             );
         }
         Ok(())
@@ -296,6 +298,7 @@ impl Server {
             }
         };
         if !drained {
+            common.aborted.store(true, Ordering::SeqCst);
             crews.iter().for_each(|crew| crew.shared.post(Mail::Abort));
         }
         crews.iter().for_each(|crew| crew.pool.stop());
@@ -436,7 +439,21 @@ fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(
         connection.give_up(shared);
         connection.lost(None);
     }
+    if shared.is_aborted() {
+        // Whoever waits for room in its pipe must not wait for a reactor that has ended.
+        connection.give_up(shared);
+        connection.lost(None);
+    }
     shared.post(Mail::Return(connection));
+}
+
+/// The system's refusal of a thread, with what to do about it.
+pub fn no_thread(source: &io::Error) -> io::Error {
+    let text = format!(
+        "the system refuses a thread ({source}); allow this user more processes (`ulimit -u`), or the \
+         container (`pids.max`)"
+    );
+    io::Error::new(source.kind(), text)
 }
 
 fn reactors(config: &Config) -> usize {

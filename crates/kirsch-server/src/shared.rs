@@ -34,6 +34,8 @@ pub(crate) struct Common {
     pub(crate) access_log: Option<AccessLogWriter>,
     /// A stop was asked for: what has begun is finished, and nothing is kept alive.
     pub(crate) draining: AtomicBool,
+    /// Nobody reads the reactors' mail any more, or soon will: what comes back is lost.
+    pub(crate) aborted: AtomicBool,
     /// Connections open, or on their way to the reactor that will have them.
     connections: AtomicUsize,
     /// Whether somebody waits for a connection to be closed.
@@ -104,6 +106,7 @@ impl Common {
             forecaster: Forecaster::new(),
             ids: RequestIds::new(),
             draining: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             room: Room::default(),
             closed: AtomicBool::new(false),
@@ -119,6 +122,10 @@ impl Common {
         if let Some(log) = &self.access_log {
             log.write(record);
         }
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_draining(&self) -> bool {

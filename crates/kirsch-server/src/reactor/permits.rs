@@ -36,6 +36,7 @@ impl Reactor {
     pub(super) fn next_permitted(&mut self) -> Option<Job> {
         let job = self.permitted.pop_front()?;
         self.permitted_last = true;
+        self.steps += 1;
         Some(Job::Request(job))
     }
 
@@ -62,6 +63,13 @@ impl Reactor {
         }
     }
 
+    /// Nobody of those who wait will get a permit any more: their connections close.
+    pub(super) fn empty_lines(&mut self) {
+        for cap in mem::take(&mut self.crowded) {
+            drop(cap.take_all(&self.shared));
+        }
+    }
+
     /// When the first that waits for a permit has to be refused.
     pub(super) fn first_in_line(&self) -> Option<Instant> {
         let patience = self.shared.config.timeouts.queue;
@@ -72,8 +80,6 @@ impl Reactor {
 
 impl Drop for Reactor {
     fn drop(&mut self) {
-        for cap in mem::take(&mut self.crowded) {
-            drop(cap.take_all(&self.shared));
-        }
+        self.empty_lines();
     }
 }
