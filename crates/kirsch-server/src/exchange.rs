@@ -34,6 +34,7 @@ use crate::request::Request;
 use crate::server::current_thread;
 use crate::shared::{Counters, Shared};
 use crate::shelf::{self, Lies};
+use crate::thread_cap::ThreadCap;
 
 /// Bodies up to this size are copied behind the head and sent in one call without a vector.
 const JOINED: usize = 16 * 1024;
@@ -46,6 +47,8 @@ pub struct Exchange {
     wire: Wire,
     stage: Stage,
     shared: Arc<Shared>,
+    /// Where the threads of its application are counted, if they are.
+    cap: Option<Arc<ThreadCap>>,
     status: u16,
     /// Bytes of content given to the wire, for the access log.
     sent: u64,
@@ -147,6 +150,7 @@ impl Exchange {
         request: Box<Request>,
         wire: Wire,
         key: ForecastKey,
+        cap: Option<Arc<ThreadCap>>,
         shared: Arc<Shared>,
     ) -> Exchange {
         let intake = match &request.body {
@@ -158,6 +162,7 @@ impl Exchange {
             wire,
             stage: Stage::Unanswered,
             shared,
+            cap,
             status: 0,
             sent: 0,
             owed: Owed::default(),
@@ -295,6 +300,7 @@ impl Exchange {
         let rest = &rest[..rest.len().saturating_sub(owed.overhang)];
         let hold = ThreadHold {
             shared: &self.shared,
+            cap: self.cap.as_deref(),
             outlet,
             key: *key,
         };
@@ -350,6 +356,7 @@ impl Exchange {
         let suffix = &framed.suffix[unsent(framed.suffix.len())..];
         let hold = ThreadHold {
             shared: &self.shared,
+            cap: self.cap.as_deref(),
             outlet,
             key: *key,
         };
@@ -394,6 +401,7 @@ impl Exchange {
         };
         let hold = ThreadHold {
             shared: &self.shared,
+            cap: self.cap.as_deref(),
             outlet,
             key: *key,
         };
@@ -844,6 +852,7 @@ fn skip(slices: &mut [&[u8]; 4], mut count: usize) {
 
 struct ThreadHold<'a> {
     shared: &'a Shared,
+    cap: Option<&'a ThreadCap>,
     outlet: &'a Arc<Outlet>,
     key: Key,
 }
@@ -858,9 +867,18 @@ impl Hold for ThreadHold<'_> {
             warn!("every thread waits for a slow client; the slowest response is aborted");
             slowest.abandon();
         }
+        if let Some(slowest) = self.cap.and_then(|cap| cap.begin_hold(self.outlet)) {
+            warn!(
+                "every thread of an application waits for a slow client; the slowest response is aborted"
+            );
+            slowest.abandon();
+        }
     }
 
     fn end(&self) {
+        if let Some(cap) = self.cap {
+            cap.end_hold(self.outlet);
+        }
         let Some(pool) = self.shared.pool() else {
             return;
         };

@@ -407,8 +407,9 @@ fn run(shared: &Arc<Shared>, job: Job) {
                 Lane::Interpreter | Lane::Thread | Lane::Long => shared.forecaster.measure(job.key),
             };
             // Kept until the gateway has returned, or panicked.
-            let _permit = job.permit;
-            let exchange = Exchange::new(job.request, job.wire, job.key, Arc::clone(shared));
+            let permit = job.permit;
+            let cap = permit.as_ref().map(|permit| Arc::clone(permit.cap()));
+            let exchange = Exchange::new(job.request, job.wire, job.key, cap, Arc::clone(shared));
             if exchange.is_gone() {
                 // While it waited for a thread, the client left or was told that it takes too long.
                 return;
@@ -420,6 +421,7 @@ fn run(shared: &Arc<Shared>, job: Job) {
             if let Some(measurement) = measurement {
                 shared.forecaster.learn(&measurement);
             }
+            drop(permit);
         }
         Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
         Job::SendFile(connection) => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kirsch_pool::{Poller, Refusal};
+use tracing::warn;
 
 use super::{Job, Reactor, RequestJob};
 use crate::shared::Counters;
@@ -22,6 +23,12 @@ impl Reactor {
             Entered::Waits => {
                 if !self.crowded.iter().any(|it| Arc::ptr_eq(it, cap)) {
                     self.crowded.push(Arc::clone(cap));
+                }
+                if let Some(slowest) = cap.to_relieve() {
+                    warn!(
+                        "every thread of an application waits for a slow client; the slowest response is aborted"
+                    );
+                    slowest.abandon();
                 }
             }
             Entered::Refused(job) => {
