@@ -3,11 +3,12 @@
 //! The reference and the messages are made of this list. It is longer than other files because it is one table.
 //! Read next: `route.rs`, which says what goes together.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use kirsch_files::{CacheRule, CacheRuleError, Coding, Dotfiles, Symlinks};
-use kirsch_server::{Condition, HostPattern, IpNet, PathPrefix, ResponseError, RouteError, Scheme};
+use kirsch_server::{
+    Condition, HostPattern, Network, NetworkError, PathPrefix, ResponseError, RouteError, Scheme,
+};
 
 use crate::error::Complaint;
 use crate::field::{FieldValue, Reading, items};
@@ -385,24 +386,17 @@ fn look_at_methods(when: &Condition) -> Result<(), Complaint> {
     when.check().map_err(|error| complain(&error))
 }
 
-fn network(text: &str) -> Result<IpNet, Complaint> {
-    let network = text.parse::<IpNet>().ok();
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    let Some(network) = network.or_else(address) else {
-        return Err(Complaint {
+fn network(text: &str) -> Result<Network, Complaint> {
+    text.parse().map_err(|error| match error {
+        NetworkError::Malformed => Complaint {
             message: format!("{text:?} is neither an address nor a network"),
             hint: None,
-        });
-    };
-    let begin = network.trunc();
-    if begin != network {
-        let message = format!("{text} is an address in {begin}");
-        return Err(Complaint::new(
-            message,
-            format!("write {begin}, or the address alone"),
-        ));
-    }
-    Ok(network)
+        },
+        NetworkError::Within { network, address } => Complaint::new(
+            format!("{text} is an address within a network"),
+            format!("write {network} for the network, or {address} for the address"),
+        ),
+    })
 }
 
 pub(crate) fn complain(error: &RouteError) -> Complaint {

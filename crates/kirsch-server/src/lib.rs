@@ -12,7 +12,8 @@
 //! 8. The connection answers "dispatch", and leaves the reactor by value.
 //! 9. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
 //! 10. That thread makes an [`exchange`] and calls the [`gateway`],
-//! 11. which answers; bytes go to the socket, or through the [`outlet`] if the client is slow ([`transmit`]).
+//! 11. which answers; bytes go to the socket, now or together with the end ([`shelf`]), or through the [`outlet`]
+//!     if the client is slow ([`transmit`]).
 //! 12. [`access_log`] hears how it ended.
 //! 13. The connection returns to the reactor and waits for the next request, or closes.
 
@@ -47,6 +48,7 @@ mod room;
 mod router;
 mod server;
 mod shared;
+mod shelf;
 mod sigpipe;
 mod stream;
 mod thread_cap;
@@ -61,7 +63,6 @@ pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
 pub use exchange::{Block, Exchange, Finished};
 pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
 pub use gateway::{Answer, Gateway, Terms};
-pub use ipnet::IpNet;
 pub use kirsch_http::{
     ErrorAnswer, FieldEdits, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
 };
@@ -75,4 +76,4 @@ pub use router::{
     Action, Condition, FixedAnswer, HostPattern, PathPrefix, Redirect, Route, RouteError, Router,
     RouterError, RouterOptions, Serve, Shadowed, UnknownHost, unreachable,
 };
-pub use server::{Server, StartError, Statistics};
+pub use server::{Server, StartError, Statistics, no_thread};

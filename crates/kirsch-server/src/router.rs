@@ -33,7 +33,6 @@ pub use self::route::{Action, FixedAnswer, Route, Serve};
 pub use self::shadow::{Shadowed, unreachable};
 
 use self::index::{Index, Names};
-use self::route::text_head;
 use self::seen::Seen;
 use crate::exchange::Exchange;
 use crate::gateway::{Gateway, Terms};
@@ -187,6 +186,10 @@ impl Gateway for Router {
         };
         request.edits.clone_from(&self.fields[idx]);
         match &self.routes[idx].then {
+            Action::Answer(answer) if !answer.is_short() => Terms {
+                lane: Lane::Thread,
+                ..own_answer()
+            },
             Action::Redirect(_) | Action::Answer(_) => own_answer(),
             Action::Serve(serve) => {
                 self.place(request, serve, prefix_len);
@@ -235,13 +238,8 @@ impl Gateway for Router {
         };
         match &route.then {
             Action::Serve(serve) => serve.application.gateway.handle(exchange),
-            Action::Redirect(redirect) => {
-                let location = redirect.location(exchange.request());
-                let mut head = text_head(redirect.status());
-                let _ = head.field(b"Location", &location);
-                exchange.respond(head, b"");
-            }
-            Action::Answer(answer) => exchange.respond(answer.head(), &answer.body()),
+            Action::Redirect(redirect) => redirect.give(exchange),
+            Action::Answer(answer) => answer.give(exchange),
         }
     }
 }

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use kirsch_server::{
-    Action, Application, Condition, Config, Exchange, FieldEdits, FixedAnswer, Gateway, IpNet,
+    Action, Application, Condition, Config, Exchange, FieldEdits, FixedAnswer, Gateway, Network,
     Redirect, Route, Router, RouterOptions, Scheme, Serve, TrustedPeer, UnknownHost,
 };
 
@@ -465,7 +465,7 @@ fn routes_are_for_methods_fields_and_clients() {
     let from = |networks: &[&str]| Condition {
         clients: networks
             .iter()
-            .map(|it| it.parse::<IpNet>().expect("a network"))
+            .map(|it| it.parse::<Network>().expect("a network"))
             .collect(),
         ..Condition::default()
     };
