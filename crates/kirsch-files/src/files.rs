@@ -146,10 +146,15 @@ impl Files {
 
     /// Where [`Files::serve`] may run for this path: anywhere if the answer lies in memory, otherwise on a thread
     /// that may wait for a disk.
+    ///
+    /// Asked when a request arrives; should the cache have dropped the entry by the time that it is served, the
+    /// file is opened wherever that is, which waits if the disk is cold.
     pub fn lane_for(&self, rest: &[u8]) -> Lane {
-        // A path that holds an escape may be remembered too, and is not worth decoding twice.
-        let path = rest.strip_prefix(b"/").unwrap_or(rest);
-        let entry = self.cache.find(path);
+        // What is remembered has a decoded name, and decoding is not for who drives the reactor.
+        if memchr::memchr(b'%', rest).is_some() {
+            return Lane::Thread;
+        }
+        let entry = self.cache.find(rest.strip_prefix(b"/").unwrap_or(rest));
         match entry.filter(|entry| entry.resource.is_in_memory()) {
             Some(entry) => match self.cache.age(&entry) {
                 Age::Fresh => Lane::Inline,
@@ -166,9 +171,9 @@ impl Files {
         }
         // Only plain paths are remembered, so one that is found needs no second look.
         let raw = rest.strip_prefix(b"/").unwrap_or(rest);
-        if let Some(entry) = self.cache.find(raw)
+        if memchr::memchr(b'%', raw).is_none()
+            && let Some(entry) = self.cache.find(raw)
             && self.cache.age(&entry) != Age::Due
-            && memchr::memchr(b'%', raw).is_none()
         {
             return Ok(Found::Resource(entry));
         }

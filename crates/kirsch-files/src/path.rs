@@ -120,6 +120,8 @@ pub(crate) fn encode_segment(name: &[u8], out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(raw: &str) -> Option<String> {
@@ -195,5 +197,26 @@ mod tests {
         assert_eq!(link, "a%20b%2F%3C%22%26%27%3E%3F%23%25%3A%FF~");
         assert_eq!(last_segment(b"/a/b/"), b"b");
         assert_eq!(last_segment(b"/static"), b"static");
+    }
+
+    proptest! {
+        /// Whatever is sent, what is accepted has only plain segments, as the system takes them apart.
+        #[test]
+        fn no_accepted_path_goes_up_or_in_circles(raw in "(/|%2[fF]|%2[eE]|\\.|%00|a|%|%2|\\\\|;){0,12}") {
+            if let Some(path) = PlainPath::read(raw.as_bytes(), Dotfiles::Served) {
+                let path = path.as_bytes();
+                prop_assert!(!path.contains(&0));
+                let system = Path::new(std::ffi::OsStr::from_bytes(path));
+                let names: Vec<_> = system.components().map(|part| {
+                    assert!(matches!(part, std::path::Component::Normal(_)), "{raw}: {part:?}");
+                    part.as_os_str().as_bytes()
+                }).collect();
+                // Nothing was left out: no empty segment, no dot, no slash that was encoded.
+                prop_assert_eq!(names.join(&b'/'), path.strip_suffix(b"/").unwrap_or(path));
+                let slashes = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'/').count();
+                let before = raw.strip_prefix('/').unwrap_or(&raw).as_bytes();
+                prop_assert_eq!(slashes(path), slashes(before));
+            }
+        }
     }
 }

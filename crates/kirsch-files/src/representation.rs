@@ -53,8 +53,8 @@ impl Stamp {
             device: found.st_dev,
             inode: found.st_ino,
             len: u64::try_from(found.st_size).unwrap_or(0),
-            modified: (found.st_mtime, found.st_mtime_nsec as i64),
-            changed: (found.st_ctime, found.st_ctime_nsec as i64),
+            modified: (found.st_mtime, found.st_mtime_nsec),
+            changed: (found.st_ctime, found.st_ctime_nsec),
         })
     }
 
