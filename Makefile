@@ -88,6 +88,7 @@ bench:
 	tools/deps.sh bench
 	$(MAKE) PROFILE=release $(VENV)/.built-test
 	$(CARGO) build -q --release -p kirsch-server --example floor
+	$(CARGO) build -q --release -p kirsch-files --example files
 	$(BIN)/python bench/environment.py
 	$(BIN)/python bench/run.py
 

@@ -43,20 +43,26 @@ def _main(argv: list[str]) -> int:
         if command.stdout and not to_stdout(command.stdout):
             return 1
         return command.code
-    assert command.settings is not None
-    assert command.app is not None
+    settings, dispatch = command.settings, command.dispatch
+    assert settings is not None
+    assert dispatch is not None
     try:
-        _kirsch.start_logging(command.settings.log_level)
+        _kirsch.start_logging(settings.log_level)
     except OSError as error:
         to_stderr(f"kirsch: {error}\n")
         return 1
+    for text, _ in dispatch.findings:
+        to_stderr(f"kirsch: {text}\n")
+    checking = command.action == "check"
+    if any(fatal for _, fatal in dispatch.findings):
+        return 1
     try:
-        application = load(command.app, command.settings.chdir)
-        act = check if command.action == "check" else serve
-        return act(application, command.settings, command.app_text)
+        applications = load(dispatch.applications, settings.chdir)
     except LoadError as error:
         to_stderr(f"kirsch: {error}\n")
         return error.code
+    code = (check if checking else serve)(applications, dispatch, settings)
+    return 1 if checking and dispatch.findings else code
 
 
 if __name__ == "__main__":

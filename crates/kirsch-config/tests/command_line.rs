@@ -277,8 +277,12 @@ fn a_named_file_is_read_and_paths_in_it_begin_at_its_folder() {
     assert_eq!(settings.config.spool_dir, Some(folder.path().join("spool")));
     assert_eq!(settings.chdir, Some(folder.path().join("src")));
     assert_eq!(
-        settings.app.map(|app| app.target),
-        Some(AppTarget::Factory("make".into()))
+        settings
+            .app
+            .into_iter()
+            .map(|app| app.spec.target)
+            .collect::<Vec<_>>(),
+        [AppTarget::Factory("make".into())]
     );
     assert_eq!(
         (settings.config.threads, settings.config_file),
@@ -368,7 +372,7 @@ fn a_key_outside_its_table_is_refused_with_the_right_one() {
         ("config = \"x\"\n", "write it as a flag"),
         (
             "[zebra]\nhead = 1\n",
-            "the tables are [limits] and [timeouts]",
+            "the tables are [limits], [timeouts], [apps.NAME] and [[routes]]",
         ),
         (
             "[tool.kirsch]\nthreads = 1\n",

@@ -4,6 +4,7 @@
 //! what is behind it. The thin package in `python/kirsch` does what is easier said in Python: loading
 //! the application, threads, signals, messages.
 
+mod dispatch;
 mod environ;
 mod ffi;
 mod file_wrapper;
@@ -23,6 +24,8 @@ use pyo3::prelude::*;
 mod _kirsch {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::dispatch::{PyApplication, PyDispatch, check_route};
     #[pymodule_export]
     use super::file_wrapper::FileWrapper;
     #[pymodule_export]

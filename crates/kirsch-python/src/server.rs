@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirsch_config::{Origin, Settings};
+use kirsch_files::NamedFiles;
 use kirsch_server::{Bind, BoundAddress, Interpreter, Server, StartError};
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::dispatch::{PyDispatch, gateway};
 use crate::ffi;
 use crate::gateway::WsgiGateway;
 use crate::settings::PySettings;
@@ -47,21 +49,35 @@ impl PyServer {
     #[new]
     fn new(
         py: Python<'_>,
-        application: Py<PyAny>,
+        applications: Vec<Py<PyAny>>,
+        dispatch: &PyDispatch,
         settings: &PySettings,
         report: Py<PyAny>,
         errors: Py<PyAny>,
     ) -> PyResult<PyServer> {
         let settings = &settings.settings;
         let config = settings.config.clone();
-        let gateway = WsgiGateway::new(
-            py,
-            application,
-            report,
-            errors,
-            settings.script_name.clone(),
-            &config,
-        );
+        let named = match settings.x_sendfile.as_slice() {
+            [] => None,
+            folders => {
+                Some(Arc::new(NamedFiles::new(folders).map_err(|error| {
+                    PyOSError::new_err(format!("x-sendfile: {error}"))
+                })?))
+            }
+        };
+        let wsgi = |place: usize, mount: &str, threads: usize| {
+            let application = applications[place].clone_ref(py);
+            let (report, errors) = (report.clone_ref(py), errors.clone_ref(py));
+            let mount = mount.to_owned();
+            WsgiGateway::new(py, application, report, errors, mount, threads, &config)
+                .naming(named.clone())
+        };
+        if applications.len() != dispatch.dispatch.applications.len() {
+            return Err(PyValueError::new_err(
+                "not as many applications as the routes have",
+            ));
+        }
+        let gateway = gateway(&dispatch.dispatch, settings, wsgi)?;
         let mut inherited = Vec::new();
         for bind in &config.binds {
             if let Bind::Descriptor(number) = bind
@@ -71,7 +87,7 @@ impl PyServer {
             }
         }
         let server = py
-            .detach(|| Server::bind_with(config, Arc::new(gateway), inherited))
+            .detach(|| Server::bind_with(config, gateway, inherited))
             .map_err(|error| start_error(settings, &error))?;
         Ok(PyServer {
             server,
