@@ -7,7 +7,9 @@
 //!
 //! **Invariant:** a connection is either held by one exchange or owned by the reactor.
 //! **Invariant:** an exchange ends exactly once, by `respond`, `finish`, `abort` or being dropped.
-//! Read next: `outlet.rs`, `connection.rs`.
+//! Read next: `outlet.rs`, `connection.rs`, and `exchange/detached.rs` for gateways that are tasks.
+
+mod detached;
 
 use std::fs::File;
 use std::io;
@@ -28,6 +30,8 @@ use crate::reactor::Mail;
 use crate::request::Request;
 use crate::server::current_thread;
 use crate::shared::{Counters, Shared};
+
+pub use detached::Detached;
 
 /// Bodies up to this size are copied behind the head and sent in one call without a vector.
 const JOINED: usize = 16 * 1024;

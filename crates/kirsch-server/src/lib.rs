@@ -51,10 +51,11 @@ pub use access_log::{AccessLogError, FormatError, LineFormat};
 pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
-pub use exchange::{Block, Exchange, Finished};
+pub use exchange::{Block, Detached, Exchange, Finished};
 pub use gateway::{Answer, Gateway};
 pub use kirsch_http::{
-    ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
+    BodyLength, ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status,
+    TargetForm, Version,
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use listener::BoundAddress;

@@ -363,12 +363,14 @@ impl Reactor {
 
     fn request_job(&self, request: Box<Request>, wire: Wire) -> Job {
         let key = ForecastKey::new(0, request.method_name(), request.path());
-        let forecast = match request.body {
+        let lane = self.shared.gateway.lane();
+        let forecast = match (lane, &request.body) {
+            // It never blocks, whatever it does with the body.
+            (Lane::Inline, _) => Forecast::Quick,
             // Reading it means waiting for the client.
-            crate::body::Body::Stream(_) => Forecast::Blocks,
+            (_, crate::body::Body::Stream(_)) => Forecast::Blocks,
             _ => self.shared.forecaster.forecast(key),
         };
-        let lane = self.shared.gateway.lane();
         Job::Request(RequestJob {
             request,
             wire,
