@@ -52,16 +52,21 @@ impl TestServer {
         bodies: Bodies,
         handle: impl Fn(Exchange) + Send + Sync + 'static,
     ) -> TestServer {
+        let gateway = Closure {
+            handle,
+            streams: bodies == Bodies::Streamed,
+        };
+        TestServer::with(change, gateway)
+    }
+
+    /// The same with a gateway of the test's own.
+    pub fn with(change: impl FnOnce(&mut Config), gateway: impl Gateway) -> TestServer {
         let mut config = Config {
             binds: vec![Bind::Tcp(([127, 0, 0, 1], 0).into())],
             threads: 4,
             ..Config::default()
         };
         change(&mut config);
-        let gateway = Closure {
-            handle,
-            streams: bodies == Bodies::Streamed,
-        };
         let server = Server::bind(config, Arc::new(gateway)).expect("a free port");
         server.start().expect("threads");
         TestServer { server }
