@@ -153,11 +153,12 @@ fn the_head_does_not_wait_for_the_body() {
 #[test]
 fn a_stream_that_outruns_its_client_waits_for_it() {
     const BLOCK: usize = 100_000;
-    const BLOCKS: usize = 2_000;
+    const BLOCKS: usize = 600;
     /// What the kernel may have on its way: its largest buffers on both sides, and more.
     const ON_THE_WAY: usize = 32 * 1024 * 1024;
     for size in [BLOCK, 1_000] {
         let count = BLOCK * BLOCKS / size;
+        let block = pattern(size);
         let made = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&made);
         let server = serve(service_fn(move |request: Request<RequestBody>| {
@@ -185,7 +186,7 @@ fn a_stream_that_outruns_its_client_waits_for_it() {
         for _ in 0..count {
             let line = format!("{size:x}\r\n");
             assert_eq!(client.exactly(line.len()), line.as_bytes());
-            assert!(client.exactly(size) == pattern(size));
+            assert!(client.exactly(size) == block);
             assert_eq!(client.exactly(2), b"\r\n");
             read += line.len() + size + 2;
             received += size;
@@ -195,6 +196,73 @@ fn a_stream_that_outruns_its_client_waits_for_it() {
         }
         assert_eq!(client.exactly(5), b"0\r\n\r\n");
         assert_eq!(made.load(Ordering::SeqCst), size * count);
+    }
+}
+
+#[test]
+fn blocks_are_sent_whole_however_little_memory_there_is() {
+    let sizes = || (0..300).map(|idx| if idx % 50 == 7 { 90_000 } else { idx * 40 });
+    let whole = || sizes().flat_map(pattern).collect::<Vec<u8>>();
+    let length = whole().len();
+    for (all, response) in [(1, 262_144), (268_435_456, 0), (268_435_456, 1_000), (0, 0)] {
+        let server = serve_with(
+            |config| {
+                config.limits.buffer_memory_bytes = all;
+                config.limits.response_memory_bytes = response;
+            },
+            service_fn(move |request: Request<RequestBody>| {
+                let blocks = stream::iter(sizes().map(|size| Bytes::from(pattern(size))));
+                let mut response = Response::new(streamed(blocks));
+                let announced = match request.uri().path() {
+                    "/chunked" => None,
+                    "/announced" => Some(length),
+                    _ => Some(length - 100),
+                };
+                if let Some(announced) = announced {
+                    let headers = response.headers_mut();
+                    headers.insert("content-length", announced.into());
+                }
+                ready(Ok::<_, Infallible>(response))
+            }),
+        );
+        let mut client = server.connect();
+        // A client that is behind from the start.
+        client.send([get("/chunked"), get("/announced"), get("/cut")].concat());
+        let mut others = server.connect();
+        for _ in 0..TURNS {
+            let head = get("/").replace("GET", "HEAD");
+            assert_eq!(others.send(head).response_to_head().status, 200);
+        }
+        assert!(client.response().body == whole(), "{all} {response}");
+        assert!(client.response().body == whole(), "{all} {response}");
+        assert!(client.response().body == whole()[..length - 100]);
+    }
+}
+
+#[test]
+fn a_target_that_is_no_uri_is_refused() {
+    let server = serve(service_fn(|request: Request<RequestBody>| async move {
+        text(&request.uri().to_string())
+    }));
+    let cases: [(&[u8], u16); 9] = [
+        (b"/%zz?%zz", 200),
+        (b"/{a}|\"^\\", 200),
+        ("/\u{e9}".as_bytes(), 200),
+        (b"*", 200),
+        (b"/a<b", 400),
+        (b"/`", 400),
+        (b"/a?b>", 400),
+        (b"/\xe9", 400),
+        (b"/?\xe9", 400),
+    ];
+    for (target, status) in cases {
+        let mut client = server.connect();
+        client.send([b"OPTIONS ", target, b" HTTP/1.1\r\nHost: t\r\n\r\n"].concat());
+        let response = client.response();
+        assert_eq!(response.status, status, "{}", target.escape_ascii());
+        if status == 200 {
+            assert_eq!(response.body, target);
+        }
     }
 }
 
