@@ -5,6 +5,27 @@
 //! where there is such a gateway. No thread of the server's pool waits for a service, so a server with two threads has
 //! as many requests in its services at once as it has connections.
 //!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use axum::Router;
+//! use axum::routing::get;
+//! use kirsch_server::{Bind, Config, Server};
+//! use kirsch_tower::TowerGateway;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let application = Router::new().route("/", get(|| async { "hello" }));
+//! let config = Config {
+//!     binds: vec![Bind::Tcp(([127, 0, 0, 1], 8000).into())],
+//!     ..Config::default()
+//! };
+//! let server = Server::bind(config, Arc::new(TowerGateway::new(application)?))?;
+//! server.start()?;
+//! server.join();
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # The journey of a request
 //!
 //! 1. [`TowerGateway::handle`](kirsch_server::Gateway::handle) is called by whoever drives the reactor. It clones the
