@@ -56,21 +56,25 @@ where
             exchange.answer(&ErrorAnswer::new(Status(400), why));
         }
         Some(Err(Failure::Service(err))) => {
-            error!(request, error = %Chain(&*err), "a service failed");
+            let target = target(&exchange);
+            error!(request, target, error = %Chain(&*err), "a service failed");
             exchange.abort();
         }
         Some(Err(Failure::Refused(Refused { what, why }))) => {
-            error!(request, what, %why, "the head of a service's response was refused");
+            let target = target(&exchange);
+            error!(request, target, what, %why, "the head of a service's response was refused");
             exchange.abort();
         }
         Some(Err(Failure::Body(err))) => {
-            error!(request, error = %Chain(&*err), "the body of a service's response failed");
+            let target = target(&exchange);
+            error!(request, target, error = %Chain(&*err), "the body of a service's response failed");
             exchange.abort();
         }
         None => {
+            let target = target(&exchange);
             error!(
                 request,
-                "a service panicked; its request was answered with 500 or aborted"
+                target, "a service panicked; its request was answered with 500 or aborted"
             );
             exchange.abort_after_panic();
         }
@@ -176,6 +180,13 @@ fn survive<F: Future>(future: Pin<&mut F>, task: &mut Context<'_>) -> Poll<Optio
         Ok(polled) => polled.map(Some),
         Err(_) => Poll::Ready(None),
     }
+}
+
+/// Method and target of a request whose exchange has not ended, fit for a line of a log.
+fn target(exchange: &Detached) -> String {
+    let request = exchange.request();
+    let method = request.method_name().escape_ascii();
+    format!("{method} {}", request.target().escape_ascii())
 }
 
 fn check(finished: Finished, request: &str) {
