@@ -10,7 +10,9 @@
 //!
 //! **Invariant:** a connection is held by one exchange, lies on the shelf, or is owned by the reactor.
 //! **Invariant:** an exchange ends exactly once, by `respond`, `finish`, `abort` or being dropped.
-//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`.
+//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`, and `exchange/detached.rs` for gateways that are tasks.
+
+mod detached;
 
 use std::fs::File;
 use std::io;
@@ -35,6 +37,8 @@ use crate::server::current_thread;
 use crate::shared::{Counters, Shared};
 use crate::shelf::{self, Lies};
 use crate::thread_cap::ThreadCap;
+
+pub use detached::Detached;
 
 /// Bodies up to this size are copied behind the head and sent in one call without a vector.
 const JOINED: usize = 16 * 1024;

@@ -60,11 +60,12 @@ pub use application::Application;
 pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
-pub use exchange::{Block, Exchange, Finished};
+pub use exchange::{Block, Detached, Exchange, Finished};
 pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
 pub use gateway::{Answer, Gateway, Terms};
 pub use kirsch_http::{
-    ErrorAnswer, FieldEdits, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
+    BodyLength, ErrorAnswer, FieldEdits, FieldName, Head, Method, ResponseError, ResponseHead,
+    Status, TargetForm, Version,
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use listener::BoundAddress;

@@ -399,7 +399,7 @@ impl Reactor {
             .unwrap_or_else(|| Terms::new(Lane::Thread));
         let key = ForecastKey::new(terms.application, request.method_name(), request.path());
         let forecast = match (terms.lane, &request.body) {
-            // What never blocks needs no forecast.
+            // It never blocks, whatever it does with the body.
             (Lane::Inline, _) => Forecast::Quick,
             // Reading it means waiting for the client.
             (_, Body::Stream(_)) => Forecast::Blocks,
