@@ -15,8 +15,8 @@ use crate::value::Kind;
 pub struct Application {
     /// What routes and messages call it: the table's name, or what was typed.
     pub name: String,
-    /// What to import; nothing where a program gives the application itself.
-    pub spec: Option<AppSpec>,
+    /// What it is.
+    pub kind: ApplicationKind,
     /// The folder that is put first on Python's path; without it the working directory.
     pub path: Option<PathBuf>,
     /// Threads that may be in it at once; without it, all.
@@ -25,12 +25,26 @@ pub struct Application {
     pub origin: Origin,
     /// Where its folder was named.
     pub(crate) path_origin: Origin,
+    /// Where it was named as Rust's, or as the program's own.
+    pub(crate) kind_origin: Origin,
+}
+
+/// What an application is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApplicationKind {
+    /// A WSGI application, to be imported.
+    Wsgi(AppSpec),
+    /// A WSGI application that a program gives itself.
+    Given,
+    /// What the engine was built with, by this name.
+    Rust(String),
 }
 
 /// A table while it is read.
 #[derive(Default)]
 pub struct ApplicationTable {
     wsgi: Option<AppSpec>,
+    rust: Option<String>,
     path: Option<PathBuf>,
     threads: Option<usize>,
 }
@@ -45,10 +59,21 @@ static KEYS: &[KeySpec<ApplicationTable>] = &[
         name: "wsgi",
         kind: Kind::App,
         doc: "The application, in one of the forms it has on the command line.",
-        absent: "It cannot be left out.",
+        absent: "The table has `rust`.",
         example: "\"blog:app\"",
         set: |table, given, reading| {
             table.wsgi = FieldValue::read(given, reading)?;
+            Ok(())
+        },
+    },
+    KeySpec {
+        name: "rust",
+        kind: Kind::Text,
+        doc: "The name of an application in Rust that the engine was built with, in place of `wsgi`; [Rust beside Python](../guides/rust-beside-python.md) builds one.",
+        absent: "The table has `wsgi`.",
+        example: "\"status\"",
+        set: |table, given, reading| {
+            table.rust = Some(FieldValue::read(given, reading)?);
             Ok(())
         },
     },
@@ -77,15 +102,16 @@ static KEYS: &[KeySpec<ApplicationTable>] = &[
 ];
 
 impl Application {
-    /// An application that a program gives itself.
-    pub fn of_program(name: String, threads: Option<usize>) -> Self {
+    /// An application that a program gives itself, or names.
+    pub fn of_program(name: String, threads: Option<usize>, kind: ApplicationKind) -> Self {
         let origin = Origin::Argument("app".to_owned());
         Application {
             name,
-            spec: None,
+            kind,
             path: None,
             threads,
             path_origin: origin.clone(),
+            kind_origin: origin.clone(),
             origin,
         }
     }
@@ -99,16 +125,38 @@ impl Application {
     ) -> Result<Self, ConfigError> {
         let mut table = ApplicationTable::default();
         let places = fill(&mut table, KEYS, given, base)?;
-        if table.wsgi.is_none() {
-            let hint = "write wsgi = \"module:attribute\" in it".to_owned();
-            return Err(ConfigError::new(origin, "names no application", Some(hint)));
+        let at = |key: &str| places.of(key).unwrap_or(&origin).clone();
+        let belongs = |key: &str| {
+            let hint = Some("leave one of them out".to_owned());
+            ConfigError::new(at(key), "does not go together with rust", hint)
+        };
+        let kind = match (table.wsgi, table.rust) {
+            (Some(_), Some(_)) => return Err(belongs("wsgi")),
+            (Some(spec), None) => ApplicationKind::Wsgi(spec),
+            (None, Some(rust)) => ApplicationKind::Rust(rust),
+            (None, None) => {
+                let hint = "write wsgi = \"module:attribute\" in it".to_owned();
+                return Err(ConfigError::new(origin, "names no application", Some(hint)));
+            }
+        };
+        // It has a runtime of its own, and nothing is imported.
+        if matches!(kind, ApplicationKind::Rust(_))
+            && let Some(key) = ["path", "threads"]
+                .into_iter()
+                .find(|key| places.of(key).is_some())
+        {
+            return Err(belongs(key));
         }
         Ok(Application {
             name: name.to_owned(),
-            spec: table.wsgi,
             path: table.path,
             threads: table.threads,
-            path_origin: places.of("path").unwrap_or(&origin).clone(),
+            path_origin: at("path"),
+            kind_origin: match &kind {
+                ApplicationKind::Rust(_) => at("rust"),
+                ApplicationKind::Wsgi(_) | ApplicationKind::Given => at("wsgi"),
+            },
+            kind,
             origin,
         })
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use kirsch_files::FilesOptions;
 use kirsch_server::{Action, FixedAnswer, Route, Shadowed, unreachable};
 
-use crate::application::Application;
+use crate::application::{Application, ApplicationKind};
 use crate::error::{ConfigError, Origin, nearest};
 use crate::mount::{Mount, MountedApp, StaticFolder};
 use crate::route::{RouteAction, RouteSpec};
@@ -124,7 +124,19 @@ impl Dispatch {
         dispatch
     }
 
-    /// The one application there is, by the path it is mounted at, where nothing has to be chosen.
+    /// Finds fault with Rust applications that the engine was not built with; these are the ones it was.
+    pub fn look_for_rust(&mut self, provided: &[String]) {
+        for application in &self.applications {
+            if let ApplicationKind::Rust(name) = &application.kind
+                && !provided.contains(name)
+            {
+                let error = rust_missing(name, &application.kind_origin, provided);
+                self.findings.push(Finding { error, fatal: true });
+            }
+        }
+    }
+
+    /// The one application there is, by the path it is mounted at, where it is in Python and nothing has to be chosen.
     pub fn alone(&self) -> Option<&str> {
         let [route] = self.routes.as_slice() else {
             return None;
@@ -132,6 +144,9 @@ impl Dispatch {
         let [application] = self.applications.as_slice() else {
             return None;
         };
+        if matches!(application.kind, ApplicationKind::Rust(_)) {
+            return None;
+        }
         let mount = route.spec.is_plain()?;
         (application.threads.is_none() && route.application.is_some()).then_some(mount)
     }
@@ -214,11 +229,12 @@ fn place_of(known: &mut Vec<Application>, app: &MountedApp, origin: &Origin) -> 
     place.unwrap_or_else(|| {
         known.push(Application {
             name,
-            spec: Some(app.spec.clone()),
+            kind: ApplicationKind::Wsgi(app.spec.clone()),
             path: None,
             threads: None,
             origin: origin.clone(),
             path_origin: origin.clone(),
+            kind_origin: origin.clone(),
         });
         known.len() - 1
     })
@@ -258,6 +274,18 @@ fn missing(route: &RouteSpec, place: Option<usize>, known: &[Application]) -> Op
         RouteAction::App(_) | RouteAction::Redirect(_) | RouteAction::Answer(_) => return None,
     };
     Some(Finding { error, fatal: true })
+}
+
+fn rust_missing(name: &str, origin: &Origin, provided: &[String]) -> ConfigError {
+    let hint = match nearest(name, provided.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None if provided.is_empty() => {
+            "it provides none; run the command of the engine that was built with it".to_owned()
+        }
+        None => format!("it provides {}", provided.join(", ")),
+    };
+    let message = format!("this build of Kirsch provides no Rust application called {name:?}");
+    ConfigError::new(origin.clone(), message, Some(hint))
 }
 
 fn missing_path(application: &Application) -> Option<Finding> {

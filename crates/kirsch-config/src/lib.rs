@@ -41,7 +41,7 @@ mod units;
 mod value;
 
 pub use app_spec::{AppSource, AppSpec, AppTarget, DEFAULT_NAMES};
-pub use application::{Application, application_keys};
+pub use application::{Application, ApplicationKind, application_keys};
 pub use command_line::{Command, Exit, from_command_line};
 pub use dispatch::{Dispatch, DispatchRoute, Finding};
 pub use error::{Complaint, ConfigError, Origin};

@@ -4,8 +4,8 @@ mod common;
 
 use common::Folder;
 use kirsch_config::{
-    Application, Command, Dispatch, KeywordValue, RouteAction, RouteSpec, Settings,
-    application_keys, route_keys, settings_page,
+    Application, ApplicationKind, Command, Dispatch, KeywordValue, RouteAction, RouteSpec,
+    Settings, application_keys, route_keys, settings_page,
 };
 
 /// What `kirsch ARGS` would serve.
@@ -665,7 +665,7 @@ fn a_program_says_the_same_in_keywords() {
         ("header", header),
         ("app", text("api")),
     ]);
-    let application = Application::of_program("api".to_owned(), Some(2));
+    let application = Application::of_program("api".to_owned(), Some(2), ApplicationKind::Given);
     let dispatch = Dispatch::of_program(
         &Settings::default(),
         vec![application],

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kirsch_config::{
-    AppSource, AppSpec, AppTarget, Application, Dispatch, DispatchRoute, Origin, RouteAction,
-    RouteSpec, Settings,
+    AppSource, AppSpec, AppTarget, Application, ApplicationKind, Dispatch, DispatchRoute, Origin,
+    RouteAction, RouteSpec, Settings,
 };
 use kirsch_files::{Files, FilesError};
 use kirsch_server::{Action, Application as Served, Gateway, Route, Router, RouterOptions, Serve};
@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::gateway::WsgiGateway;
+use crate::provided::{self, Started};
 use crate::settings::{Nesting, PySettings, keyword_values};
 
 /// Where an application is: `module` or `file`, its name, `default`, `attribute` or `factory`, its name.
@@ -26,6 +27,20 @@ type AppPlace = (&'static str, String, &'static str, String);
 #[pyclass(frozen, name = "Dispatch", module = "kirsch._kirsch")]
 pub(crate) struct PyDispatch {
     pub(crate) dispatch: Dispatch,
+}
+
+impl PyDispatch {
+    /// Looks for the Rust applications among those that this build provides.
+    pub(crate) fn new(mut dispatch: Dispatch) -> PyDispatch {
+        dispatch.look_for_rust(&provided::names());
+        PyDispatch { dispatch }
+    }
+
+    /// How many applications Python is to give.
+    pub(crate) fn given(&self) -> usize {
+        let applications = self.dispatch.applications.iter();
+        applications.filter(|it| !is_rust(it)).count()
+    }
 }
 
 /// An application to import.
@@ -44,12 +59,12 @@ pub(crate) struct PyApplication {
 #[pymethods]
 impl PyDispatch {
     /// What a program gives: routes with the name of their application, the applications with the threads each may
-    /// have, and which of these takes what no route takes.
+    /// have and the name of those in Rust, and which of these takes what no route takes.
     #[staticmethod]
     fn of_program(
         settings: &PySettings,
         routes: Vec<Bound<'_, PyDict>>,
-        applications: Vec<(String, Option<usize>)>,
+        applications: Vec<(String, Option<usize>, Option<String>)>,
         rest: Option<usize>,
     ) -> PyResult<PyDispatch> {
         let routes = routes
@@ -58,23 +73,29 @@ impl PyDispatch {
             .collect::<PyResult<Vec<_>>>()?;
         let applications = applications
             .into_iter()
-            .map(|(name, threads)| Application::of_program(name, threads))
+            .map(|(name, threads, rust)| {
+                let kind = rust.map_or(ApplicationKind::Given, ApplicationKind::Rust);
+                Application::of_program(name, threads, kind)
+            })
             .collect();
         let settings = &settings.settings;
-        Ok(PyDispatch {
-            dispatch: Dispatch::of_program(settings, applications, routes, rest),
-        })
+        let dispatch = Dispatch::of_program(settings, applications, routes, rest);
+        Ok(PyDispatch::new(dispatch))
     }
 
-    /// Every application that a route leads to.
+    /// Every application in Python that a route leads to.
     #[getter]
     fn applications(&self) -> Vec<PyApplication> {
         self.dispatch
             .applications
             .iter()
+            .filter(|it| !is_rust(it))
             .map(|it| PyApplication {
                 name: it.name.clone(),
-                place: it.spec.as_ref().map(app_place),
+                place: match &it.kind {
+                    ApplicationKind::Wsgi(spec) => Some(app_place(spec)),
+                    ApplicationKind::Given | ApplicationKind::Rust(_) => None,
+                },
                 path: it.path.clone(),
                 origin: match &it.origin {
                     origin @ Origin::File { key, .. } if key != "app" => origin.to_string(),
@@ -111,6 +132,10 @@ fn route_spec(keywords: &Bound<'_, PyDict>) -> PyResult<RouteSpec> {
         .map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
+fn is_rust(application: &Application) -> bool {
+    matches!(application.kind, ApplicationKind::Rust(_))
+}
+
 fn app_place(app: &AppSpec) -> AppPlace {
     let (source, place) = match &app.source {
         AppSource::Module(name) => ("module", name.clone()),
@@ -128,6 +153,7 @@ fn app_place(app: &AppSpec) -> AppPlace {
 pub(crate) fn gateway(
     dispatch: &Dispatch,
     settings: &Settings,
+    started: &mut Started,
     make: impl Fn(usize, &str, usize) -> WsgiGateway,
 ) -> PyResult<Arc<dyn Gateway>> {
     let all = settings.config.threads;
@@ -135,19 +161,23 @@ pub(crate) fn gateway(
         let mount = format!("{}{mount}", settings.script_name);
         return Ok(Arc::new(make(0, &mount, all)));
     }
-    let applications: Vec<Arc<Served>> = dispatch
+    // Python gives its own, in this order.
+    let mut places = 0..;
+    let applications = dispatch
         .applications
         .iter()
-        .enumerate()
-        .map(|(place, it)| {
+        .map(|it| {
+            if let ApplicationKind::Rust(name) = &it.kind {
+                return Ok(Served::new(started.gateway(name)?));
+            }
             let threads = it.threads.unwrap_or(all).min(all);
-            let gateway = Arc::new(make(place, "", threads));
-            match NonZeroUsize::new(threads).filter(|_| threads < all) {
+            let gateway = Arc::new(make(places.next().unwrap_or_default(), "", threads));
+            Ok(match NonZeroUsize::new(threads).filter(|_| threads < all) {
                 Some(threads) => Served::with_threads(gateway, threads),
                 None => Served::new(gateway),
-            }
+            })
         })
-        .collect();
+        .collect::<PyResult<Vec<Arc<Served>>>>()?;
     let routes = dispatch
         .routes
         .iter()

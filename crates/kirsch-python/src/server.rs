@@ -14,6 +14,7 @@ use pyo3::types::PyDict;
 use crate::dispatch::{PyDispatch, gateway};
 use crate::ffi;
 use crate::gateway::WsgiGateway;
+use crate::provided::Started;
 use crate::settings::PySettings;
 
 /// The engine behind `kirsch.Server`.
@@ -22,6 +23,8 @@ pub(crate) struct PyServer {
     server: Server,
     /// Forks before it was made: in a child made since, it is a copy.
     forks: u32,
+    /// Dropped after the server, which ends before they do.
+    _started: Started,
 }
 
 impl Drop for PyServer {
@@ -72,12 +75,13 @@ impl PyServer {
             WsgiGateway::new(py, application, report, errors, mount, threads, &config)
                 .naming(named.clone())
         };
-        if applications.len() != dispatch.dispatch.applications.len() {
+        if applications.len() != dispatch.given() {
             return Err(PyValueError::new_err(
                 "not as many applications as the routes have",
             ));
         }
-        let gateway = gateway(&dispatch.dispatch, settings, wsgi)?;
+        let mut started = Started::default();
+        let gateway = gateway(&dispatch.dispatch, settings, &mut started, wsgi)?;
         let mut inherited = Vec::new();
         for bind in &config.binds {
             if let Bind::Descriptor(number) = bind
@@ -92,6 +96,7 @@ impl PyServer {
         Ok(PyServer {
             server,
             forks: WsgiGateway::forks(),
+            _started: started,
         })
     }
 

@@ -101,7 +101,7 @@ pub(crate) fn parse_command_line(
         code: 0,
         stdout: String::new(),
         stderr: String::new(),
-        dispatch: Some(Py::new(py, PyDispatch { dispatch })?),
+        dispatch: Some(Py::new(py, PyDispatch::new(dispatch))?),
         settings: Some(Py::new(
             py,
             PySettings {
