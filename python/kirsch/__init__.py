@@ -12,7 +12,7 @@ From the command line: ``kirsch hello:app``. From Python:
     routes = [kirsch.Route(path="/static", files="public"), kirsch.Route(host="blog.test", app=blog)]
     kirsch.run(routes=routes)
 
-The engine is written in Rust (``kirsch._kirsch``); this package loads applications, makes the
+The engine is written in Rust (``kirsch._kirsch``, or a module of yours that was imported before); this package loads applications, makes the
 threads, handles signals and words the messages.
 """
 
@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kirsch._kirsch import __version__
-    from kirsch._routes import Application, Route
+    from kirsch._routes import Application, Route, Rust
     from kirsch._run import run
     from kirsch._server import Server
 
-__all__ = ["Application", "Route", "Server", "__version__", "run"]
+__all__ = ["Application", "Route", "Rust", "Server", "__version__", "run"]
 
 _PLACES = {
     "Application": "kirsch._routes",
     "Route": "kirsch._routes",
+    "Rust": "kirsch._routes",
     "Server": "kirsch._server",
     "__version__": "kirsch._kirsch",
     "run": "kirsch._run",

@@ -69,7 +69,7 @@ class Dispatch:
     def of_program(
         settings: Settings,
         routes: Sequence[dict[str, Any]],
-        applications: Sequence[tuple[str, int | None]],
+        applications: Sequence[tuple[str, int | None, str | None]],
         rest: int | None,
     ) -> Dispatch: ...
     @property

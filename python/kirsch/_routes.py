@@ -1,4 +1,4 @@
-"""``kirsch.Route`` and ``kirsch.Application``: which application answers which request, said in Python.
+"""``kirsch.Route``, ``kirsch.Application`` and ``kirsch.Rust``: which application answers which request, said in Python.
 
 What a route means and what may stand in it is the engine's; here it only gets its arguments, documented.
 """
@@ -15,6 +15,22 @@ from kirsch._load import LoadError, as_wsgi, refuse_green_threads
 
 
 @dataclass(frozen=True)
+class Rust:
+    """An application in Rust that the engine was built with.
+
+        kirsch.Route(host="status.test", app=kirsch.Rust("status"))
+
+    It runs on threads of its own, so it has no part of the server's. The ordinary engine has none; the guide
+    "Rust beside Python" says how to build one that has.
+
+    Args:
+        name: What the engine calls it.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Application:
     """An application that may have a part of the server's threads only.
 
@@ -27,6 +43,7 @@ class Application:
 
     Raises:
         ValueError: If ``threads`` is less than 1.
+        TypeError: If ``app`` is in Rust, which has its own threads.
     """
 
     app: Callable[..., Any]
@@ -34,6 +51,10 @@ class Application:
     name: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.app, Rust):
+            raise TypeError(
+                f"argument app: {self.app} has threads of its own; give it to kirsch.Route(app=…) itself"
+            )
         if self.threads is not None and self.threads < 1:
             raise ValueError(
                 f"argument threads: {self.threads} is not a whole number from 1 on; leave it out for all"
@@ -58,7 +79,7 @@ class Route:
         header: Fields that the request has, each with this value.
         scheme: ``http`` or ``https``, as the client came.
         client: Networks or addresses, one of which is the client's.
-        app: The WSGI application that answers, or an `Application`.
+        app: The WSGI application that answers, an `Application`, or one in `Rust`.
         files: The folder whose files are the answers; relative to the working directory.
         redirect: Where the client is sent; ``{host}``, ``{path}`` and ``{query}`` stand for the request's.
         answer: The status that is the answer, from 200 to 599.
@@ -90,7 +111,7 @@ class Route:
     header: Mapping[str, str] | None = None
     scheme: str | None = None
     client: str | Sequence[str] | None = None
-    app: Callable[..., Any] | Application | None = None
+    app: Callable[..., Any] | Application | Rust | None = None
     files: str | os.PathLike[str] | None = None
     redirect: str | None = None
     answer: int | None = None
@@ -125,7 +146,7 @@ class Site:
     """Applications that were checked, and the routes that lead to them.
 
     Attributes:
-        applications: In the order in which the routes know them.
+        applications: Those in Python, in the order in which the routes know them.
         dispatch: The routes.
         warnings: What makes no sense in them.
     """
@@ -137,7 +158,7 @@ class Site:
     @classmethod
     def of_program(
         cls,
-        app: Callable[..., Any] | Application | None,
+        app: Callable[..., Any] | Application | Rust | None,
         routes: Sequence[Route],
         settings: _kirsch.Settings,
     ) -> Site:
@@ -155,10 +176,11 @@ class Site:
             given.append(route._keywords("" if route.app is None else known.name(route.app)))
         rest = None if app is None else known.place(app)
         # Names are unique, so that each is its application's.
-        threads = [application.threads for application in known.applications]
-        dispatch = _kirsch.Dispatch.of_program(
-            settings, given, list(zip(known.names, threads, strict=True)), rest
-        )
+        applications = [
+            (name, None, it.name) if isinstance(it, Rust) else (name, it.threads, None)
+            for name, it in zip(known.names, known.applications, strict=True)
+        ]
+        dispatch = _kirsch.Dispatch.of_program(settings, given, applications, rest)
         if not dispatch.brief:
             raise TypeError("there is nothing to serve; give an application, or routes")
         for text, fatal in dispatch.findings:
@@ -171,24 +193,32 @@ class _Known:
     """The applications of a program, each once."""
 
     def __init__(self) -> None:
-        self.applications: list[Application] = []
+        self.applications: list[Application | Rust] = []
         self.names: list[str] = []
         self.wsgi: list[Callable[..., Any]] = []
 
-    def name(self, app: Callable[..., Any] | Application) -> str:
+    def name(self, app: Callable[..., Any] | Application | Rust) -> str:
         return self.names[self.place(app)]
 
-    def place(self, app: Callable[..., Any] | Application) -> int:
-        given = app if isinstance(app, Application) else Application(app)
+    def place(self, app: Callable[..., Any] | Application | Rust) -> int:
+        given = app if isinstance(app, (Application, Rust)) else Application(app)
         for place, known in enumerate(self.applications):
-            if known.app is given.app and known.threads == given.threads:
+            if _is_same(known, given):
                 return place
-        wsgi = _checked(given.app)
-        name = given.name or _name(given.app)
+        if isinstance(given, Rust):
+            name = given.name
+        else:
+            self.wsgi.append(_checked(given.app))
+            name = given.name or _name(given.app)
         self.applications.append(given)
         self.names.append(name if name not in self.names else f"{name} ({len(self.names)})")
-        self.wsgi.append(wsgi)
         return len(self.names) - 1
+
+
+def _is_same(one: Application | Rust, other: Application | Rust) -> bool:
+    if isinstance(one, Application) and isinstance(other, Application):
+        return one.app is other.app and one.threads == other.threads
+    return one == other
 
 
 def _checked(app: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from typing import Any
 from kirsch import _kirsch
 from kirsch._errors import printable, report_to_stderr, to_stderr, to_stdout
 from kirsch._load import refuse_to_run_while_loading
-from kirsch._routes import Application, Route, Site
+from kirsch._routes import Application, Route, Rust, Site
 from kirsch._server import Server, lingering, start_thread
 
 #: Threads of the application that do not end may hold up the process so long.
@@ -34,7 +34,7 @@ _forking = threading.local()
 
 
 def run(
-    app: Callable[..., Any] | Application | None = None,
+    app: Callable[..., Any] | Application | Rust | None = None,
     *,
     routes: Sequence[Route] = (),
     **settings: Any,
@@ -47,7 +47,7 @@ def run(
     process ends.
 
     Args:
-        app: The WSGI application, or a ``web.application``; beside routes it takes what no route takes.
+        app: The WSGI application, a ``web.application``, or one in ``kirsch.Rust``; beside routes it takes what no route takes.
         routes: As for `Server`.
         **settings: As for `Server`.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from kirsch import _kirsch
 from kirsch._errors import Errors, logger, report_to_logging
-from kirsch._routes import Application, Route, Site
+from kirsch._routes import Application, Route, Rust, Site
 
 #: Servers that have sockets: a forked child must close them, and the interpreter must not end before they do,
 #: even if the program has forgotten them.
@@ -41,7 +41,7 @@ class Server:
             host, port = server.addresses[0]
 
     Args:
-        app: The WSGI application, or a ``web.application``; beside routes it takes what no route takes.
+        app: The WSGI application, a ``web.application``, or one in ``kirsch.Rust``; beside routes it takes what no route takes.
         routes: What is tried for each request, in this order; the first that matches answers.
         **settings: As the command line's options, with underscores: ``bind``, ``threads``,
             ``timeout_drain`` and so on; sizes and durations as numbers or text (``"64KiB"``, ``"30s"``).
@@ -54,7 +54,7 @@ class Server:
 
     def __init__(
         self,
-        app: Callable[..., Any] | Application | None = None,
+        app: Callable[..., Any] | Application | Rust | None = None,
         *,
         routes: Sequence[Route] = (),
         **settings: Any,

@@ -62,7 +62,7 @@ const APPLICATIONS: &str = "
 ## Applications: `[apps.NAME]`
 
 Where one server has several applications, each has a table in the file, and routes name it.
-In Python, an application is given itself, or as `kirsch.Application(app, threads=4)`.
+In Python, an application is given itself, as `kirsch.Application(app, threads=4)`, or as `kirsch.Rust(\"status\")`.
 The guide [Several applications](../guides/routes.md) shows how all of it goes together.
 ";
 
@@ -105,6 +105,7 @@ fn key_section<T>(table: &str, key: &KeySpec<T>) -> String {
         "routes" if key.kind == Kind::AppName => "`app`: the application itself".to_owned(),
         "routes" => format!("`{}: {annotation}`", key.name),
         _ if key.name == "threads" => "`threads` of `kirsch.Application`".to_owned(),
+        _ if key.name == "rust" => "`kirsch.Rust`".to_owned(),
         _ => "no".to_owned(),
     };
     format!(

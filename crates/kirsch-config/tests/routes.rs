@@ -251,6 +251,21 @@ fn what_is_wrong_in_a_table_is_said_with_its_line_and_what_to_write_instead() {
             "write wsgi = \"module:attribute\"",
         ),
         (
+            app("wsgi = \"b\"\nrust = \"status\""),
+            "2: apps.blog.wsgi: does not go together with rust",
+            "leave one of them out",
+        ),
+        (
+            app("rust = \"status\"\nthreads = 2"),
+            "3: apps.blog.threads: does not go together with rust",
+            "leave one of them out",
+        ),
+        (
+            app("rust = \"status\"\npath = \"sites\""),
+            "3: apps.blog.path: does not go together with rust",
+            "leave one of them out",
+        ),
+        (
             "[[routes]]\nhost = \"b\"\n".to_owned(),
             "1: routes: does not say what becomes",
             "write app, files, redirect or answer",
@@ -518,6 +533,7 @@ fn every_example_in_the_reference_is_understood() {
     for key in application_keys() {
         let text = format!("[apps.a]\nwsgi = \"m\"\n{} = {}\n", key.name, key.example);
         let text = text.replacen("wsgi = \"m\"\nwsgi", "wsgi", 1);
+        let text = text.replacen("wsgi = \"m\"\nrust", "rust", 1);
         dispatch(&Folder::with("kirsch.toml", &text), &["m"], &[]);
     }
 }
@@ -549,6 +565,51 @@ fn check_finds_everything_that_leads_nowhere_at_once() {
         .map(|it| it.fatal)
         .collect();
     assert_eq!(fatal, [true, true, false, false, true]);
+}
+
+#[test]
+fn an_application_that_the_engine_was_not_built_with_is_found() {
+    let text = "[apps.status]\nrust = \"statsu\"\n[[routes]]\napp = \"status\"\n";
+    let folder = Folder::with("kirsch.toml", text);
+    let lacking = "kirsch.toml:2: apps.status.rust: this build of Kirsch provides no Rust application called \"statsu\"; ";
+    let cases: [(&[&str], Option<&str>); 4] = [
+        (&["other", "statsu"], None),
+        (&["other", "status"], Some("did you mean status?")),
+        (&["metrics", "queue"], Some("it provides metrics, queue")),
+        (
+            &[],
+            Some("it provides none; run the command of the engine that was built with it"),
+        ),
+    ];
+    for (provided, hint) in cases {
+        let provided: Vec<String> = provided.iter().map(|it| (*it).to_owned()).collect();
+        let mut dispatch = dispatch(&folder, &[], &[]);
+        dispatch.look_for_rust(&provided);
+        let found: Vec<_> = dispatch
+            .findings
+            .iter()
+            .map(|it| (it.error.to_string(), it.fatal))
+            .collect();
+        let expected: Vec<_> = hint
+            .iter()
+            .map(|it| (format!("{lacking}{it}"), true))
+            .collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn an_application_in_rust_has_a_route_to_it_even_alone() {
+    let text = "[apps.status]\nrust = \"status\"\n[[routes]]\napp = \"status\"\n";
+    let dispatch = dispatch(&Folder::with("kirsch.toml", text), &[], &[]);
+    assert_eq!(
+        dispatch.applications[0].kind,
+        ApplicationKind::Rust("status".to_owned())
+    );
+    assert_eq!(
+        (dispatch.alone(), dispatch.brief().as_str()),
+        (None, "status")
+    );
 }
 
 #[test]

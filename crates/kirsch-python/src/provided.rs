@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fmt, mem};
 
 use kirsch_server::Gateway;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -78,7 +78,7 @@ impl Started {
             return Err(PyValueError::new_err(text));
         };
         let gateway = start().map_err(|error| {
-            PyRuntimeError::new_err(format!(
+            PyOSError::new_err(format!(
                 "the Rust application {name:?} cannot start: {error}"
             ))
         })?;
