@@ -21,7 +21,8 @@ class Load:
     path: str = "/"
     method: str = "GET"
     body_bytes: int = 0
-    # "one" (Host), "browser" (twelve fields, as Firefox sends them) or "many" (another host and path each time).
+    # "one" (Host), "browser" (twelve fields, as Firefox sends them) or "many" (another host and path each
+    # time).
     fields: str = "one"
 
 

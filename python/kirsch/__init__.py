@@ -12,8 +12,8 @@ From the command line: ``kirsch hello:app``. From Python:
     routes = [kirsch.Route(path="/static", files="public"), kirsch.Route(host="blog.test", app=blog)]
     kirsch.run(routes=routes)
 
-The engine is written in Rust (``kirsch._kirsch``, or a module of yours that was imported before); this package loads applications, makes the
-threads, handles signals and words the messages.
+The engine is written in Rust (``kirsch._kirsch``, or a module of yours that was imported before it); this
+package loads applications, makes the threads, handles signals and words the messages.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""``kirsch.Route``, ``kirsch.Application`` and ``kirsch.Rust``: which application answers which request, said in Python.
+"""``kirsch.Route``, ``Application`` and ``Rust``: which application answers which request, said in Python.
 
 What a route means and what may stand in it is the engine's; here it only gets its arguments, documented.
 """

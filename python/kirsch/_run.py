@@ -47,7 +47,8 @@ def run(
     process ends.
 
     Args:
-        app: The WSGI application, a ``web.application``, or one in ``kirsch.Rust``; beside routes it takes what no route takes.
+        app: The WSGI application, a ``web.application``, or one in ``kirsch.Rust``; beside routes it
+            takes what no route takes.
         routes: As for `Server`.
         **settings: As for `Server`.
 

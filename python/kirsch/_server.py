@@ -41,7 +41,8 @@ class Server:
             host, port = server.addresses[0]
 
     Args:
-        app: The WSGI application, a ``web.application``, or one in ``kirsch.Rust``; beside routes it takes what no route takes.
+        app: The WSGI application, a ``web.application``, or one in ``kirsch.Rust``; beside routes it
+            takes what no route takes.
         routes: What is tried for each request, in this order; the first that matches answers.
         **settings: As the command line's options, with underscores: ``bind``, ``threads``,
             ``timeout_drain`` and so on; sizes and durations as numbers or text (``"64KiB"``, ``"30s"``).

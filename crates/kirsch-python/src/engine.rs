@@ -32,7 +32,9 @@ pub fn engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     if let Some(other) = modules.get_item(ENGINE)?
         && !other.is(module)
     {
-        let (name, other) = (module.name()?, other.getattr("__name__")?);
+        let (name, other) = (module.name()?.to_string(), other.getattr("__name__")?);
+        // maturin wraps it into a package, which is what is imported.
+        let name = name.split('.').next().unwrap_or_default();
         let text = format!(
             "{name} contains an engine of Kirsch's, and {other} is this process's already; import {name} before kirsch is used"
         );
