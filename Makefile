@@ -13,7 +13,7 @@ MUTANTS ?= 400000
 SOURCES := $(shell find crates python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi') Cargo.toml Cargo.lock pyproject.toml
 RUST_TESTS = $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "nextest run" || echo test)
 
-.PHONY: run test test-fast test-rust test-loom test-python test-pythons asan fuzz soak-references smuggling lint lint-rust lint-python format docs bench deps clean
+.PHONY: run test test-fast test-rust test-loom test-python test-pythons asan fuzz soak soak-references smuggling lint lint-rust lint-python format docs bench deps clean
 
 run: $(VENV)/.built-example
 	cd examples/blog && ../../$(BIN)/kirsch blog:app --bind 127.0.0.1:8000
@@ -42,6 +42,11 @@ smuggling: deps $(VENV)/.built-test
 # Every interpreter that is installed, or those that PYTHONS names: make test-pythons PYTHONS="python3.10 python3.13"
 test-pythons:
 	tools/test-pythons.sh $(PYTHONS)
+
+# Mixed load with faults, every byte compared: make soak MINUTES=60, with LOG=soak/LOG.md written down
+MINUTES ?= 10
+soak: $(VENV)/.built-test
+	cd tests && PYTHONPATH=apps ../$(BIN)/python -m soak.run --minutes $(MINUTES) $(if $(LOG),--log $(LOG))
 
 # Every fuzz target for so many seconds; what `make test` tries of each is in crates/kirsch-fuzz.
 SECONDS ?= 60

@@ -7,11 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.client import Client, get, request_bytes
-from support.inside import eventually, view
+from support.inside import settled, view
 from support.server import ServerProcess
 
 OF_EACH = 2_000
@@ -20,7 +19,6 @@ GOOD_REQUESTS = 500
 MIB = 1024 * 1024
 # Beside the crowd: the server's own descriptors, the good clients', this process's.
 SPARE_DESCRIPTORS = 200
-SETTLE_SECONDS = 60.0
 
 
 @contextmanager
@@ -106,7 +104,7 @@ def test_a_crowd_of_slow_clients_holds_nobody_up_and_leaves_nothing(tmp_path: Pa
         if share < 1:
             print(f"the descriptor limit allows {share:.0%} of the crowd")
         warm_up(server)
-        before = baseline(server)
+        before = settled(server.address)
         good = GoodClient(server)
         crowd: list[Client] = []
         droppers: list[Client] = []
@@ -131,11 +129,7 @@ def test_a_crowd_of_slow_clients_holds_nobody_up_and_leaves_nothing(tmp_path: Pa
             good._enough.set()
             for client in crowd:
                 client.reset()
-        try:
-            eventually(lambda: baseline(server) == before, "the server as it was before", SETTLE_SECONDS)
-        except AssertionError:
-            assert baseline(server) == before
-            raise
+        assert settled(server.address) == before
 
 
 def warm_up(server: ServerProcess) -> None:
@@ -143,18 +137,3 @@ def warm_up(server: ServerProcess) -> None:
     for path in ("/", "/pieces"):
         for _ in range(20):
             assert get(server.address, path).status == 200
-
-
-def baseline(server: ServerProcess) -> dict[str, Any]:
-    """What has to be the same again: descriptors, threads, buffers, spool."""
-    seen = view(server.address)
-    statistics = seen["statistics"]
-    kinds = sorted(what.partition(":")[0] for what in seen["descriptors"].values())
-    return {
-        "descriptors": kinds,
-        "threads": seen["threads"],
-        "connections": statistics["connections"],
-        "queued": statistics["queued"],
-        "buffer_bytes": statistics["buffer_bytes"],
-        "spool_bytes": statistics["spool_bytes"],
-    }

@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).resolve().parent.parent / "tools" / "deps.sh"
 BUILD = {"build-essential"}
 TEST = BUILD | {
     *("apache2-utils", "chromium", "curl", "git", "haproxy", "nginx-light", "strace", "util-linux"),
-    *("valgrind", "wget", "wrk"),
+    *("faketime", "slowhttptest", "valgrind", "wget", "wrk"),
 }
 
 

@@ -5,11 +5,12 @@ Whether requests overlap is shown by requests that wait for each other: only if 
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -271,3 +272,127 @@ def test_an_idle_server_makes_no_system_call(tmp_path: Path, threads: int) -> No
         finally:
             strace.send_signal(signal.SIGINT)
             strace.communicate(timeout=PATIENCE_SECONDS)
+
+
+class Page:
+    """An application whose pages come through an iterator, a block and its end.
+
+    The query says what happens behind the block.
+    """
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+
+    def __call__(self, environ: dict[str, Any], start_response: App) -> Iterable[bytes]:
+        self.opened.clear()
+        then = environ["QUERY_STRING"]
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+        if then == "written":
+            write(b"page")
+            return self.rest("wait")
+        if then == "kept":
+            # Who keeps `write` may use it in `close()`, so the response does not end before that.
+            return Closing(b"page", self.wait, write)
+        return itertools.chain([b"page"], self.rest(then))
+
+    def rest(self, then: str) -> Iterator[bytes]:
+        if then == "compute":
+            while not self.opened.is_set():
+                pass
+        elif then in ("wait", "wait-and-fail"):
+            self.wait()
+        if then.endswith("fail"):
+            raise ValueError("as the test wants")
+        # As web.py's: what ends the request is a generator that yields something.
+        yield b""
+
+    def wait(self) -> None:
+        # Longer than any client: what ends the wait must not be what sends the block.
+        assert self.opened.wait(PATIENCE_SECONDS * 3)
+
+
+class Closing:
+    """A block, and something to do in `close()`."""
+
+    def __init__(self, block: bytes, closing: Callable[[], None], write: App) -> None:
+        self.blocks = iter([block])
+        self.close = closing
+        self.write = write
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.blocks
+
+
+WHOLE_PAGE = b"4\r\npage\r\n0\r\n\r\n"
+
+
+def page_request(then: str = "") -> bytes:
+    return request_bytes(f"/page?{then}")
+
+
+def expect_whole_page(client: Client) -> None:
+    client.until(b"\r\n\r\n")
+    assert client.received(len(WHOLE_PAGE)) == WHOLE_PAGE
+
+
+def teach(server: kirsch.Server, address: Address) -> None:
+    """Ask for whole pages until one was sent with its end."""
+    with Client(address) as client:
+
+        def joined() -> bool:
+            before = server.statistics()["joined"]
+            client.send(page_request())
+            expect_whole_page(client)
+            return bool(server.statistics()["joined"] > before)
+
+        eventually(joined, "a block and its end leave together")
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("then", ["wait", "compute", "written", "kept"])
+def test_a_block_that_was_expected_to_be_the_last_is_at_the_client_while_the_application_goes_on(
+    then: str, threads: int
+) -> None:
+    page = Page()
+    with serving(page, threads=threads) as (server, address):
+        teach(server, address)
+        with Client(address) as client:
+            client.send(page_request(then))
+            client.until(b"\r\n\r\n4\r\npage\r\n")
+            page.opened.set()
+            assert client.received(5) == b"0\r\n\r\n"
+            client.send(page_request())
+            expect_whole_page(client)
+
+
+@pytest.mark.parametrize("then", ["fail", "wait-and-fail"])
+def test_a_page_that_fails_behind_its_block_has_that_and_no_end(then: str) -> None:
+    page = Page()
+    with serving(page, threads=1) as (server, address):
+        teach(server, address)
+        with Client(address) as client:
+            client.send(page_request(then))
+            if then == "wait-and-fail":
+                client.until(b"\r\n\r\n4\r\npage\r\n")
+                page.opened.set()
+                assert client.rest() == b""
+            else:
+                client.until(b"\r\n\r\n")
+                assert client.rest() == b"4\r\npage\r\n"
+
+
+def test_a_crowd_has_whole_pages_each_with_its_end() -> None:
+    with serving(Page(), threads=4) as (server, address), ExitStack() as stack:
+        teach(server, address)
+        clients = [stack.enter_context(Client(address)) for _ in range(32)]
+
+        def together() -> bool:
+            before = server.statistics()["joined"]
+            for client in clients:
+                client.send(page_request() * 2)
+            for client in clients:
+                expect_whole_page(client)
+                expect_whole_page(client)
+            return bool(server.statistics()["joined"] >= before + 32)
+
+        eventually(together, "most blocks leave with their ends")

@@ -16,7 +16,8 @@ want cc:build-essential make:build-essential python3:python3
 case "${1:-run}" in
     run) ;;
     test) want curl:curl wget:wget ab:apache2-utils chromium:chromium strace:strace git:git \
-               wrk:wrk valgrind:valgrind taskset:util-linux nginx:nginx-light haproxy:haproxy
+               wrk:wrk valgrind:valgrind taskset:util-linux nginx:nginx-light haproxy:haproxy \
+               slowhttptest:slowhttptest faketime:faketime
           # llhttp is compiled where it is installed.
           python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
               2>/dev/null || need="$need python3-dev" ;;

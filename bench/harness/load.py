@@ -21,7 +21,7 @@ class Load:
     path: str = "/"
     method: str = "GET"
     body_bytes: int = 0
-    # "one" (Host) or "browser" (twelve fields, as Firefox sends them).
+    # "one" (Host), "browser" (twelve fields, as Firefox sends them) or "many" (another host and path each time).
     fields: str = "one"
 
 

@@ -49,6 +49,8 @@ class Scenario:
     bare: bool = False
     # nginx and the floor can answer it.
     yardsticks: bool = False
+    # Only Kirsch's router can answer it, with one route and with many.
+    routed: bool = False
     # A file is asked for: servers of files take part, and nobody else.
     files: bool = False
     # Connections that only lie there; memory is measured instead of speed.
@@ -135,6 +137,14 @@ SCENARIOS: dict[str, Scenario] = {
         _file("1KiB", 64),
         _file("64KiB", 64),
         _file("10MiB", 16),
+        Scenario(
+            "routes",
+            "One route, and thousands of hosts and of paths",
+            "plain:hello",
+            Probe(HELLO, "/p0/page"),
+            Load(64, "/p0/page", fields="many"),
+            routed=True,
+        ),
         Scenario(
             "idle",
             f"{IDLE_CONNECTIONS} idle connections",

@@ -44,6 +44,8 @@ class Server:
     files: bool = False
     # Has one thread for each connection: only where connections are no more than threads.
     thread_each: bool = False
+    # Answers by Kirsch's router alone: only for the scenario that compares one route with many.
+    routed: bool = False
     # A second setting of another server, for the scenarios where that one is better.
     variant_of: str = ""
 
@@ -68,6 +70,11 @@ def _kirsch(ask: Setting) -> list[str]:
 def _floor(ask: Setting) -> list[str]:
     how = "run `cargo build --release -p kirsch-server --example floor`, or leave it out with --servers"
     return [paths.file(paths.FLOOR, how), str(ask.port)]
+
+
+def _routed(routes: str) -> Callable[[Setting], list[str]]:
+    """The floor behind so many routes; its threads and reactors are one, as the floor's."""
+    return lambda ask: [*_floor(ask), "1", "1", routes]
 
 
 def _nginx(ask: Setting) -> list[str]:
@@ -197,6 +204,10 @@ SERVERS: dict[str, Server] = {
         Server("cheroot", _launcher("cheroot")),
         Server("floor", _floor, yardstick=True),
         Server("nginx", _nginx, yardstick=True),
+        Server("no routes", _floor, routed=True),
+        Server("one route", _routed("one"), routed=True),
+        Server("10,000 hosts", _routed("hosts"), routed=True),
+        Server("1,000 paths", _routed("paths"), routed=True),
         Server("files", _files, yardstick=True, files=True),
         Server("nginx-files", lambda ask: _nginx_files("", ask), yardstick=True, files=True),
         # As Kirsch does it: what was found counts for a second.

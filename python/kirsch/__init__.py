@@ -9,7 +9,8 @@ From the command line: ``kirsch hello:app``. From Python:
     with kirsch.Server(app, bind="127.0.0.1:0") as server:   # in the background, on a free port
         print(server.urls)
 
-    kirsch.run(routes=[kirsch.Route(host="blog.test", app=blog), kirsch.Route(path="/static", files="public")])
+    routes = [kirsch.Route(path="/static", files="public"), kirsch.Route(host="blog.test", app=blog)]
+    kirsch.run(routes=routes)
 
 The engine is written in Rust (``kirsch._kirsch``); this package loads applications, makes the
 threads, handles signals and words the messages.

@@ -46,7 +46,11 @@ def _main(argv: list[str]) -> int:
     settings, dispatch = command.settings, command.dispatch
     assert settings is not None
     assert dispatch is not None
-    _kirsch.start_logging(settings.log_level)
+    try:
+        _kirsch.start_logging(settings.log_level)
+    except OSError as error:
+        to_stderr(f"kirsch: {error}\n")
+        return 1
     for text, _ in dispatch.findings:
         to_stderr(f"kirsch: {text}\n")
     checking = command.action == "check"

@@ -35,7 +35,9 @@ class Application:
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
-            raise ValueError(f"argument threads: {self.threads} is not a whole number from 1 on; leave it out for all")
+            raise ValueError(
+                f"argument threads: {self.threads} is not a whole number from 1 on; leave it out for all"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ class Route:
         index: Names of files, the first of which is served for a folder; ``index.html`` without it.
         listing: Whether a folder without one is answered with a list of what is in it.
         fallback: The file that is served for paths that lead to nothing, if their last part has no dot.
-        cache_control: ``Cache-Control`` by pattern, as in ``{"*.css": "max-age=3600"}``; the first that matches.
+        cache_control: ``Cache-Control`` by pattern, as in ``{"*.css": "max-age=3600"}``; the first counts.
         immutable: Whether files with a hash in their name may be kept for a year; they may without it.
         precompressed: Which compressed siblings are looked for: ``br``, ``zstd``, ``gzip``; all without it.
         dotfiles: Whether names that begin with a dot are served.
@@ -74,7 +76,7 @@ class Route:
         set_headers: Fields that every response has, in place of those of the same name.
         remove_headers: Fields that no response has.
         rewrite: What takes the place of ``path``; the application sees the new path as its own.
-        limit_body: Bytes of a request's body, or a size as text (``"20MiB"``), in place of the server's limit.
+        limit_body: Bytes of a request's body, or a size as text (``"20MiB"``); the server's limit without it.
         stream_body: Whether the application reads a body while it arrives, in place of the server's setting.
 
     Raises:

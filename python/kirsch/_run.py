@@ -19,7 +19,7 @@ from kirsch import _kirsch
 from kirsch._errors import printable, report_to_stderr, to_stderr, to_stdout
 from kirsch._load import refuse_to_run_while_loading
 from kirsch._routes import Application, Route, Site
-from kirsch._server import Server, lingering
+from kirsch._server import Server, lingering, start_thread
 
 #: Threads of the application that do not end may hold up the process so long.
 _EXIT_SECONDS = 5.0
@@ -160,10 +160,11 @@ def _serve_until_signal(server: Server) -> tuple[bool, BaseException | None]:
         drainer = threading.Thread(target=stop, name="kirsch-drain", daemon=True)
         try:
             server.start()
-            drainer.start()
+            start_thread(drainer)
             threads = server._settings.threads
+            brief = server._site.dispatch.brief
             to_stderr(
-                f"Kirsch {_kirsch.__version__} serves {server._site.dispatch.brief} on {', '.join(server.urls)} "
+                f"Kirsch {_kirsch.__version__} serves {brief} on {', '.join(server.urls)} "
                 f"with {threads} {'thread' if threads == 1 else 'threads'}; Ctrl-C stops it\n"
             )
             bell.wait(lambda: stopping)

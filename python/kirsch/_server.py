@@ -109,7 +109,7 @@ class Server:
             started = []
             try:
                 for thread in threads:
-                    thread.start()
+                    start_thread(thread)
                     started.append(thread)
             except BaseException:
                 engine.stop(0)
@@ -192,6 +192,21 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Starts a thread.
+
+    Raises:
+        RuntimeError: If the system refuses it; the text says what to do.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"the system refuses a thread ({error}); allow this user more processes (`ulimit -u`), or the "
+            "container (`pids.max`), or set fewer threads"
+        ) from error
 
 
 def _end(engine: _kirsch.Engine, threads: list[threading.Thread], seconds: float) -> None:

@@ -81,7 +81,7 @@ class Guard(MetaPathFinder):
 
 
 class DjangoSettings:
-    """Each application finds `DJANGO_SETTINGS_MODULE` as the server was started with it; two values are refused."""
+    """Each application finds `DJANGO_SETTINGS_MODULE` as the server did; two values are refused."""
 
     def __init__(self) -> None:
         self._before = os.environ.get(SETTINGS_MODULE)
@@ -137,9 +137,9 @@ def _modules_in(folder: Path) -> Iterable[tuple[str, Path]]:
     except OSError:
         return
     for entry in entries:
-        if entry.name.isidentifier() and entry.name not in found and entry.is_dir():
-            if next(pkgutil.iter_modules([str(entry)]), None) is not None:
-                yield entry.name, entry.resolve()
+        is_new = entry.name.isidentifier() and entry.name not in found and entry.is_dir()
+        if is_new and next(pkgutil.iter_modules([str(entry)]), None) is not None:
+            yield entry.name, entry.resolve()
 
 
 def _place(folder: Path, name: str, is_package: bool) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import itertools
 import os
 import signal
@@ -385,3 +386,54 @@ def endless(environ: Environ, start_response: StartResponse) -> list[bytes]:
     # Without the word it would be a daemon, as the thread that makes it is.
     threading.Thread(target=threading.Event().wait, name="endless", daemon=False).start()
     return ok(start_response)
+
+
+# What waits, and what takes too much.
+
+locks = (threading.Lock(), threading.Lock())
+both_have_one = threading.Barrier(2)
+gate = threading.Event()
+inside_gate = threading.Semaphore(0)
+
+
+@route
+def deadlock(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """The classic: two requests, each with the lock that the other wants."""
+    first, second = locks if environ["QUERY_STRING"] == "one" else reversed(locks)
+    with first:
+        both_have_one.wait()
+        with second:
+            return ok(start_response)
+
+
+@route
+def waits(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Until `/opens` is asked for."""
+    inside_gate.release()
+    gate.wait()
+    return ok(start_response)
+
+
+@route
+def opens(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    gate.set()
+    return ok(start_response)
+
+
+@route
+def inside_waits(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Answers once a request is in `/waits`."""
+    inside_gate.acquire()
+    return ok(start_response)
+
+
+@route
+def greedy(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """As many bytes as the query says."""
+    return ok(start_response, bytes(int(environ["QUERY_STRING"])))
+
+
+@route
+def digest(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """The checksum of a body."""
+    return ok(start_response, hashlib.sha256(environ["wsgi.input"].read()).hexdigest().encode())

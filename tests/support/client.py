@@ -22,6 +22,7 @@ RECEIVE_BYTES = 64 * 1024
 
 # Host and port, or the path of a unix socket.
 Address = tuple[str, int] | str
+Bytes = bytes | bytearray
 
 
 class DeadlineMissed(AssertionError):
@@ -222,48 +223,48 @@ class Client:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
-    def _receive(self, deadline: float, raw: bytes) -> bytes:
-        """The next bytes, or b"" at the end of the stream."""
+    def _receive(self, deadline: float, *raw: Bytes) -> bytes:
+        """The next bytes, or b"" at the end of the stream. What came before is joined for errors only."""
         if self._received:
             data, self._received = self._received, b""
             return data
         left = deadline - time.monotonic()
         if left <= 0:
-            raise DeadlineMissed(f"nothing more came in time; received {raw[:400]!r}")
+            raise DeadlineMissed(f"nothing more came in time; received {b''.join(raw)[:400]!r}")
         self.socket.settimeout(left)
         try:
             return self.socket.recv(RECEIVE_BYTES)
         except TimeoutError as error:
-            raise DeadlineMissed(f"nothing more came in time; received {raw[:400]!r}") from error
+            raise DeadlineMissed(f"nothing more came in time; received {b''.join(raw)[:400]!r}") from error
         except ConnectionResetError as error:
-            raise BrokenResponse("the connection was reset", raw, reset=True) from error
+            raise BrokenResponse("the connection was reset", b"".join(raw), reset=True) from error
 
-    def _until(self, end: bytes, before: bytes, deadline: float) -> bytes:
+    def _until(self, end: bytes, before: Bytes, deadline: float) -> bytes:
         data = bytearray()
         while end not in data:
-            block = self._receive(deadline, before + bytes(data))
+            block = self._receive(deadline, before, data)
             if not block:
-                raise BrokenResponse(f"the stream ended before {end!r}", before + bytes(data))
+                raise BrokenResponse(f"the stream ended before {end!r}", bytes(before + data))
             data += block
         at = data.index(end) + len(end)
         self._received = bytes(data[at:]) + self._received
         return bytes(data[:at])
 
-    def _exactly(self, count: int, before: bytes, deadline: float) -> bytes:
+    def _exactly(self, count: int, before: Bytes, deadline: float) -> bytes:
         data = bytearray()
         while len(data) < count:
-            block = self._receive(deadline, before + bytes(data))
+            block = self._receive(deadline, before, data)
             if not block:
                 raise BrokenResponse(
-                    f"the stream ended {count - len(data)} bytes short", before + bytes(data)
+                    f"the stream ended {count - len(data)} bytes short", bytes(before + data)
                 )
             data += block
         self._received = bytes(data[count:]) + self._received
         return bytes(data[:count])
 
-    def _to_end(self, before: bytes, deadline: float) -> bytes:
+    def _to_end(self, before: Bytes, deadline: float) -> bytes:
         data = bytearray()
-        while block := self._receive(deadline, before + bytes(data)):
+        while block := self._receive(deadline, before, data):
             data += block
         return bytes(data)
 
@@ -271,7 +272,7 @@ class Client:
         """A chunked body, decoded, and the whole response as it came."""
         raw, body = bytearray(head), bytearray()
         while True:
-            line = self._until(b"\r\n", bytes(raw), deadline)
+            line = self._until(b"\r\n", raw, deadline)
             raw += line
             try:
                 size = int(line.strip(), 16)
@@ -279,12 +280,12 @@ class Client:
                 raise BrokenResponse(f"{line!r} is not a chunk size", bytes(raw)) from error
             if size == 0:
                 break
-            data = self._exactly(size + 2, bytes(raw), deadline)
+            data = self._exactly(size + 2, raw, deadline)
             raw += data
             body += data[:-2]
             if data[-2:] != b"\r\n":
                 raise BrokenResponse("a chunk does not end with CRLF", bytes(raw))
-        while (line := self._until(b"\r\n", bytes(raw), deadline)) != b"\r\n":
+        while (line := self._until(b"\r\n", raw, deadline)) != b"\r\n":
             raw += line
         return bytes(body), bytes(raw + line)
 

@@ -14,6 +14,8 @@ from .client import DEADLINE_SECONDS, Address, DeadlineMissed, get
 
 # Between two looks at something that tells nobody when it changes.
 LOOK_SECONDS = 0.01
+# Of thousands of clients that leave at once, the last is forgotten when the machine has come to it.
+SETTLE_SECONDS = 60.0
 
 
 def view(address: Address, *, collect: bool = False) -> dict[str, Any]:
@@ -35,6 +37,28 @@ def eventually(true: Callable[[], Any], what: str, seconds: float = DEADLINE_SEC
             raise DeadlineMissed(f"{what}: never in {seconds} s")
         time.sleep(LOOK_SECONDS)
     return found
+
+
+def baseline(address: Address) -> dict[str, Any]:
+    """What has to be the same again once all others have left: descriptors, threads, buffers, spool."""
+    seen = view(address)
+    statistics = seen["statistics"]
+    names = ("connections", "queued", "buffer_bytes", "spool_bytes", "panics")
+    return {
+        **{name: statistics[name] for name in names},
+        "descriptors": sorted(what.partition(":")[0] for what in seen["descriptors"].values()),
+        "threads": seen["threads"],
+    }
+
+
+def settled(address: Address) -> dict[str, Any]:
+    """The same, once nobody but who asks is connected."""
+
+    def alone() -> dict[str, Any] | None:
+        seen = baseline(address)
+        return seen if seen["connections"] == 1 else None
+
+    return eventually(alone, "nobody else is connected", SETTLE_SECONDS)
 
 
 def processor_ticks(pid: int) -> int:

@@ -192,7 +192,7 @@ impl Source<'_> {
                     content.applications = self.applications(inner)?;
                 }
                 DeValue::Array(items) if key == ROUTES => {
-                    content.routes = self.routes(items, &origin)?
+                    content.routes = self.routes(items, &origin)?;
                 }
                 DeValue::Table(inner) if is_section(&key) => {
                     self.collect(inner, &format!("{key}."), content)?;

@@ -8,6 +8,9 @@
 //! 4. `settings` puts each value into its field, read by `field` with `units`, `bind`, `app_spec` and `access_log`.
 //! 5. What is wrong is said with its place and what to write instead (`error`).
 //!
+//! Applications and routes go beside: `file` reads their tables by the lists in `application` and `route_keys`, `mount`
+//! reads what is typed as `WHERE=WHAT`, and `dispatch` brings all of it into the order in which routes are tried.
+//!
 //! Python's keyword arguments enter at step 2, through [`Settings::from_keywords`].
 //! Nothing in here prints, exits, or imports an application.
 

@@ -173,13 +173,13 @@ impl RouteSpec {
         }
         if let Some(to) = redirect {
             let redirect = Redirect::new(&to, status.unwrap_or(REDIRECT_STATUS))
-                .map_err(|error| complain(error).at(at("redirect")))?;
+                .map_err(|error| complain(&error).at(at("redirect")))?;
             actions.push(("redirect", RouteAction::Redirect(redirect)));
         }
         if let Some(status) = answer {
             let answer =
                 FixedAnswer::new(status, body.map(|text| format!("{text}\n").into_bytes()))
-                    .map_err(|error| complain(error).at(at("answer")))?;
+                    .map_err(|error| complain(&error).at(at("answer")))?;
             actions.push(("answer", RouteAction::Answer(answer)));
         }
         let mut actions = actions.into_iter();

@@ -3,11 +3,12 @@
 //! The reference and the messages are made of this list. It is longer than other files because it is one table.
 //! Read next: `route.rs`, which says what goes together.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use kirsch_files::{CacheRule, CacheRuleError, Coding, Dotfiles, Symlinks};
-use kirsch_server::{Condition, HostPattern, IpNet, PathPrefix, ResponseError, RouteError, Scheme};
+use kirsch_server::{
+    Condition, HostPattern, Network, NetworkError, PathPrefix, ResponseError, RouteError, Scheme,
+};
 
 use crate::error::Complaint;
 use crate::field::{FieldValue, Reading, items};
@@ -91,7 +92,7 @@ static KEYS: &[KeySpec<RouteTable>] = &[
         example: "{ x-beta = \"1\" }",
         set: |table, given, reading| {
             table.route.when.headers = Vec::read(given, reading)?;
-            table.route.when.check().map_err(complain)
+            table.route.when.check().map_err(|error| complain(&error))
         },
     },
     KeySpec {
@@ -208,7 +209,10 @@ static KEYS: &[KeySpec<RouteTable>] = &[
         set: |table, given, reading| {
             for (pattern, value) in Vec::<(String, String)>::read(given, reading)? {
                 let rule = CacheRule::new(&pattern, &value);
-                table.files.cache_rules.push(rule.map_err(rule_refused)?);
+                table
+                    .files
+                    .cache_rules
+                    .push(rule.map_err(|error| rule_refused(&error))?);
             }
             Ok(())
         },
@@ -379,30 +383,23 @@ fn look_at_methods(when: &Condition) -> Result<(), Complaint> {
             ));
         }
     }
-    when.check().map_err(complain)
+    when.check().map_err(|error| complain(&error))
 }
 
-fn network(text: &str) -> Result<IpNet, Complaint> {
-    let network = text.parse::<IpNet>().ok();
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    let Some(network) = network.or_else(address) else {
-        return Err(Complaint {
+fn network(text: &str) -> Result<Network, Complaint> {
+    text.parse().map_err(|error| match error {
+        NetworkError::Malformed => Complaint {
             message: format!("{text:?} is neither an address nor a network"),
             hint: None,
-        });
-    };
-    let begin = network.trunc();
-    if begin != network {
-        let message = format!("{text} is an address in {begin}");
-        return Err(Complaint::new(
-            message,
-            format!("write {begin}, or the address alone"),
-        ));
-    }
-    Ok(network)
+        },
+        NetworkError::Within { network, address } => Complaint::new(
+            format!("{text} is an address within a network"),
+            format!("write {network} for the network, or {address} for the address"),
+        ),
+    })
 }
 
-pub(crate) fn complain(error: RouteError) -> Complaint {
+pub(crate) fn complain(error: &RouteError) -> Complaint {
     Complaint {
         message: error.to_string(),
         hint: None,
@@ -416,7 +413,7 @@ fn field_refused(name: &str, error: ResponseError) -> Complaint {
     }
 }
 
-fn rule_refused(error: CacheRuleError) -> Complaint {
+fn rule_refused(error: &CacheRuleError) -> Complaint {
     let message = match error {
         CacheRuleError::NoPattern => "a pattern is empty",
         CacheRuleError::BadValue => "a value is empty or has a character that no field may have",

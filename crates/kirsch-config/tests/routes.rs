@@ -383,7 +383,7 @@ fn what_is_wrong_in_a_table_is_said_with_its_line_and_what_to_write_instead() {
         ),
         (
             route("client = \"10.0.0.1/8\""),
-            "2: routes.client: 10.0.0.1/8 is an address in 10.0.0.0/8",
+            "2: routes.client: 10.0.0.1/8 is an address within a network",
             "write 10.0.0.0/8",
         ),
         (

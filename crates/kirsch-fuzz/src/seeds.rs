@@ -1,6 +1,6 @@
 //! Inputs to begin with, made of the conformance cases, and the words that mutations put in.
 
-use kirsch_config::{OptionSpec, options};
+use kirsch_config::{OptionSpec, application_keys, options, route_keys};
 use kirsch_testing::load_cases;
 
 use crate::reference;
@@ -34,6 +34,8 @@ pub fn dictionary(target: &str) -> Vec<Vec<u8>> {
             let texts = [
                 "[limits]\n",
                 "[timeouts]\n",
+                "[apps.a]\n",
+                "[[routes]]\n",
                 "\"",
                 "'''",
                 "[",
@@ -44,7 +46,12 @@ pub fn dictionary(target: &str) -> Vec<Vec<u8>> {
                 "true",
                 "1e9",
             ];
+            let routes = route_keys().iter().flat_map(|key| [key.name, key.example]);
+            let applications = application_keys()
+                .iter()
+                .flat_map(|key| [key.name, key.example]);
             return keys
+                .chain(routes.chain(applications).map(str::to_owned))
                 .chain(options().iter().map(|option| option.example.to_owned()))
                 .chain(texts.map(str::to_owned))
                 .filter(|word| !word.is_empty())
@@ -219,6 +226,25 @@ fn applications() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Files with each key of a route, beside what it belongs to.
+fn tables() -> impl Iterator<Item = String> {
+    let applications: String = application_keys()
+        .iter()
+        .map(|key| format!("{} = {}\n", key.name, key.example))
+        .collect();
+    route_keys().iter().map(move |key| {
+        let beside = match key.name {
+            "app" | "files" | "redirect" | "answer" => "",
+            "status" => "redirect = \"/\"\n",
+            "body" => "answer = 503\n",
+            "stream_body" => "app = \"a\"\n",
+            _ => "files = \".\"\n",
+        };
+        let route = format!("{} = {}\n{beside}", key.name, key.example);
+        format!("[apps.a]\n{applications}[[routes]]\n{route}[[routes]]\n{route}")
+    })
+}
+
 /// Files with each option alone, and with all of them.
 fn files() -> Vec<Vec<u8>> {
     let line = |key: &str, example: &str| match example.parse::<f64>() {
@@ -245,5 +271,6 @@ fn files() -> Vec<Vec<u8>> {
     let mut files = vec![lines.concat()];
     files.extend(lines);
     files.extend(strange.map(str::to_owned));
+    files.extend(tables());
     files.into_iter().map(String::into_bytes).collect()
 }

@@ -24,7 +24,8 @@
 //!    and a thread never parks while it could take one. While jobs wait, the watcher looks.
 //! 5. *No stuck reactor.* A thread parks while the reactor rests only if others are about to look for
 //!    it: one who is inside and runs quick jobs, or one who enters with one. A reactor that rests while all
-//!    who are awake run jobs is found by the watcher, who gives it to a parked thread or drives.
+//!    who are awake run jobs is found by the watcher, who gives it to a parked thread or drives. So a letter
+//!    that was left with it ([`Pool::leave`]) is read though nobody was woken.
 //! 6. *One wake in flight*: a second thread is not woken while the first is on its way. What the first
 //!    leaves, it or the watcher has somebody else fetch.
 //! 7. *The watcher drives last*: only while no thread is parked or on its way, since who drives
@@ -266,6 +267,29 @@ impl<P: Poller> Pool<P> {
         }
     }
 
+    /// Leaves a letter with the reactor if nobody drives it: whoever takes it next reads it, without being
+    /// woken for it, a tick or two of the watcher later at most. Otherwise the letter comes back, as it does when the
+    /// pool is to end. For a thread that runs a job; it never sleeps.
+    ///
+    /// # Errors
+    ///
+    /// The letter, if somebody drives.
+    pub fn leave(&self, letter: P::Mail) -> Result<(), P::Mail> {
+        let mut state = lock(&self.state);
+        if !state.slot.is_resting() || state.stopping {
+            return Err(letter);
+        }
+        state.mail.push_back(letter);
+        self.has_mail.store(true, Ordering::Release);
+        let watcher = state.alert();
+        drop(state);
+        self.deliver(Wakes {
+            watcher,
+            ..Wakes::NONE
+        });
+        Ok(())
+    }
+
     /// What a thread that has nothing in its hands does next.
     pub(crate) fn next(&self, me: ThreadId, inside: Inside) -> Next<'_, P> {
         let mut state = lock(&self.state);
@@ -282,6 +306,8 @@ impl<P: Poller> Pool<P> {
         }
         state.threads[me] = Doing::Awake;
         if state.stopping {
+            drop(state);
+            self.read_last_mail();
             return Next::Stop;
         }
         if let Some(mut desk) = state.take_desk(Driver::Thread(me)) {
@@ -479,6 +505,26 @@ impl<P: Poller> Pool<P> {
         }
         self.watcher.grant();
         self.waker.wake();
+        self.read_last_mail();
+    }
+
+    /// Reads the mail of a pool that stops, unless somebody has the reactor: who lays it down then reads what
+    /// came meanwhile. Nobody drives any more, and threads may wait for what a letter brings.
+    pub(crate) fn read_last_mail(&self) {
+        loop {
+            let mut state = lock(&self.state);
+            if state.mail.is_empty() {
+                return;
+            }
+            let Some(mut desk) = state.take_desk(Driver::Watcher) else {
+                return;
+            };
+            self.collect(&mut state, &mut desk);
+            drop(state);
+            let mut hand = self.hand(Driver::Watcher, desk);
+            // If a letter panics, the others are still there.
+            while self.survive(|| hand.read_letters()).is_none() {}
+        }
     }
 
     /// Takes the reactor out for good, and the jobs that nobody ran, once every thread has returned.
@@ -694,10 +740,13 @@ impl<P: Poller> Pool<P> {
         if wakes.ring {
             self.waker.wake();
         }
+        if wakes.last_mail {
+            self.read_last_mail();
+        }
     }
 }
 
-/// Whom to wake once the lock is released.
+/// Whom to wake once the lock is released, and what else is due then.
 #[derive(Clone, Copy)]
 struct Wakes {
     /// A thread that was parked.
@@ -705,6 +754,8 @@ struct Wakes {
     watcher: bool,
     /// The driver, who sleeps.
     ring: bool,
+    /// The pool stops, and the reactor was laid down before its mail was read.
+    last_mail: bool,
 }
 
 impl Wakes {
@@ -712,6 +763,7 @@ impl Wakes {
         thread: None,
         watcher: false,
         ring: false,
+        last_mail: false,
     };
 }
 
@@ -854,6 +906,7 @@ impl<P: Poller> State<P> {
             Wakes::NONE
         };
         wakes.watcher = self.alert();
+        wakes.last_mail = self.stopping && !self.mail.is_empty();
         wakes
     }
 

@@ -8,6 +8,7 @@
 //!
 //! A scene may stop the pool in the middle, whatever its threads do then: drive, park, enter, hold or wait.
 //! Then all must return, and each request was served or is still where `take_over` or the client finds it.
+//! What was posted before the stop is read once, by somebody: threads may wait for it.
 //! Jobs and turns may panic; then nothing but what panicked is lost. The pool does not grow, so there is no
 //! scene in which it does: all threads are there from the start.
 //!
@@ -34,14 +35,25 @@ struct Request {
     connection: usize,
     lane: Lane,
     forecast: Forecast,
-    /// Ends only after that request has been served.
-    waits_for: Option<usize>,
+    /// Ends only after this.
+    waits_for: Option<Event>,
     /// Arrives only after that request has been served, as a client's that waits for its response.
     follows: Option<usize>,
+    /// Leaves a letter with the reactor, and goes on only when that was read, unless somebody drives.
+    leaves: bool,
     /// Waits as `Held`: for a client that does not read.
     held: bool,
     /// Panics at its end, when its connection has been given back.
     panics: bool,
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy)]
+enum Event {
+    /// That request has been served, or the scene stops.
+    Served(usize),
+    /// Every letter was received, as by a thread whose client's connection a stop cuts.
+    LastMail,
 }
 
 const QUICK: Request = Request {
@@ -50,6 +62,7 @@ const QUICK: Request = Request {
     forecast: Forecast::Quick,
     waits_for: None,
     follows: None,
+    leaves: false,
     held: false,
     panics: false,
 };
@@ -71,12 +84,22 @@ impl Request {
     }
 
     const fn waits_for(mut self, other: usize) -> Request {
-        self.waits_for = Some(other);
+        self.waits_for = Some(Event::Served(other));
+        self
+    }
+
+    const fn waits_for_last_mail(mut self) -> Request {
+        self.waits_for = Some(Event::LastMail);
         self
     }
 
     const fn follows(mut self, other: usize) -> Request {
         self.follows = Some(other);
+        self
+    }
+
+    const fn leaves(mut self) -> Request {
+        self.leaves = true;
         self
     }
 
@@ -99,6 +122,8 @@ struct Scene {
     requests: Vec<Request>,
     /// Letters that the main thread posts, each of which must be received.
     letters: usize,
+    /// The same, posted right before the stop.
+    last_letters: usize,
     /// Ticks of the clock at the start, beyond those that waiting requests bring.
     ticks: usize,
     /// Whether the watcher plays, which costs many orders.
@@ -119,6 +144,7 @@ impl Default for Scene {
             threads: 2,
             requests: Vec::new(),
             letters: 0,
+            last_letters: 0,
             ticks: 0,
             watched: false,
             hasty: false,
@@ -167,6 +193,31 @@ fn a_letter_that_comes_while_another_is_read_is_received() {
         threads: 1,
         letters: 2,
         preemptions: 3,
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn a_letter_that_is_left_is_read_though_its_writer_waits_for_that() {
+    for threads in [1, 2] {
+        explore(Scene {
+            name: "left",
+            threads,
+            requests: vec![QUICK.leaves(), QUICK.follows(0)],
+            watched: true,
+            preemptions: 1,
+            ..Scene::default()
+        });
+    }
+}
+
+#[test]
+fn a_letter_is_left_inside_while_others_come_and_go() {
+    explore(Scene {
+        name: "left inside",
+        requests: vec![INTERPRETER.leaves(), INTERPRETER.on(1)],
+        watched: true,
+        preemptions: 1,
         ..Scene::default()
     });
 }
@@ -428,6 +479,51 @@ fn a_stop_ends_a_watcher_that_drives() {
 }
 
 #[test]
+fn mail_posted_before_a_stop_is_read_though_every_thread_has_a_job() {
+    explore(Scene {
+        name: "last mail",
+        requests: vec![
+            QUICK.waits_for_last_mail(),
+            QUICK.on(1).waits_for_last_mail(),
+        ],
+        last_letters: 2,
+        hasty: true,
+        stops_behind: Some(0),
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn mail_posted_before_a_stop_is_read_though_its_readers_are_inside() {
+    explore(Scene {
+        name: "last mail: inside",
+        requests: vec![
+            INTERPRETER.held().waits_for_last_mail(),
+            INTERPRETER.on(1).waits_for_last_mail(),
+        ],
+        last_letters: 1,
+        hasty: true,
+        stops_behind: Some(0),
+        ..Scene::default()
+    });
+}
+
+#[test]
+fn mail_posted_before_a_stop_is_read_though_the_watcher_drives() {
+    explore(Scene {
+        name: "last mail: watcher",
+        threads: 1,
+        requests: vec![QUICK.waits_for_last_mail(), QUICK.on(1)],
+        letters: 1,
+        last_letters: 1,
+        watched: true,
+        hasty: true,
+        stops_behind: Some(0),
+        ..Scene::default()
+    });
+}
+
+#[test]
 fn a_held_job_leaves_the_reactor_to_others() {
     explore(Scene {
         name: "hold",
@@ -557,6 +653,9 @@ fn play(scene: &Scene) {
             state.served.iter().all(|served| *served) && state.letters == scene.letters
         });
     }
+    for _ in 0..scene.last_letters {
+        pool.post(Mail::Letter);
+    }
     pool.stop();
     world.change(|state| state.stopped = true);
     for thread in threads {
@@ -572,7 +671,8 @@ fn play(scene: &Scene) {
     }
     {
         let state = world.lock();
-        assert_eq!(state.letters, scene.letters, "every letter is received");
+        let posted = scene.letters + scene.last_letters;
+        assert_eq!(state.letters, posted, "every letter is received once");
         let served = state.served.iter().filter(|served| **served).count();
         let unread: usize = state.unread.iter().map(VecDeque::len).sum();
         let to_come = scene
@@ -600,10 +700,20 @@ fn run(world: &World, pool: &Pool<Reactor>, thread: Option<(ThreadId, &Inside<'_
         world.change(|state| state.begun = true);
     }
     let request = world.scene.requests[job.request];
-    if let Some(other) = request.waits_for {
+    if request.leaves && pool.leave(Mail::Left(job.request)).is_ok() {
+        world.change(|state| state.ticks += 3);
+        // It keeps the interpreter, as an application that computes.
+        world.wait_until(|state| state.read[job.request] || state.stopped);
+    }
+    if let Some(event) = request.waits_for {
         // Time passes for those who wait: enough of it for the watcher to notice.
         world.change(|state| state.ticks += 3);
-        let wait = || world.wait_until(|state| state.served[other] || state.stopped);
+        let posted = world.scene.letters + world.scene.last_letters;
+        let happened = |state: &WorldState| match event {
+            Event::Served(other) => state.served[other] || state.stopped,
+            Event::LastMail => state.letters == posted,
+        };
+        let wait = || world.wait_until(happened);
         let wait = || match thread {
             Some((_, inside)) if job.lane() == Lane::Interpreter => inside.release(wait),
             Some(_) | None => wait(),
@@ -648,6 +758,8 @@ struct WorldState {
     unread: Vec<VecDeque<usize>>,
     served: Vec<bool>,
     letters: usize,
+    /// Of the letters that requests leave, which were read.
+    read: Vec<bool>,
     ticks: usize,
     stopped: bool,
     /// Whether the request has begun behind which the scene stops.
@@ -663,6 +775,7 @@ impl World {
             state: std::sync::Mutex::new(WorldState {
                 unread: vec![VecDeque::new(); 3],
                 served: vec![false; scene.requests.len()],
+                read: vec![false; scene.requests.len()],
                 ticks: scene.ticks,
                 panics: scene.panics,
                 ..WorldState::default()
@@ -805,6 +918,7 @@ impl Task for Job {
 enum Mail {
     Return(Job),
     Letter,
+    Left(usize),
 }
 
 struct Reactor {
@@ -913,6 +1027,7 @@ impl Poller for Reactor {
                 }
             }
             Mail::Letter => self.world.change(|state| state.letters += 1),
+            Mail::Left(request) => self.world.change(|state| state.read[request] = true),
         }
     }
 

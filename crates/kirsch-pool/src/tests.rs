@@ -247,6 +247,53 @@ fn a_letter_to_a_resting_reactor_is_read_by_who_takes_it() {
 }
 
 #[test]
+fn a_letter_is_left_only_with_a_reactor_that_rests_and_rings_nobody() {
+    let (pool, seen) = pool(2);
+    let hand = drive(&pool, 0);
+    assert_eq!(pool.leave(1), Err(1), "somebody drives");
+    let (hand, _) = goes_on(&pool, hand, Patience::Sleep);
+    assert_eq!(pool.leave(1), Err(1), "somebody sleeps in a poll");
+    drop(hand);
+    assert_eq!(pool.leave(2), Ok(()));
+    assert_eq!(seen.rings(), 0);
+    let _hand = drive(&pool, 1);
+    assert_eq!(seen.received(), [2]);
+}
+
+#[test]
+fn a_letter_that_was_left_is_read_whoever_is_busy() {
+    for threads in [1, 2] {
+        let (pool, seen) = pool(threads);
+        let hand = drive(&pool, 0);
+        if threads == 2 {
+            assert!(parks(&pool, 1));
+        }
+        let job = quick(0, Lane::Thread);
+        assert_eq!(dispatched(&pool.dispatch(0, hand, job, Detached)), Some(0));
+        assert_eq!(pool.leave(1), Ok(()));
+        let mut watch = Watch::default();
+        if threads == 2 {
+            // Two ticks at most, and the parked thread comes.
+            pool.tick(&mut watch);
+            pool.tick(&mut watch);
+            let _hand = drive(&pool, 1);
+            assert_eq!(seen.received(), [1]);
+        } else {
+            let hand = watcher_drives(&pool, &mut watch);
+            let _hand = goes_on(&pool, hand, Patience::Look);
+            assert_eq!(seen.received(), [1]);
+        }
+    }
+}
+
+#[test]
+fn no_letter_is_left_with_a_pool_that_ends() {
+    let (pool, _) = pool(1);
+    pool.stop();
+    assert_eq!(pool.leave(1), Err(1));
+}
+
+#[test]
 fn a_reactor_with_something_ready_does_not_sleep() {
     let (pool, seen) = pool(1);
     seen.ready.store(true, Ordering::Relaxed);

@@ -49,7 +49,11 @@ pub fn watch<P: Poller>(pool: &Pool<P>, tick: impl Fn(), run: impl Fn(P::Job)) {
             Tick::Drive(hand) => {
                 pool.survive(|| drive(pool, hand, &run));
             }
-            Tick::Stop => return,
+            Tick::Stop => {
+                // It may have been driving when the last letter came.
+                pool.read_last_mail();
+                return;
+            }
         }
     }
 }

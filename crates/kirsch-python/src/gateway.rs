@@ -205,7 +205,8 @@ impl WsgiGateway {
         {
             return Ok(());
         }
-        // Each block is on its way before the next is asked for (PEP 3333, "Buffering and Streaming").
+        // Each block is on its way before the next is asked for, or on the reactor's shelf, whence another thread
+        // sends it while the application goes on (PEP 3333, "Buffering and Streaming").
         for block in iterate(iterable)? {
             self.end_if_forked(py);
             let block = block?;

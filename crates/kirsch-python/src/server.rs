@@ -173,6 +173,7 @@ impl PyServer {
         dict.set_item("refused", statistics.refused)?;
         dict.set_item("evicted", statistics.evicted)?;
         dict.set_item("corked", statistics.corked)?;
+        dict.set_item("joined", statistics.joined)?;
         dict.set_item("outran", statistics.outran)?;
         dict.set_item("panics", statistics.panics)?;
         dict.set_item("connections", statistics.connections)?;

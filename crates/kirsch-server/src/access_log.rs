@@ -29,6 +29,7 @@ use self::time::Clock;
 use crate::body::Body;
 use crate::config::AccessLog;
 use crate::request::Request;
+use crate::server::no_thread;
 
 /// Records that may wait for the writer.
 const RING: usize = 16 * 1024;
@@ -130,7 +131,7 @@ impl AccessLogWriter {
         let writer = thread::Builder::new()
             .name("kirsch-access-log".to_owned())
             .spawn(move || write_all(&ours, &format, &mut output))
-            .map_err(AccessLogError::of_system)?;
+            .map_err(|err| AccessLogError::of_system(no_thread(&err)))?;
         Ok(AccessLogWriter {
             ring,
             writer: Mutex::new(Some(writer)),

@@ -82,10 +82,13 @@ impl Body {
             Body::File(body) => {
                 let rest = body.len - body.position;
                 let count = buf.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
-                let count = body
-                    .content
-                    .file
-                    .read_at(&mut buf[..count], body.position)?;
+                let file = &body.content.file;
+                let count = loop {
+                    match file.read_at(&mut buf[..count], body.position) {
+                        Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                        read => break read?,
+                    }
+                };
                 if count == 0 && rest > 0 && !buf.is_empty() {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }

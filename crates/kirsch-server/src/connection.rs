@@ -48,6 +48,8 @@ pub(crate) const DISCARD_BYTES: u64 = 64 * 1024;
 const DISCARD: Duration = Duration::from_secs(1);
 /// Bytes moved one way in one go, before other connections have their turn.
 pub(crate) const FAIR_SHARE: u64 = 1024 * 1024;
+/// What a part of a body costs beside its bytes: a chunk takes about as long as moving so many.
+pub(crate) const PART_COST: u64 = 64;
 /// Bytes read at once while nothing is known of the request.
 const SCRATCH: usize = 16 * 1024;
 
@@ -232,8 +234,18 @@ impl Connection {
         }
     }
 
-    /// The deadline has passed.
+    /// The deadline has passed. Not before a last look: where the process was stopped, or more happened than the
+    /// kernel tells of at once, what has arrived in time may not have been heard of.
     pub(crate) fn time_out(&mut self, turn: &mut Turn<'_>) -> Next {
+        self.readiness.readable = true;
+        match self.advance(turn) {
+            Next::Wait if self.deadline.is_some_and(|at| at <= turn.now) => self.give_out(turn),
+            next => next,
+        }
+    }
+
+    /// Ends what took too long.
+    fn give_out(&mut self, turn: &mut Turn<'_>) -> Next {
         match &self.state {
             // A 408 to an idle connection could be taken for the answer to the next request.
             State::Head { since: None, .. } => return Next::Close,
@@ -333,10 +345,11 @@ impl Connection {
         }
     }
 
-    /// An exchange that held the connection found it broken.
+    /// Whoever sent a response found the connection broken. If it is not, the client must see that something is
+    /// missing.
     pub(crate) fn lost(&mut self, spare: Option<Box<Request>>) {
         self.request = spare;
-        self.state = State::Closed;
+        self.break_off();
     }
 
     /// The response goes on through a pipe.
@@ -594,7 +607,12 @@ impl Connection {
             return Step::Again;
         };
         match self.stream.send(&[&out[*sent..]]) {
-            Ok(0) => Step::Out(Next::Wait),
+            Ok(0) => {
+                // What was held back comes without a deadline.
+                let timeout = turn.shared.config.timeouts.write;
+                self.deadline.get_or_insert(turn.now + timeout);
+                Step::Out(Next::Wait)
+            }
             Ok(count) => {
                 *sent += count;
                 self.deadline = Some(turn.now + turn.shared.config.timeouts.write);
@@ -784,6 +802,10 @@ impl Turn<'_> {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if let State::Remote(_) = self.state {
+            // The response is not whole, which a client could not tell from a clean end.
+            self.stream.reset();
+        }
         self.state.give_up(None);
         // A child that the application forked may still hold the descriptor: closing ours would not end it.
         self.stream.shut_both();

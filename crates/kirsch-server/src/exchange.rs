@@ -5,13 +5,17 @@
 //! reactor, which sends what waits in the [`Outlet`], and the exchange goes on putting in. Requests
 //! whose body is streamed, or that have a timeout, begin that way.
 //!
-//! **Invariant:** a connection is either held by one exchange or owned by the reactor.
+//! A first block that is expected to be the last waits for the end on the [`shelf`], unless the reactor
+//! comes for it.
+//!
+//! **Invariant:** a connection is held by one exchange, lies on the shelf, or is owned by the reactor.
 //! **Invariant:** an exchange ends exactly once, by `respond`, `finish`, `abort` or being dropped.
-//! Read next: `outlet.rs`, `connection.rs`.
+//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`.
 
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use kirsch_http::{
     CommonFields, ErrorAnswer, Outcome, ResponseBody, ResponseHead, Status, error_response,
@@ -22,12 +26,15 @@ use crate::access_log::{Ending, Record};
 use crate::body::Body;
 use crate::connection::{Connection, Key};
 use crate::date;
+use crate::forecast::ForecastKey;
 use crate::intake::Intake;
 use crate::outlet::{Ended, FileSource, Gone, Hold, Outlet, Piece, Put, Told};
 use crate::reactor::Mail;
 use crate::request::Request;
 use crate::server::current_thread;
 use crate::shared::{Counters, Shared};
+use crate::shelf::{self, Lies};
+use crate::thread_cap::ThreadCap;
 
 /// Bodies up to this size are copied behind the head and sent in one call without a vector.
 const JOINED: usize = 16 * 1024;
@@ -45,6 +52,8 @@ pub struct Exchange {
     wire: Wire,
     stage: Stage,
     shared: Arc<Shared>,
+    /// Where the threads of its application are counted, if they are.
+    cap: Option<Arc<ThreadCap>>,
     status: u16,
     /// Bytes of content given to the wire, for the access log.
     sent: u64,
@@ -52,6 +61,21 @@ pub struct Exchange {
     owed: Owed,
     /// The pipe of a request body that is still arriving.
     intake: Option<Arc<Intake>>,
+    /// What kind of request it is, for the shelf.
+    key: ForecastKey,
+    /// Whether one small block was given, as a chunk, and no more.
+    lone: Lone,
+}
+
+/// Whether the body may turn out to be a single block, whose end nobody has announced.
+#[derive(Clone, Copy)]
+enum Lone {
+    /// It has none yet, or more, or needs no last chunk.
+    No,
+    /// It was sent then.
+    Sent(Instant),
+    /// It was laid on the shelf.
+    Shelved,
 }
 
 /// The framing of a block that did not fit into memory.
@@ -67,7 +91,9 @@ struct Owed {
 pub(crate) enum Wire {
     /// The exchange writes to the socket.
     Held(Box<Connection>),
-    /// The reactor does, from the outlet.
+    /// The connection lies on the shelf with the first block. Whoever takes it from there sends that.
+    Shelved(Key),
+    /// The reactor writes, from the outlet.
     Remote(Arc<Outlet>, Key),
     /// The exchange has ended.
     Ended,
@@ -125,7 +151,13 @@ pub struct Finished {
 }
 
 impl Exchange {
-    pub(crate) fn new(request: Box<Request>, wire: Wire, shared: Arc<Shared>) -> Exchange {
+    pub(crate) fn new(
+        request: Box<Request>,
+        wire: Wire,
+        key: ForecastKey,
+        cap: Option<Arc<ThreadCap>>,
+        shared: Arc<Shared>,
+    ) -> Exchange {
         let intake = match &request.body {
             Body::Stream(body) => Some(Arc::clone(&body.intake)),
             Body::Empty | Body::Memory(_) | Body::File(_) => None,
@@ -135,10 +167,13 @@ impl Exchange {
             wire,
             stage: Stage::Unanswered,
             shared,
+            cap,
             status: 0,
             sent: 0,
             owed: Owed::default(),
             intake,
+            key,
+            lone: Lone::No,
         }
     }
 
@@ -198,7 +233,7 @@ impl Exchange {
                 let clear = body.is_none_or(|intake| intake.may_keep(request.head.body));
                 outlet.may_keep() && clear && !shared.is_draining()
             }
-            Wire::Ended => false,
+            Wire::Shelved(_) | Wire::Ended => false,
         };
         let body = head.finish(&request.head.facts(), length, &common, keep);
         self.status = head.status_code();
@@ -210,7 +245,8 @@ impl Exchange {
     }
 
     /// Gives the next block of the body. Does not wait: what the client does not take now is kept, and
-    /// what cannot be kept in memory is left to [`Exchange::rest`].
+    /// what cannot be kept in memory is left to [`Exchange::rest`]. A small first block that is expected to be
+    /// the last is sent with the end, or a tick or two of the watcher later, whatever the caller does.
     ///
     /// # Errors
     ///
@@ -219,6 +255,7 @@ impl Exchange {
         if data.is_empty() {
             return Ok(Block::Taken);
         }
+        let first = matches!(self.stage, Stage::Head(..));
         let (front, mut body) = self.take_stage()?;
         let framed = body.frame(data.len());
         let overhang = data.len() - framed.take;
@@ -235,6 +272,13 @@ impl Exchange {
             return Ok(Block::Taken);
         }
         let mut slices: [&[u8]; 4] = [&front, &framed.prefix, data, framed.suffix];
+        if first && body.is_chunked() && front.len() + data.len() <= JOINED {
+            if self.shared.shelf.expects_end(self.key) && self.shelve(&slices) {
+                self.lone = Lone::Shelved;
+                return Ok(Block::Taken);
+            }
+            self.lone = Lone::Sent(Instant::now());
+        }
         if let Wire::Held(connection) = &mut self.wire {
             match send(connection, &front, &framed.prefix, data, framed.suffix) {
                 Ok(sent) => skip(&mut slices, sent),
@@ -261,6 +305,7 @@ impl Exchange {
         let rest = &rest[..rest.len().saturating_sub(owed.overhang)];
         let hold = ThreadHold {
             shared: &self.shared,
+            cap: self.cap.as_deref(),
             outlet,
             key: *key,
         };
@@ -316,6 +361,7 @@ impl Exchange {
         let suffix = &framed.suffix[unsent(framed.suffix.len())..];
         let hold = ThreadHold {
             shared: &self.shared,
+            cap: self.cap.as_deref(),
             outlet,
             key: *key,
         };
@@ -360,6 +406,7 @@ impl Exchange {
         };
         let hold = ThreadHold {
             shared: &self.shared,
+            cap: self.cap.as_deref(),
             outlet,
             key: *key,
         };
@@ -368,6 +415,7 @@ impl Exchange {
 
     /// Ends the response: the body is whole. The connection is given back, whatever the caller still does.
     pub fn finish(&mut self) -> Finished {
+        let lone = self.lone;
         let Ok((mut front, mut body)) = self.take_stage() else {
             return Finished {
                 missing: 0,
@@ -381,6 +429,18 @@ impl Exchange {
             Outcome::Complete => (Fate::Close, 0),
             Outcome::Short { missing } => (Fate::Abort, missing),
         };
+        if body.is_chunked() {
+            let soon = match lone {
+                Lone::No => false,
+                Lone::Sent(at) => at.elapsed() < shelf::SOON,
+                // Else the reactor was there first.
+                Lone::Shelved => !front.is_empty(),
+            };
+            self.shared.shelf.learn(self.key, soon);
+            if !front.is_empty() {
+                Counters::count(&self.shared.counters.joined);
+            }
+        }
         front.extend_from_slice(ended.tail);
         self.end(&front, fate);
         Finished { missing, overflow }
@@ -395,14 +455,15 @@ impl Exchange {
                 self.stage = Stage::Unanswered;
                 self.answer(&ErrorAnswer::new(Status(500), FAILED));
             }
-            Stage::Body(body) => self.end(
-                &[],
-                if body.is_until_close() {
+            Stage::Body(body) => {
+                let front = self.take_down();
+                let fate = if body.is_until_close() {
                     Fate::Reset
                 } else {
                     Fate::Abort
-                },
-            ),
+                };
+                self.end(&front, fate);
+            }
             Stage::Ended => {}
         }
     }
@@ -416,7 +477,7 @@ impl Exchange {
         let facts = request.head.facts();
         let keep = match &self.wire {
             Wire::Held(connection) => connection.may_keep(&self.shared),
-            Wire::Remote(..) | Wire::Ended => false,
+            Wire::Shelved(_) | Wire::Remote(..) | Wire::Ended => false,
         };
         let answer = if keep {
             answer.keeping(&facts)
@@ -458,7 +519,7 @@ impl Exchange {
     /// block can tell.
     pub fn is_gone(&self) -> bool {
         match &self.wire {
-            Wire::Held(_) => false,
+            Wire::Held(_) | Wire::Shelved(_) => false,
             Wire::Remote(outlet, _) => outlet.is_gone(),
             Wire::Ended => true,
         }
@@ -493,6 +554,46 @@ impl Exchange {
                 Some(_) => connection.cork(rest, None, self.record(request, Ending::Kept)),
             }
             self.shared.post(Mail::Return(connection));
+        }
+    }
+
+    /// Lays the connection on the shelf with the first block, all of it, unless somebody drives the reactor.
+    /// Answers whether the block is on its way.
+    fn shelve(&mut self, block: &[&[u8]; 4]) -> bool {
+        match std::mem::replace(&mut self.wire, Wire::Ended) {
+            Wire::Held(connection) => {
+                self.wire = Wire::Shelved(connection.key);
+                self.shared.shelf.lay(connection, block.concat());
+            }
+            other => {
+                self.wire = other;
+                return false;
+            }
+        }
+        // Only now may somebody come for it. If one has come already, the block is sent all the same.
+        self.shared.leave(Mail::Shelf)
+            || (self.take_down().is_empty() && matches!(self.wire, Wire::Remote(..)))
+    }
+
+    /// Takes the connection back from the shelf. Answers the block, unless the reactor has taken it.
+    fn take_down(&mut self) -> Vec<u8> {
+        let Wire::Shelved(key) = self.wire else {
+            return Vec::new();
+        };
+        match self.shared.shelf.take_down(key) {
+            Some(Lies::Untouched(connection, block)) => {
+                self.wire = Wire::Held(connection);
+                block
+            }
+            Some(Lies::Sent(outlet)) => {
+                self.wire = Wire::Remote(outlet, key);
+                Vec::new()
+            }
+            None => {
+                debug_assert!(false, "what was shelved lies there until it is taken down");
+                self.wire = Wire::Ended;
+                Vec::new()
+            }
         }
     }
 
@@ -552,14 +653,16 @@ impl Exchange {
                     }
                 }
             }
-            Wire::Ended => {}
+            Wire::Shelved(_) | Wire::Ended => {}
         }
     }
 
+    /// What stands in front of the next bytes and is not on its way yet, and the body they belong to.
     fn take_stage(&mut self) -> Result<(Vec<u8>, ResponseBody), Gone> {
+        self.lone = Lone::No;
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Head(front, body) => Ok((front, body)),
-            Stage::Body(body) => Ok((Vec::new(), body)),
+            Stage::Body(body) => Ok((self.take_down(), body)),
             Stage::Unanswered => {
                 debug_assert!(false, "a block before begin()");
                 self.stage = Stage::Unanswered;
@@ -577,8 +680,12 @@ impl Exchange {
             Counters::count(&self.shared.counters.remote);
             let key = connection.key;
             connection.go_remote(Arc::clone(&outlet));
-            self.wire = Wire::Remote(outlet, key);
+            self.wire = Wire::Remote(Arc::clone(&outlet), key);
             self.shared.post(Mail::Return(connection));
+            if self.shared.is_aborted() {
+                // Looked at behind the posting: a letter that comes before `Abort` is read before it.
+                outlet.abandon();
+            }
         }
     }
 
@@ -759,6 +866,7 @@ fn skip(slices: &mut [&[u8]; 4], mut count: usize) {
 
 struct ThreadHold<'a> {
     shared: &'a Shared,
+    cap: Option<&'a ThreadCap>,
     outlet: &'a Arc<Outlet>,
     key: Key,
 }
@@ -773,9 +881,18 @@ impl Hold for ThreadHold<'_> {
             warn!("every thread waits for a slow client; the slowest response is aborted");
             slowest.abandon();
         }
+        if let Some(slowest) = self.cap.and_then(|cap| cap.begin_hold(self.outlet)) {
+            warn!(
+                "every thread of an application waits for a slow client; the slowest response is aborted"
+            );
+            slowest.abandon();
+        }
     }
 
     fn end(&self) {
+        if let Some(cap) = self.cap {
+            cap.end_hold(self.outlet);
+        }
         let Some(pool) = self.shared.pool() else {
             return;
         };

@@ -17,7 +17,8 @@ use nix::sys::time::TimeValLike;
 const BLOCKING: Duration = Duration::from_micros(50);
 /// One in this many requests forecast as quick is measured.
 const SAMPLE: u32 = 16;
-const SLOTS: usize = 1024;
+/// Places in a table that is kept by such keys.
+pub(crate) const SLOTS: usize = 1024;
 /// Counters run from 0 to `TOP`; from `LIKELY` on the forecast is "blocks".
 const TOP: u8 = 3;
 const LIKELY: u8 = 2;
@@ -33,6 +34,11 @@ pub(crate) struct Forecaster {
 pub(crate) struct ForecastKey(u16);
 
 impl ForecastKey {
+    /// Where in a table of [`SLOTS`] it has its place.
+    pub(crate) fn slot(self) -> usize {
+        usize::from(self.0)
+    }
+
     /// The key of a request: its route, its method, and its path up to the first segment with a digit,
     /// since `/user/17` and `/user/18` are answered by the same code.
     pub(crate) fn new(route: usize, method: &[u8], path: &[u8]) -> ForecastKey {
@@ -61,7 +67,7 @@ impl Forecaster {
 
     /// What a request of this key is expected to do.
     pub(crate) fn forecast(&self, key: ForecastKey) -> Forecast {
-        match self.counters[usize::from(key.0)].load(Ordering::Relaxed) {
+        match self.counters[key.slot()].load(Ordering::Relaxed) {
             LIKELY.. => Forecast::Blocks,
             _ => Forecast::Quick,
         }
@@ -97,7 +103,7 @@ impl Forecaster {
 
     /// Learns from a request that was found to block without being measured.
     pub(crate) fn note(&self, key: ForecastKey, blocked: bool) {
-        let counter = &self.counters[usize::from(key.0)];
+        let counter = &self.counters[key.slot()];
         let old = counter.load(Ordering::Relaxed);
         // A lost update between two threads costs one observation.
         let new = if blocked {

@@ -11,7 +11,7 @@ use tracing::{error, warn};
 
 use crate::body::{Body, FileBody};
 use crate::budget::{Charge, SpoolFile};
-use crate::connection::{Connection, FAIR_SHARE, Fill, Next, State, Step, Turn};
+use crate::connection::{Connection, FAIR_SHARE, Fill, Next, PART_COST, State, Step, Turn};
 use crate::pace::Pace;
 use crate::request::Request;
 use crate::shared::Shared;
@@ -24,8 +24,10 @@ const READ: usize = 64 * 1024;
 /// A body that is being buffered.
 pub(crate) struct Gathering {
     pub(crate) request: Box<Request>,
-    /// Bytes from the socket that the machine has not seen.
+    /// Bytes from the socket, of which the machine has seen the first `seen`. They are not taken out one part
+    /// after the other: with a chunk for every byte, moving the others each time would be most of the work.
     input: Vec<u8>,
+    seen: usize,
     body: Vec<u8>,
     charge: Charge,
     spool: Option<SpoolFile>,
@@ -44,6 +46,7 @@ impl Gathering {
         Gathering {
             request,
             input,
+            seen: 0,
             body: Vec::new(),
             charge: Charge::new(&turn.shared.memory),
             spool: None,
@@ -95,7 +98,9 @@ impl Gathering {
             self.body
                 .reserve(len.max(wanted.saturating_sub(self.body.len())));
         }
-        self.body.extend_from_slice(&self.input[skip..skip + len]);
+        let data = self.seen + skip;
+        self.body.extend_from_slice(&self.input[data..data + len]);
+        self.seen = data + len;
         let held = self.body.len() as u64;
         let limit = if self.charge.grow_to(held) {
             self.memory_limit(shared)
@@ -105,7 +110,13 @@ impl Gathering {
         held > limit
     }
 
-    fn finish(self) -> (Box<Request>, Vec<u8>) {
+    fn forget_seen(&mut self) {
+        self.input.drain(..self.seen);
+        self.seen = 0;
+    }
+
+    fn finish(mut self) -> (Box<Request>, Vec<u8>) {
+        self.forget_seen();
         let Gathering {
             mut request,
             input,
@@ -143,7 +154,7 @@ impl Connection {
             self.answer(&answer, request, turn);
             return Step::Again;
         }
-        let enough = gathering.pace.bytes() + FAIR_SHARE;
+        let mut left = FAIR_SHARE;
         loop {
             let State::Body(gathering) = &mut self.state else {
                 return Step::Again;
@@ -152,18 +163,18 @@ impl Connection {
                 gathering.pace.pause(turn.now);
                 return Step::Out(Next::Spool);
             }
-            if gathering.pace.bytes() >= enough {
+            if left == 0 {
                 return Step::Out(Next::Yield);
             }
-            match self.reader.next_body(&gathering.input) {
+            match self.reader.next_body(&gathering.input[gathering.seen..]) {
                 Ok(BodyPart::Data { skip, len }) => {
                     gathering.full = gathering.take(skip, len, turn.shared);
                     gathering.pace.received(len, turn.now);
                     gathering.awaits_continue = false;
-                    gathering.input.drain(..skip + len);
+                    left = left.saturating_sub((skip + len) as u64 + PART_COST);
                 }
                 Ok(BodyPart::End { consume }) => {
-                    gathering.input.drain(..consume);
+                    gathering.seen += consume;
                     if gathering.spool.is_some() && !gathering.body.is_empty() {
                         gathering.full = true;
                         continue;
@@ -171,7 +182,9 @@ impl Connection {
                     return self.gathered(turn);
                 }
                 Ok(BodyPart::NeedMore { consume }) => {
-                    gathering.input.drain(..consume);
+                    gathering.seen += consume;
+                    gathering.forget_seen();
+                    left = left.saturating_sub(consume as u64 + PART_COST);
                     if let Some(step) = self.read_body(turn) {
                         return step;
                     }

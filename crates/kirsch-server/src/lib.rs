@@ -7,13 +7,15 @@
 //! 3. Bytes arrive; [`connection`] reads them through its [`stream`]
 //! 4. and gives them to `kirsch-http`, which finds requests in them, of clients for whom a proxy may speak ([`forwarded`]),
 //! 5. or a broken rule, which decides status and fate.
-//! 6. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
-//! 7. The connection answers "dispatch", and leaves the reactor by value.
-//! 8. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
-//! 9. That thread makes an [`exchange`] and calls the [`gateway`],
-//! 10. which answers; bytes go to the socket, or through the [`outlet`] if the client is slow ([`transmit`]).
-//! 11. [`access_log`] hears how it ended.
-//! 12. The connection returns to the reactor and waits for the next request, or closes.
+//! 6. The [`gateway`] says on which terms it takes the request; if it is a [`router`], for which application.
+//! 7. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
+//! 8. The connection answers "dispatch", and leaves the reactor by value.
+//! 9. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
+//! 10. That thread makes an [`exchange`] and calls the [`gateway`],
+//! 11. which answers; bytes go to the socket, now or together with the end ([`shelf`]), or through the [`outlet`]
+//!     if the client is slow ([`transmit`]).
+//! 12. [`access_log`] hears how it ended.
+//! 13. The connection returns to the reactor and waits for the next request, or closes.
 
 #![forbid(unsafe_code)]
 
@@ -46,6 +48,7 @@ mod room;
 mod router;
 mod server;
 mod shared;
+mod shelf;
 mod sigpipe;
 mod stream;
 mod thread_cap;
@@ -60,7 +63,6 @@ pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
 pub use exchange::{Block, Exchange, Finished};
 pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
 pub use gateway::{Answer, Gateway, Terms};
-pub use ipnet::IpNet;
 pub use kirsch_http::{
     ErrorAnswer, FieldEdits, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
 };
@@ -74,4 +76,4 @@ pub use router::{
     Action, Condition, FixedAnswer, HostPattern, PathPrefix, Redirect, Route, RouteError, Router,
     RouterError, RouterOptions, Serve, Shadowed, UnknownHost, unreachable,
 };
-pub use server::{Server, StartError, Statistics};
+pub use server::{Server, StartError, Statistics, no_thread};

@@ -48,6 +48,11 @@ impl Network {
         }
     }
 
+    /// Whether every address of `other` lies in it.
+    pub(crate) fn covers(&self, other: &Network) -> bool {
+        self.bits <= other.bits && self.contains(other.first)
+    }
+
     /// The network of that many bits that an address lies in.
     fn around(address: IpAddr, bits: u8) -> Network {
         let first = match address {

@@ -16,9 +16,10 @@
 //! Where a server has several reactors, the first has the listeners and deals what it accepts; a
 //! connection stays with the reactor it was dealt to. They speak to each other by mail alone.
 //!
-//! Read next: `reactor/accept.rs`, `connection.rs`.
+//! Read next: `reactor/accept.rs`, `reactor/permits.rs`, `connection.rs`.
 
 mod accept;
+mod permits;
 
 use std::collections::VecDeque;
 use std::io;
@@ -48,13 +49,14 @@ use crate::outlet::{Ended, Told};
 use crate::request::{Origin, Request};
 use crate::shared::{Counters, Shared};
 use crate::stream::Stream;
-use crate::thread_cap::{Entered, Permit, ThreadCap};
+use crate::thread_cap::{Permit, ThreadCap};
 use crate::wheel::{Entry, Wheel};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
-/// Steps after which the kernel is asked again even if some connections still have something to do.
-const STEPS: usize = 512;
+/// Steps after which the kernel is asked again even if some connections still have something to do: a few that
+/// pipeline always have.
+const STEPS: usize = 128;
 /// So much of what was sent may wait for a thread that comes by and frees it.
 const UNFREED_BYTES: u64 = 1024 * 1024;
 /// After running out of queue room or patience, clients are asked to wait so long.
@@ -122,6 +124,8 @@ pub(crate) enum Mail {
     Continue(Key),
     /// A request that waited for one of its application's threads has got it.
     Permitted(RequestJob),
+    /// Blocks lie on the shelf, unless their exchanges have taken them back.
+    Shelf,
     /// A connection that the first reactor has accepted.
     Admit(Stream, Arc<Origin>),
     /// Close a connection to make room, or ask the next reactor; so many have been asked.
@@ -149,6 +153,8 @@ pub(crate) struct Reactor {
     connections: Slab<Place>,
     generations: Vec<u32>,
     ready: VecDeque<Ready>,
+    /// Steps since the kernel was asked, whatever turns they belong to.
+    steps: usize,
     /// Requests that have waited for one of their application's threads, and may run.
     permitted: VecDeque<RequestJob>,
     /// The last job came from there: others have their turn.
@@ -225,6 +231,7 @@ impl Reactor {
             connections: Slab::new(),
             generations: Vec::new(),
             ready: VecDeque::with_capacity(EVENTS),
+            steps: 0,
             permitted: VecDeque::new(),
             permitted_last: false,
             crowded: Vec::new(),
@@ -266,6 +273,7 @@ impl Reactor {
             error!(%err, "cannot poll");
         }
         self.now = Instant::now();
+        self.steps = 0;
         self.refuse_at = None;
         let mut events = mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
@@ -283,16 +291,10 @@ impl Reactor {
         let until = |at: Instant| at.saturating_duration_since(now);
         let pause = self.accept_again.map(until);
         let refusal = self.refuse_at.map(until);
-        let in_line = self.crowded.iter().filter_map(|cap| {
-            let since = cap.waiting_since(&self.shared)?;
-            Some(until(since + self.shared.config.timeouts.queue))
-        });
         let wheel = self.wheel.wait(now);
-        let wait = [pause, refusal, wheel]
-            .into_iter()
-            .flatten()
-            .chain(in_line)
-            .min()?;
+        let permit = self.first_in_line().map(until);
+        let waits = [pause, refusal, wheel, permit];
+        let wait = waits.into_iter().flatten().min()?;
         // The kernel counts in milliseconds; a wait cut short would be followed by another.
         Some(wait + Duration::from_millis(1))
     }
@@ -397,6 +399,7 @@ impl Reactor {
             .unwrap_or_else(|| Terms::new(Lane::Thread));
         let key = ForecastKey::new(terms.application, request.method_name(), request.path());
         let forecast = match (terms.lane, &request.body) {
+            // What never blocks needs no forecast.
             (Lane::Inline, _) => Forecast::Quick,
             // Reading it means waiting for the client.
             (_, Body::Stream(_)) => Forecast::Blocks,
@@ -414,54 +417,6 @@ impl Reactor {
         match terms.cap {
             None => Some(Job::Request(job)),
             Some(cap) => self.line_up(&cap, job),
-        }
-    }
-
-    /// A request of an application whose threads are counted: the job, or `None` while it waits for one.
-    fn line_up(&mut self, cap: &Arc<ThreadCap>, job: RequestJob) -> Option<Job> {
-        let most = self.shared.config.limits.queue_jobs;
-        match cap.enter(job, &self.shared, most) {
-            Entered::Permitted(job) => return Some(Job::Request(job)),
-            Entered::Waits => {
-                if !self.crowded.iter().any(|it| Arc::ptr_eq(it, cap)) {
-                    self.crowded.push(Arc::clone(cap));
-                }
-            }
-            Entered::Refused(job) => {
-                Counters::count(&self.shared.counters.turned_away);
-                self.refuse(Job::Request(job), Refusal::QueueFull);
-            }
-        }
-        None
-    }
-
-    /// A request that may run at last. They take turns with those that come from the sockets.
-    fn next_permitted(&mut self) -> Option<Job> {
-        let job = self.permitted.pop_front()?;
-        self.permitted_last = true;
-        Some(Job::Request(job))
-    }
-
-    /// Refuses those that have waited too long for one of their application's threads.
-    fn refuse_the_late(&mut self) {
-        if self.crowded.is_empty() {
-            return;
-        }
-        let Some(since) = self.now.checked_sub(self.shared.config.timeouts.queue) else {
-            return;
-        };
-        let mut late = Vec::new();
-        self.crowded
-            .retain(|cap| match cap.waiting_since(&self.shared) {
-                Some(first) if first <= since => {
-                    late.extend(cap.take_late(&self.shared, since));
-                    true
-                }
-                first => first.is_some(),
-            });
-        for job in late {
-            Counters::count(&self.shared.counters.turned_away);
-            self.refuse(Job::Request(job), Refusal::Waited);
         }
     }
 
@@ -625,6 +580,15 @@ impl Reactor {
         }
     }
 
+    /// Sends the blocks whose responses have not ended meanwhile; what follows them goes through pipes.
+    fn clear_shelf(&mut self) {
+        for mut connection in self.shared.shelf.clear(&self.shared) {
+            // At once: before its next step others may have theirs.
+            connection.send_ahead(self.now);
+            self.returned(connection);
+        }
+    }
+
     fn queue(&mut self, key: Key) {
         if let Some(Place::Here { queued, .. }) = self.place(key)
             && !*queued
@@ -650,6 +614,7 @@ impl Reactor {
     }
 
     fn abort(&mut self) {
+        self.empty_lines();
         for key in self.here() {
             if let Some((connection, _)) = self.take_away(key) {
                 self.remove(key, connection);
@@ -694,15 +659,18 @@ impl Poller for Reactor {
 
     fn turn(&mut self, patience: Patience) -> Turn<Job> {
         let mut polled = false;
-        let mut steps = 0;
         loop {
             self.uncork();
             if !mem::take(&mut self.permitted_last)
+                && self.steps < STEPS
                 && let Some(job) = self.next_permitted()
             {
                 return Turn::Job(job);
             }
-            while let Some(ready) = self.ready.pop_front() {
+            while self.steps < STEPS
+                && let Some(ready) = self.ready.pop_front()
+            {
+                self.steps += 1;
                 let job = match ready {
                     Ready::Connection(key) => self.step(key, false),
                     Ready::TimedOut(key) => self.step(key, true),
@@ -715,10 +683,6 @@ impl Poller for Reactor {
                     let crowd = !self.ready.is_empty() && job.forecast() == Forecast::Quick;
                     self.shared.cork.set(crowd);
                     return Turn::Job(job);
-                }
-                steps += 1;
-                if steps >= STEPS {
-                    break;
                 }
             }
             if self.ready.is_empty() && !self.corked.is_empty() {
@@ -753,6 +717,7 @@ impl Poller for Reactor {
                 self.queue(key);
             }
             Mail::Permitted(job) => self.permitted.push_back(job),
+            Mail::Shelf => self.clear_shelf(),
             Mail::Admit(stream, origin) => self.admit(stream, origin),
             Mail::MakeRoom(asked) => self.make_room(asked),
             Mail::RoomMade => self.resume_listeners(),
@@ -804,7 +769,7 @@ impl Poller for Reactor {
                     self.bring_back(key, connection, stamp, true);
                 }
             }
-            Wire::Ended => {}
+            Wire::Shelved(_) | Wire::Ended => {}
         }
     }
 
@@ -816,14 +781,6 @@ impl Poller for Reactor {
                 expires <= self.now
             }
             Job::Spool(_) | Job::SendFile(_) | Job::Free => false,
-        }
-    }
-}
-
-impl Drop for Reactor {
-    fn drop(&mut self) {
-        for cap in mem::take(&mut self.crowded) {
-            drop(cap.take_all(&self.shared));
         }
     }
 }

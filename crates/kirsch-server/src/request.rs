@@ -63,13 +63,17 @@ pub struct Request {
 /// What a router chose for a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Chosen {
+    /// None was asked yet.
+    #[default]
+    Unasked,
     /// The route of this place.
     Route(usize),
     /// No route, though one is for the request's host.
-    #[default]
     Nothing,
     /// No route is for the request's host.
     UnknownHost,
+    /// A second router was asked, and there is no room for what both chose.
+    Twice,
 }
 
 /// Where a connection comes from and where it arrived; the same for all its requests.
@@ -106,7 +110,7 @@ impl Request {
             received: Instant::now(),
             id: 0,
             terms: None,
-            chosen: Chosen::Nothing,
+            chosen: Chosen::Unasked,
             mount_len: 0,
             rewritten: None,
             edits: None,
@@ -122,7 +126,7 @@ impl Request {
         self.origin = None;
         self.forwarded = None;
         self.terms = None;
-        self.chosen = Chosen::Nothing;
+        self.chosen = Chosen::Unasked;
         self.mount_len = 0;
         self.rewritten = None;
         self.edits = None;

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use kirsch_http::{ErrorAnswer, FieldEdits, Status};
 use kirsch_pool::Lane;
+use tracing::error;
 
 pub use self::condition::Condition;
 pub use self::error::RouteError;
@@ -32,7 +33,6 @@ pub use self::route::{Action, FixedAnswer, Route, Serve};
 pub use self::shadow::{Shadowed, unreachable};
 
 use self::index::{Index, Names};
-use self::route::text_head;
 use self::seen::Seen;
 use crate::exchange::Exchange;
 use crate::gateway::{Gateway, Terms};
@@ -175,6 +175,10 @@ impl std::error::Error for RouterError {}
 
 impl Gateway for Router {
     fn admit(&self, request: &mut Request) -> Terms {
+        if request.chosen != Chosen::Unasked {
+            request.chosen = Chosen::Twice;
+            return own_answer();
+        }
         let (chosen, prefix_len) = self.choose(request);
         request.chosen = chosen;
         let Chosen::Route(idx) = chosen else {
@@ -182,6 +186,10 @@ impl Gateway for Router {
         };
         request.edits.clone_from(&self.fields[idx]);
         match &self.routes[idx].then {
+            Action::Answer(answer) if !answer.is_short() => Terms {
+                lane: Lane::Thread,
+                ..own_answer()
+            },
             Action::Redirect(_) | Action::Answer(_) => own_answer(),
             Action::Serve(serve) => {
                 self.place(request, serve, prefix_len);
@@ -213,22 +221,25 @@ impl Gateway for Router {
     }
 
     fn handle(&self, mut exchange: Exchange) {
+        if exchange.request().chosen == Chosen::Unasked {
+            // A gateway around this one did not ask for its terms.
+            let _ = self.admit(exchange.request_mut());
+        }
         let route = match exchange.request().chosen {
             Chosen::Route(idx) => &self.routes[idx],
             Chosen::UnknownHost => return exchange.answer(&self.unknown_host()),
-            Chosen::Nothing => {
+            Chosen::Nothing | Chosen::Unasked => {
                 return exchange.answer(&ErrorAnswer::new(Status(404), "no route leads here"));
+            }
+            Chosen::Twice => {
+                error!("a route leads to another router; all routes belong into one");
+                return exchange.abort();
             }
         };
         match &route.then {
             Action::Serve(serve) => serve.application.gateway.handle(exchange),
-            Action::Redirect(redirect) => {
-                let location = redirect.location(exchange.request());
-                let mut head = text_head(redirect.status());
-                let _ = head.field(b"Location", &location);
-                exchange.respond(head, b"");
-            }
-            Action::Answer(answer) => exchange.respond(answer.head(), &answer.body()),
+            Action::Redirect(redirect) => redirect.give(exchange),
+            Action::Answer(answer) => answer.give(exchange),
         }
     }
 }

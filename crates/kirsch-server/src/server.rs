@@ -101,6 +101,8 @@ pub struct Statistics {
     pub evicted: u64,
     /// Responses that waited some hundred microseconds at most to be sent together with others.
     pub corked: u64,
+    /// Responses whose only block was sent together with their end, though nobody had said that it was the last.
+    pub joined: u64,
     /// Responses that outran their client and went on through a buffer.
     pub outran: u64,
     /// Panics caught.
@@ -195,7 +197,8 @@ impl Server {
             watchers.push(
                 thread::Builder::new()
                     .name("kirsch-watcher".to_owned())
-                    .spawn(move || watch(&pool, || thread::sleep(TICK), |job| run(&shared, job)))?,
+                    .spawn(move || watch(&pool, || thread::sleep(TICK), |job| run(&shared, job)))
+                    .map_err(|err| no_thread(&err))?,
             );
         }
         Ok(())
@@ -214,7 +217,8 @@ impl Server {
             threads.push(
                 thread::Builder::new()
                     .name(name)
-                    .spawn(move || server.work(id, &NoInterpreter))?,
+                    .spawn(move || server.work(id, &NoInterpreter))
+                    .map_err(|err| no_thread(&err))?,
             );
         }
         Ok(())
@@ -294,6 +298,7 @@ impl Server {
             }
         };
         if !drained {
+            common.aborted.store(true, Ordering::SeqCst);
             crews.iter().for_each(|crew| crew.shared.post(Mail::Abort));
         }
         crews.iter().for_each(|crew| crew.pool.stop());
@@ -354,6 +359,7 @@ impl Server {
             statistics.refused += read(&counters.refused);
             statistics.evicted += read(&counters.evicted);
             statistics.corked += read(&counters.corked);
+            statistics.joined += read(&counters.joined);
             statistics.outran += read(&counters.remote);
             statistics.panics += read(&counters.panics) + of_pool.panics;
             statistics.queued += pool.queue_len() + shared.in_line.load(Ordering::Relaxed);
@@ -401,8 +407,9 @@ fn run(shared: &Arc<Shared>, job: Job) {
                 Lane::Interpreter | Lane::Thread | Lane::Long => shared.forecaster.measure(job.key),
             };
             // Kept until the gateway has returned, or panicked.
-            let _permit = job.permit;
-            let exchange = Exchange::new(job.request, job.wire, Arc::clone(shared));
+            let permit = job.permit;
+            let cap = permit.as_ref().map(|permit| Arc::clone(permit.cap()));
+            let exchange = Exchange::new(job.request, job.wire, job.key, cap, Arc::clone(shared));
             if exchange.is_gone() {
                 // While it waited for a thread, the client left or was told that it takes too long.
                 return;
@@ -414,6 +421,7 @@ fn run(shared: &Arc<Shared>, job: Job) {
             if let Some(measurement) = measurement {
                 shared.forecaster.learn(&measurement);
             }
+            drop(permit);
         }
         Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
         Job::SendFile(connection) => {
@@ -433,7 +441,21 @@ fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(
         connection.give_up(shared);
         connection.lost(None);
     }
+    if shared.is_aborted() {
+        // Whoever waits for room in its pipe must not wait for a reactor that has ended.
+        connection.give_up(shared);
+        connection.lost(None);
+    }
     shared.post(Mail::Return(connection));
+}
+
+/// The system's refusal of a thread, with what to do about it.
+pub fn no_thread(source: &io::Error) -> io::Error {
+    let text = format!(
+        "the system refuses a thread ({source}); allow this user more processes (`ulimit -u`), or the \
+         container (`pids.max`)"
+    );
+    io::Error::new(source.kind(), text)
 }
 
 fn reactors(config: &Config) -> usize {

@@ -19,6 +19,7 @@ use crate::holds::Holds;
 use crate::reactor::{Mail, Reactor};
 use crate::request::RequestIds;
 use crate::room::Room;
+use crate::shelf::Shelf;
 
 /// What all threads of a server share. Everything in it may be used from any thread.
 pub(crate) struct Common {
@@ -33,6 +34,8 @@ pub(crate) struct Common {
     pub(crate) access_log: Option<AccessLogWriter>,
     /// A stop was asked for: what has begun is finished, and nothing is kept alive.
     pub(crate) draining: AtomicBool,
+    /// Nobody reads the reactors' mail any more, or soon will: what comes back is lost.
+    pub(crate) aborted: AtomicBool,
     /// Connections open, or on their way to the reactor that will have them.
     connections: AtomicUsize,
     /// Whether somebody waits for a connection to be closed.
@@ -50,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) holds: Holds,
     pub(crate) cork: Cork,
+    pub(crate) shelf: Shelf,
     /// A thread is, or will be, told to free what the gateway has not freed.
     pub(crate) freeing: AtomicBool,
     /// Requests that wait for one of their application's threads.
@@ -69,6 +73,7 @@ pub(crate) struct Counters {
     pub(crate) evicted: AtomicU64,
     pub(crate) remote: AtomicU64,
     pub(crate) corked: AtomicU64,
+    pub(crate) joined: AtomicU64,
     pub(crate) panics: AtomicU64,
 }
 
@@ -101,6 +106,7 @@ impl Common {
             forecaster: Forecaster::new(),
             ids: RequestIds::new(),
             draining: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             room: Room::default(),
             closed: AtomicBool::new(false),
@@ -116,6 +122,10 @@ impl Common {
         if let Some(log) = &self.access_log {
             log.write(record);
         }
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -157,6 +167,7 @@ impl Shared {
             counters: Counters::default(),
             holds: Holds::new(threads),
             cork: Cork::new(),
+            shelf: Shelf::new(),
             freeing: AtomicBool::new(false),
             in_line: AtomicUsize::new(0),
             pool: OnceLock::new(),
@@ -169,6 +180,11 @@ impl Shared {
 
     pub(crate) fn pool(&self) -> Option<&Arc<Pool<Reactor>>> {
         self.pool.get()
+    }
+
+    /// Leaves a letter with the reactor if it rests. Answers whether it does.
+    pub(crate) fn leave(&self, mail: Mail) -> bool {
+        self.pool.get().is_some_and(|pool| pool.leave(mail).is_ok())
     }
 
     /// Posts to whoever drives the reactor.

@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use mio::net::{TcpStream, UnixStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg,
@@ -116,6 +117,12 @@ impl Stream {
                 },
             }
         }
+    }
+
+    /// Whether there is something to read, the end included, as far as the kernel has it.
+    pub(crate) fn has_input(&self) -> bool {
+        let mut look = [PollFd::new(self, PollFlags::IN)];
+        poll(&mut look, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Says that nothing more will be sent. A failure means that the peer has left already.

@@ -34,12 +34,16 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::holds::Holds;
+use crate::outlet::Outlet;
 use crate::reactor::{Mail, RequestJob};
 use crate::shared::Shared;
 
 /// The cap of an application, shared by all reactors. Every method may be called from any thread.
 pub(crate) struct ThreadCap {
     line: Mutex<Line<Waiting>>,
+    /// Those of its responses that wait for slow clients.
+    holds: Holds,
 }
 
 /// One of the threads that an application may have. Given back when it is dropped.
@@ -66,6 +70,7 @@ impl ThreadCap {
     pub(crate) fn new(threads: NonZeroUsize) -> Arc<ThreadCap> {
         Arc::new(ThreadCap {
             line: Mutex::new(Line::new(threads.get())),
+            holds: Holds::new(threads.get()),
         })
     }
 
@@ -92,6 +97,26 @@ impl ThreadCap {
             Entered::Refused(Waiting { job, .. }) => Entered::Refused(job),
             Entered::Waits => Entered::Waits,
         }
+    }
+
+    /// One of its threads begins to wait for a slow client. Answers the response to give up.
+    pub(crate) fn begin_hold(&self, outlet: &Arc<Outlet>) -> Option<Arc<Outlet>> {
+        self.holds.hold(outlet);
+        self.to_relieve()
+    }
+
+    /// The wait is over.
+    pub(crate) fn end_hold(&self, outlet: &Arc<Outlet>) {
+        self.holds.let_go(outlet);
+    }
+
+    /// The response to give up: the slowest, if all its threads wait for clients, and a request waits for one of them.
+    /// Asked after either has changed, so that one of the two who change it sees both.
+    pub(crate) fn to_relieve(&self) -> Option<Arc<Outlet>> {
+        if self.lock().waiting.is_empty() {
+            return None;
+        }
+        self.holds.slowest_of_all()
     }
 
     /// Takes those of this reactor out of the line that have waited since `since` or longer.
@@ -129,6 +154,12 @@ impl ThreadCap {
 
     fn lock(&self) -> MutexGuard<'_, Line<Waiting>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    pub(crate) fn cap(&self) -> &Arc<ThreadCap> {
+        &self.0
     }
 }
 

@@ -12,7 +12,7 @@ use kirsch_http::{BodyPart, ErrorAnswer, ProtocolError, ProtocolErrorKind, Reque
 use tracing::{debug, warn};
 
 use crate::access_log::Record;
-use crate::connection::{Connection, FAIR_SHARE, Fill, Next, State, Step, Turn};
+use crate::connection::{Connection, FAIR_SHARE, Fill, Next, PART_COST, State, Step, Turn};
 use crate::exchange::Fate;
 use crate::intake::{End, Intake};
 use crate::outlet::{Ended, Instead, Outlet, Piece, Take};
@@ -147,12 +147,30 @@ impl Connection {
         }
     }
 
+    /// Sends what is there before the next step, which finds out what came of it.
+    pub(crate) fn send_ahead(&mut self, now: Instant) {
+        let _ = self.send_out(now, false);
+    }
+
     /// Sends pieces of files, on a thread that may wait for the disk.
     pub(crate) fn transmit_file(&mut self, shared: &Shared) {
-        if let Sent::Lost = self.send_out(Instant::now(), true) {
-            self.give_up(shared);
-            self.state = State::Closed;
+        let now = Instant::now();
+        match self.send_out(now, true) {
+            Sent::Blocked if self.is_write_overdue(shared, now) => {
+                debug!("the client did not take its response in time");
+            }
+            Sent::Lost => {}
+            Sent::All | Sent::Starved | Sent::Blocked | Sent::FileNext | Sent::Enough => return,
         }
+        self.give_up(shared);
+        self.lost(None);
+    }
+
+    /// Whether something to send has waited for its client too long.
+    fn is_write_overdue(&self, shared: &Shared, now: Instant) -> bool {
+        let timeout = shared.config.timeouts.write;
+        matches!(&self.state, State::Remote(work)
+            if work.sending.is_some() && work.write_progress + timeout <= now)
     }
 
     /// The application asks for the body that the client announced.
@@ -174,8 +192,13 @@ impl Connection {
             self.answer(&answer.to(&unanswered.facts), None, turn);
             return self.advance(turn);
         }
-        let timeouts = &turn.shared.config.timeouts;
-        if work.sending.is_some() && work.write_progress + timeouts.write <= turn.now {
+        // The kernel tells that there is room once a third of its buffer is free, for which a client that takes
+        // little at a time may need longer than the timeout. A try finds any room; what is in memory was tried.
+        let tried = !matches!(work.sending, Some((Piece::File { .. }, _)));
+        if self.is_write_overdue(turn.shared, turn.now) {
+            if !tried {
+                return Next::SendFile;
+            }
             debug!("the client did not take its response in time");
             return Next::Close;
         }
@@ -189,11 +212,21 @@ impl Connection {
     }
 
     /// Puts what arrives of the body into its pipe.
-    fn take_in(&mut self, turn: &Turn<'_>) -> Option<Step> {
+    fn take_in(&mut self, turn: &mut Turn<'_>) -> Option<Step> {
         if self.continue_body().is_err() {
             return Some(Step::Out(Next::Close));
         }
-        let mut enough = None;
+        // Not taken out of `ahead` part by part: with a chunk for every byte, moving the others each time would
+        // be most of the work.
+        let mut seen = 0;
+        let step = self.take_in_behind(&mut seen, turn);
+        self.ahead.drain(..seen);
+        step
+    }
+
+    /// The same, of which the first `seen` bytes of `ahead` have been put there already.
+    fn take_in_behind(&mut self, seen: &mut usize, turn: &mut Turn<'_>) -> Option<Step> {
+        let mut left = FAIR_SHARE;
         loop {
             let State::Remote(work) = &mut self.state else {
                 return Some(Step::Again);
@@ -209,24 +242,28 @@ impl Connection {
             if !intake.awaits_continue() {
                 work.pace.go_on(turn.now);
             }
-            if work.pace.bytes() >= *enough.get_or_insert(work.pace.bytes() + FAIR_SHARE) {
+            if left == 0 {
                 return Some(Step::Out(Next::Yield));
             }
-            match self.reader.next_body(&self.ahead) {
+            match self.reader.next_body(&self.ahead[*seen..]) {
                 Ok(BodyPart::Data { skip, len }) => {
                     work.pace.received(len, turn.now);
-                    intake.put(&self.ahead[skip..skip + len]);
-                    self.ahead.drain(..skip + len);
+                    let data = *seen + skip;
+                    intake.put(&self.ahead[data..data + len]);
+                    *seen = data + len;
+                    left = left.saturating_sub((skip + len) as u64 + PART_COST);
                     if self.reader.is_body_done() {
                         intake.end(End::Complete);
                     }
                 }
                 Ok(BodyPart::End { consume }) => {
-                    self.ahead.drain(..consume);
+                    *seen += consume;
                     intake.end(End::Complete);
                 }
                 Ok(BodyPart::NeedMore { consume }) => {
-                    self.ahead.drain(..consume);
+                    self.ahead.drain(..*seen + consume);
+                    *seen = 0;
+                    left = left.saturating_sub(consume as u64 + PART_COST);
                     match self.fill_ahead() {
                         Ok(Fill::Bytes) => {}
                         Ok(Fill::Blocked) => return None,

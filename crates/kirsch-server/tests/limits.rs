@@ -4,10 +4,10 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kirsch_server::{Config, Doing, Exchange};
-use support::{Bodies, Client, Gate, TestServer, echo, get, ok, pattern, post, read_all};
+use support::{Bodies, Client, End, Gate, TestServer, echo, get, ok, pattern, post, read_all};
 
 /// A change to the configuration, and its name.
 type Changed = (&'static str, fn(&mut Config));
@@ -420,7 +420,7 @@ fn no_deadline_of_a_connection_runs_while_the_application_works() {
                 config.timeouts.head = SHORT;
                 config.timeouts.keepalive = SHORT;
                 config.timeouts.body = SHORT;
-                config.timeouts.write = SHORT;
+                config.timeouts.write = 2 * SHORT;
                 config.timeouts.request = timeout;
             },
             bodies,
@@ -460,11 +460,18 @@ fn no_deadline_of_a_connection_runs_while_the_application_works() {
             patient.send("body");
         }
         let expected = [b"body", &pattern(3_000_000)[..]].concat();
-        assert!(slow.response().body == expected, "{bodies:?} {timeout:?}");
-        assert!(
-            patient.response().body == expected,
-            "{bodies:?} {timeout:?}"
-        );
+        // Both at once: from now on, who does not read is timed out.
+        std::thread::scope(|scope| {
+            for client in [&mut slow, &mut patient] {
+                let expected = &expected;
+                scope.spawn(move || {
+                    assert!(
+                        client.response().body == *expected,
+                        "{bodies:?} {timeout:?}"
+                    );
+                });
+            }
+        });
     }
 }
 
@@ -558,6 +565,47 @@ fn a_client_that_takes_nothing_is_left() {
     });
     let (bytes, _) = client.rest();
     assert!(!bytes.ends_with(b"0\r\n\r\n"));
+}
+
+/// Some of the responses are held back, to be sent together.
+#[test]
+fn clients_that_pipeline_and_take_nothing_are_left() {
+    let server = TestServer::start(
+        |config| config.timeouts.write = SHORT,
+        Bodies::Buffered,
+        |exchange: Exchange| {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_micros(30) {}
+            echo(exchange);
+        },
+    );
+    let clients: Vec<Client> = (0..4).map(|_| server.connect()).collect();
+    let requests = post("/", &pattern(100)).repeat(50);
+    std::thread::scope(|scope| {
+        for mut client in clients {
+            let requests = &requests;
+            scope.spawn(move || while client.try_send(requests) {});
+        }
+        server.until("left", |now| now.connections == 0);
+    });
+}
+
+/// Only the end of the connection delimits it: a clean one would look like the response's.
+#[test]
+fn a_response_without_a_length_that_its_client_does_not_take_in_time_is_reset() {
+    let server = TestServer::start(
+        |config| config.timeouts.write = SHORT,
+        Bodies::Buffered,
+        |mut exchange: Exchange| {
+            exchange.begin(ok(), None);
+            assert_eq!(exchange.put(&pattern(12_000_000)), Ok(()));
+            exchange.finish();
+        },
+    );
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    server.until("left", |now| now.outran == 1 && now.connections == 0);
+    assert_eq!(client.rest_or_reset(), End::Reset);
 }
 
 #[test]

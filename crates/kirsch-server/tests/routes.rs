@@ -5,8 +5,8 @@ mod support;
 use std::sync::Arc;
 
 use kirsch_server::{
-    Action, Application, Condition, Config, Exchange, FieldEdits, FixedAnswer, IpNet, Redirect,
-    Route, Router, RouterOptions, Scheme, Serve, TrustedPeer, UnknownHost,
+    Action, Application, Condition, Config, Exchange, FieldEdits, FixedAnswer, Gateway, Network,
+    Redirect, Route, Router, RouterOptions, Scheme, Serve, TrustedPeer, UnknownHost,
 };
 
 use support::{Bodies, Client, TestServer, gateway, get, ok, read_all};
@@ -465,7 +465,7 @@ fn routes_are_for_methods_fields_and_clients() {
     let from = |networks: &[&str]| Condition {
         clients: networks
             .iter()
-            .map(|it| it.parse::<IpNet>().expect("a network"))
+            .map(|it| it.parse::<Network>().expect("a network"))
             .collect(),
         ..Condition::default()
     };
@@ -529,6 +529,36 @@ fn routes_see_what_a_trusted_proxy_says() {
     assert_eq!(client.get("/").status, 200);
     let wary = serve(routes());
     assert_eq!(wary.connect().send(head("https")).response().status, 200);
+}
+
+#[test]
+fn a_router_within_a_router_answers_nothing_wrongly() {
+    let inner = vec![
+        Route::new(under("/a"), answer(200)),
+        Route::new(under("/b"), answer(201)),
+    ];
+    let inner = Router::new(inner, RouterOptions::default()).expect("good routes");
+    let server = serve(vec![
+        Route::new(under("/x"), answer(202)),
+        Route::new(Condition::default(), to(&Application::new(Arc::new(inner)))),
+    ]);
+    assert_eq!(server.connect().get("/x").status, 202);
+    assert_eq!(server.connect().get("/b").status, 500);
+}
+
+#[test]
+fn a_router_that_nobody_asked_for_its_terms_still_routes() {
+    let inner = vec![
+        Route::new(under("/a"), to(&application("a", Bodies::Buffered))),
+        Route::new(under("/b"), answer(201)),
+    ];
+    let inner = Router::new(inner, RouterOptions::default()).expect("good routes");
+    let around = gateway(Bodies::Buffered, move |exchange| inner.handle(exchange));
+    let server = TestServer::serve(|_| (), around);
+    let mut client = server.connect();
+    assert_eq!(client.get("/a/x").text(), "a /a /x ");
+    assert_eq!(client.get("/b").status, 201);
+    assert_eq!(client.get("/c").status, 404);
 }
 
 #[test]

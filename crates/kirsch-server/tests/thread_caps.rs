@@ -10,10 +10,10 @@ use std::thread;
 use std::time::Duration;
 
 use kirsch_server::{
-    Action, Application, Condition, Config, Exchange, Route, Router, RouterOptions, Serve,
+    Action, Application, Condition, Config, Doing, Exchange, Route, Router, RouterOptions, Serve,
 };
 
-use support::{Bodies, Client, Gate, TestServer, echo, gateway, get, ok, post};
+use support::{Bodies, Client, Gate, TestServer, echo, gateway, get, ok, pattern, post};
 
 /// A server whose `/capped` has so many threads, and whose other paths have all.
 fn serve(
@@ -188,7 +188,7 @@ fn who_waits_too_long_gets_a_503_and_leaves_no_gap() {
     for reactors in [1, 2] {
         let change = |config: &mut Config| {
             config.reactors = reactors;
-            config.timeouts.queue = Duration::from_millis(100);
+            config.timeouts.queue = Duration::from_millis(400);
         };
         let (server, gate) = gated(change, 2);
         let mut clients = ask(&server, 2);
@@ -255,7 +255,7 @@ fn a_client_that_leaves_while_it_waits_holds_up_nobody() {
 #[test]
 fn a_request_whose_time_is_over_while_it_waits_costs_no_thread() {
     let change = |config: &mut Config| {
-        config.timeouts.request = Some(Duration::from_millis(100));
+        config.timeouts.request = Some(Duration::from_millis(400));
     };
     let (gate, calls) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
     let (at, called) = (gate.clone(), Arc::clone(&calls));
@@ -282,6 +282,52 @@ fn a_request_whose_time_is_over_while_it_waits_costs_no_thread() {
         .response();
     assert_eq!(answer.text(), "/capped/again!");
     assert_eq!(calls.load(Ordering::SeqCst), 2, "two were never begun");
+}
+
+#[test]
+fn when_all_its_threads_wait_for_clients_the_slowest_is_given_up_for_a_request() {
+    // Whether the last thread begins to wait before the request comes, or behind it.
+    for asked_first in [false, true] {
+        let change = |config: &mut Config| config.limits.response_buffer_bytes = 200_000;
+        let gate = Gate::default();
+        let at = gate.clone();
+        let server = serve(
+            change,
+            2,
+            Bodies::Buffered,
+            move |mut exchange: Exchange| {
+                if exchange.request().path() == b"/capped/quick" {
+                    return exchange.respond(ok(), b"quick");
+                }
+                at.pass();
+                exchange.begin(ok(), None);
+                for _ in 0..100 {
+                    if exchange.put(&pattern(200_000)).is_err() {
+                        return;
+                    }
+                }
+                exchange.finish();
+            },
+        );
+        let mut slow = ask(&server, 2);
+        gate.await_arrivals(2);
+        let mut quick = server.connect();
+        if asked_first {
+            quick.send(get("/capped/quick"));
+            server.until("it waits", |now| now.queued == 1);
+            gate.open();
+        } else {
+            gate.open();
+            server.until("both are held", |now| {
+                let held = |doing: &&Doing| **doing == Doing::Held;
+                now.threads.iter().filter(held).count() == 2
+            });
+            quick.send(get("/capped/quick"));
+        }
+        assert_eq!(quick.response().text(), "quick");
+        let whole = slow.iter_mut().map(Client::ends_with_last_chunk);
+        assert_eq!(whole.filter(|whole| *whole).count(), 1);
+    }
 }
 
 #[test]
@@ -324,12 +370,13 @@ fn a_server_that_ends_lets_go_of_those_in_line() {
         gate.await_arrivals(1);
         server.until("five wait", |now| now.queued == 5);
         assert!(!server.server.stop_within(Duration::ZERO), "it is cut");
+        // The application is stuck still; those in line do not wait for it.
+        for client in &mut clients[1..] {
+            client.rest_or_reset();
+        }
         gate.open();
         server.server.join();
         drop(server);
-        for client in &mut clients[1..] {
-            let _ = client.rest_or_reset();
-        }
         assert_eq!(
             Arc::strong_count(&witness),
             1,

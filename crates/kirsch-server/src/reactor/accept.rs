@@ -53,7 +53,7 @@ impl Reactor {
                 return;
             } else {
                 let victims = victims.get_or_insert_with(|| self.victims());
-                let Some((_, key)) = victims.pop() else {
+                let Some((_, key)) = self.pick(victims, |_| true) else {
                     self.shared.room.ask();
                     self.shared.room.give_up();
                     return;
@@ -81,7 +81,7 @@ impl Reactor {
                     self.tell_trouble(&err);
                     let now = self.now;
                     let victims = victims.get_or_insert_with(|| self.victims());
-                    match victims.pop_if(|(why, _)| !gave_way && why.is_due(now)) {
+                    match self.pick(victims, |why| !gave_way && why.is_due(now)) {
                         // Its descriptor is free at once.
                         Some((_, key)) => self.evict(key),
                         None => return self.pause_accepting(),
@@ -137,7 +137,8 @@ impl Reactor {
             Interest::READABLE | Interest::WRITABLE,
         );
         if let Err(err) = registered {
-            warn!(%err, "cannot watch a connection");
+            // The system allows no more to be watched. Not a line for each: there may be thousands.
+            self.tell_trouble(&err);
             drop(connection);
             self.shared.has_gone();
             if self.shared.room.is_made() {
@@ -190,8 +191,8 @@ impl Reactor {
         if !self.shared.room.is_wanted() {
             return;
         }
-        let victim = self.victims().pop();
-        match victim.filter(|(why, _)| asked >= reactors || matches!(why, Eviction::Idle(_))) {
+        let may_go = |why: &Eviction| asked >= reactors || matches!(why, Eviction::Idle(_));
+        match self.pick(&mut self.victims(), may_go) {
             Some((_, key)) => self.evict(key),
             // Twice each: for an idle one, then for any.
             None if asked + 1 < 2 * reactors => {
@@ -224,6 +225,26 @@ impl Reactor {
             Counters::count(&self.shared.counters.evicted);
             self.remove(key, connection);
         }
+    }
+
+    /// The first of the victims that may go, unless something has arrived from him: the kernel may not have told.
+    fn pick(
+        &mut self,
+        victims: &mut Vec<(Eviction, Key)>,
+        may_go: impl Fn(&Eviction) -> bool,
+    ) -> Option<(Eviction, Key)> {
+        while let Some((why, key)) = victims.pop_if(|(why, _)| may_go(why)) {
+            let lingers = matches!(why, Eviction::Linger(_));
+            match self.place(key) {
+                Some(Place::Here { connection, .. })
+                    if lingers || !connection.stream.has_input() =>
+                {
+                    return Some((why, key));
+                }
+                Some(Place::Here { .. } | Place::Away { .. }) | None => {}
+            }
+        }
+        None
     }
 
     /// Whom to close if room is needed, in the order of [`Eviction`], the first one last. Good for one turn

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use kirsch_http::is_token;
 
 use super::error::RouteError;
@@ -10,6 +9,7 @@ use super::host::HostPattern;
 use super::path::PathPrefix;
 use super::seen::Seen;
 use crate::forwarded::Scheme;
+use crate::network::Network;
 
 /// What a route asks of a request; each part that is left empty asks nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Condition {
     /// How the client reached the server, or the first proxy that is trusted.
     pub scheme: Option<Scheme>,
     /// The client's address lies in one of these networks. A client at a unix socket is in none.
-    pub clients: Vec<IpNet>,
+    pub clients: Vec<Network>,
 }
 
 impl Condition {
@@ -65,6 +65,6 @@ impl Condition {
     }
 
     fn matches_client(&self, client: IpAddr) -> bool {
-        self.clients.iter().any(|net| net.contains(&client))
+        self.clients.iter().any(|net| net.contains(client))
     }
 }

@@ -9,6 +9,10 @@ use super::error::RouteError;
 use super::path::PathPrefix;
 use super::redirect::Redirect;
 use crate::application::Application;
+use crate::exchange::Exchange;
+
+/// Bytes that a socket takes at once, and a response buffer anyway.
+const SHORT: usize = 16 * 1024;
 
 /// A route.
 #[derive(Clone, Debug)]
@@ -63,21 +67,39 @@ impl Serve {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedAnswer {
     status: u16,
-    body: Option<Vec<u8>>,
+    content: Vec<u8>,
 }
 
 impl FixedAnswer {
-    /// An answer with a status from 200 to 599 and a content, which is text unless a field of the route says
-    /// otherwise. Without one it says what the status means.
+    /// An answer with a status from 200 to 599 and a content, which is plain text unless a field of the route says
+    /// otherwise. Without one it says what the status means, where the status allows a content at all.
     ///
     /// # Errors
     ///
     /// Another status.
-    pub fn new(status: u16, body: Option<Vec<u8>>) -> Result<FixedAnswer, RouteError> {
-        match status {
-            200..=599 => Ok(FixedAnswer { status, body }),
-            _ => Err(RouteError::AnswerStatus(status)),
+    pub fn new(status: u16, content: Option<Vec<u8>>) -> Result<FixedAnswer, RouteError> {
+        if !(200..=599).contains(&status) {
+            return Err(RouteError::AnswerStatus(status));
         }
+        let content = match (status, content) {
+            (204 | 205 | 304, _) => Vec::new(),
+            (_, Some(content)) => content,
+            (_, None) => format!("{}\n", status_line(status)).into_bytes(),
+        };
+        Ok(FixedAnswer { status, content })
+    }
+
+    /// Whether it is so short that sending it waits for nobody.
+    pub(super) fn is_short(&self) -> bool {
+        self.content.len() <= SHORT
+    }
+
+    pub(super) fn give(&self, exchange: Exchange) {
+        let kind: &[(&[u8], &[u8])] = match self.content.as_slice() {
+            [] => &[],
+            _ => &[(b"Content-Type", b"text/plain; charset=utf-8")],
+        };
+        respond(exchange, self.status, kind, &self.content);
     }
 }
 
@@ -92,27 +114,24 @@ impl Route {
     }
 }
 
-impl FixedAnswer {
-    pub(super) fn head(&self) -> ResponseHead {
-        text_head(self.status)
-    }
-
-    pub(super) fn body(&self) -> Vec<u8> {
-        match &self.body {
-            Some(body) => body.clone(),
-            None => format!("{}\n", status_line(self.status)).into_bytes(),
-        }
+impl Redirect {
+    pub(super) fn give(&self, exchange: Exchange) {
+        let location = self.location(exchange.request());
+        respond(exchange, self.status(), &[(b"Location", &location)], b"");
     }
 }
 
-/// The head of an answer of plain text.
-pub(super) fn text_head(status: u16) -> ResponseHead {
+fn respond(exchange: Exchange, status: u16, fields: &[(&[u8], &[u8])], content: &[u8]) {
     let mut head = ResponseHead::new();
-    let good = head
-        .status(status_line(status).as_bytes())
-        .and_then(|()| head.field(b"Content-Type", b"text/plain; charset=utf-8"));
-    debug_assert!(good.is_ok(), "a status from 200 to 599");
-    head
+    let made = head.status(status_line(status).as_bytes()).and_then(|()| {
+        fields
+            .iter()
+            .try_for_each(|(name, value)| head.field(name, value))
+    });
+    debug_assert!(made.is_ok(), "checked when the route was made");
+    if made.is_ok() {
+        exchange.respond(head, content);
+    }
 }
 
 fn status_line(status: u16) -> String {

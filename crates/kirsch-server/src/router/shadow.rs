@@ -52,7 +52,7 @@ impl Condition {
                 one == other || one == "GET" && other == "HEAD"
             })
             && covers_all(&self.clients, &other.clients, |one, other| {
-                one.contains(other)
+                one.covers(other)
             })
             && (self.scheme.is_none() || self.scheme == other.scheme)
             && self.headers.iter().all(|(name, value)| {
