@@ -178,9 +178,9 @@ const APP: [(&str, &str); 1] = [("KIRSCH_APP", "m")];
 
 fn available() -> impl Iterator<Item = &'static OptionSpec> {
     // Files and folders would have to exist; how they are found has its own tests.
-    options()
-        .iter()
-        .filter(|option| option.available() && !["config", "chdir", "x-sendfile"].contains(&option.name))
+    options().iter().filter(|option| {
+        option.available() && !["config", "chdir", "x-sendfile"].contains(&option.name)
+    })
 }
 
 /// The arguments that give a value to an option.
