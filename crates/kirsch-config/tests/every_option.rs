@@ -177,7 +177,7 @@ fn every_option_is_documented_in_full_sentences() {
 const APP: [(&str, &str); 1] = [("KIRSCH_APP", "m")];
 
 fn available() -> impl Iterator<Item = &'static OptionSpec> {
-    // File and folders would have to exist; how they are found has its own tests.
+    // Files and folders would have to exist; how they are found has its own tests.
     options().iter().filter(|option| {
         option.available() && !["config", "chdir", "x-sendfile"].contains(&option.name)
     })

@@ -198,7 +198,7 @@ impl Request {
         self.rewritten.is_some()
     }
 
-    /// The path of the target.
+    /// The path of the target, undecoded, whatever a route has made of it; for logs.
     pub(crate) fn original_path(&self) -> &[u8] {
         match self.head.path.of(&self.buf) {
             b"" => b"/",
