@@ -178,7 +178,7 @@ impl Kind {
     pub fn is_list(&self) -> bool {
         matches!(
             self,
-            Kind::Apps | Kind::Binds | Kind::Proxies | Kind::StaticFolders
+            Kind::Apps | Kind::Binds | Kind::Folders | Kind::Proxies | Kind::StaticFolders
         )
     }
 

@@ -540,3 +540,29 @@ fn a_value_that_is_not_utf8_is_refused() {
             .starts_with("error: variable KIRSCH_CHDIR: is not valid UTF-8")
     );
 }
+
+#[test]
+fn folders_for_x_sendfile_are_several_and_have_to_be_there() {
+    let folder = Folder::with("kirsch.toml", "x_sendfile = [\"one\", \"two\"]\n");
+    for name in ["one", "two"] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    let both = [folder.path().join("one"), folder.path().join("two")];
+    assert_eq!(folder.settings(&["m"], &[]).x_sendfile, both);
+    let flags = ["m", "--x-sendfile", "two", "--x-sendfile", "one"];
+    let [one, two] = both.clone();
+    assert_eq!(folder.settings(&flags, &[]).x_sendfile, [two, one]);
+    let variable = [("KIRSCH_X_SENDFILE", "one,two")];
+    assert_eq!(folder.settings(&["m"], &variable).x_sendfile, both);
+    let off = ["m", "--x-sendfile", "off"];
+    assert_eq!(
+        folder.settings(&off, &[]).x_sendfile,
+        [""; 0].map(std::path::PathBuf::from)
+    );
+    assert!(Folder::new().settings(&["m"], &[]).x_sendfile.is_empty());
+    let message = folder.refusal(&["m", "--x-sendfile", "three"], &[]);
+    assert!(
+        message.starts_with("error: flag --x-sendfile: \"three\" is not a folder that exists"),
+        "{message}"
+    );
+}
