@@ -256,11 +256,11 @@ fn reached(option: &OptionSpec, settings: &Settings) {
 #[track_caller]
 fn named(message: &str, place: &str) {
     assert!(
-        message.starts_with(&format!("error: {place}")),
+        message.starts_with(&format!("kirsch: {place}")),
         "{message} does not begin with {place}"
     );
     assert!(
-        message.contains("\n  tip: "),
+        message.contains("; "),
         "{message} does not say what to write instead"
     );
 }
