@@ -628,7 +628,7 @@ fn folders_for_x_sendfile_are_several_and_have_to_be_there() {
     assert!(Folder::new().settings(&["m"], &[]).x_sendfile.is_empty());
     let message = folder.refusal(&["m", "--x-sendfile", "three"], &[]);
     assert!(
-        message.starts_with("error: flag --x-sendfile: \"three\" is not a folder that exists"),
+        message.starts_with("kirsch: flag --x-sendfile: \"three\" is not a folder that exists"),
         "{message}"
     );
 }
