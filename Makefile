@@ -92,7 +92,7 @@ docs:
 	$(CARGO) run -q -p xtask -- docs
 
 bench:
-	tools/deps.sh bench
+	PYTHON=$(PYTHON) tools/deps.sh bench
 	$(MAKE) PROFILE=release $(VENV)/.built-test
 	$(CARGO) build -q --release -p kirsch-server --example floor
 	$(CARGO) build -q --release -p kirsch-files --example files
@@ -100,13 +100,13 @@ bench:
 	$(BIN)/python bench/run.py
 
 deps:
-	tools/deps.sh test
+	PYTHON=$(PYTHON) tools/deps.sh test
 
 clean:
 	rm -rf target $(VENV) .venvs .cache
 
 $(VENV)/.made: requirements/build.txt
-	tools/deps.sh run
+	PYTHON=$(PYTHON) tools/deps.sh run
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements/build.txt
 	touch $@

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 import requests
+from support.client import get
 from support.server import ServerProcess
 
 SECONDS = 60
@@ -46,6 +47,11 @@ def run(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[s
 
 def curl(*words: str | Path) -> str:
     return run("curl", "--silent", "--show-error", "--noproxy", "*", *words).stdout
+
+
+@pytest.mark.parametrize("number", ["7", "9" * 18, "9" * 23, "0" * 40])
+def test_the_blog_answers_404_for_a_post_that_it_cannot_have(blog: ServerProcess, number: str) -> None:
+    assert get(blog.address, f"/post/{number}").status == 404
 
 
 def test_curl_gets_and_reuses_its_connection(server: ServerProcess) -> None:

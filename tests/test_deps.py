@@ -30,15 +30,16 @@ def bare(tmp_path: Path) -> Path:
     (folder / "sort").symlink_to(shutil.which("sort") or "/usr/bin/sort")
     for name in ("python3", "cargo"):
         stand_in(folder, name, "exit 0")
+    stand_in(folder, "rustc", "echo 'rustc 1.95.0 (59807616e 2026-04-14)'")
     stand_in(folder, "apt-get", f'echo "$@" >> {tmp_path / "asked"}')
     return folder
 
 
-def deps(mode: str, path: Path, user: int) -> subprocess.CompletedProcess[str]:
+def deps(mode: str, path: Path, user: int, **variables: str) -> subprocess.CompletedProcess[str]:
     stand_in(path, "id", f"echo {user}")
     return subprocess.run(
         ["/bin/sh", str(SCRIPT), mode],
-        env={"PATH": str(path)},
+        env={"PATH": str(path), **variables},
         capture_output=True,
         text=True,
         timeout=20,
@@ -81,3 +82,33 @@ def test_a_missing_rust_is_an_error_that_says_so(bare: Path) -> None:
     done = deps("run", bare, user=0)
     assert done.returncode == 1
     assert "cargo is missing" in done.stderr
+
+
+@pytest.mark.parametrize("says", ["echo 'rustc 1.63.0 (4b91a6ea7 2022-08-08)'", "exit 127"])
+def test_a_rust_that_is_too_old_is_an_error_that_says_what_to_do(bare: Path, says: str) -> None:
+    """As Debian's own is."""
+    stand_in(bare, "rustc", says)
+    done = deps("run", bare, user=0)
+    assert done.returncode == 1
+    assert "Kirsch needs Rust 1." in done.stderr
+    assert "rustup" in done.stderr
+
+
+@pytest.mark.parametrize("version", ["1.88.0", "1.100.1", "2.0.0"])
+def test_a_rust_that_is_new_enough_is_taken(bare: Path, version: str) -> None:
+    stand_in(bare, "rustc", f"echo 'rustc {version} (nobody 2030-01-01)'")
+    assert deps("run", bare, user=0).returncode == 0
+
+
+def test_the_interpreter_that_was_named_is_the_one_that_is_looked_at(bare: Path) -> None:
+    stand_in(bare, "python3", "exit 1")
+    assert deps("run", bare, user=0, PYTHON="python3.13").returncode == 1
+    stand_in(bare, "python3.13", "exit 0")
+    assert deps("run", bare, user=0, PYTHON="python3.13").returncode == 0
+
+
+def test_an_interpreter_that_is_named_and_cannot_be_used_is_an_error_that_names_it(bare: Path) -> None:
+    for python in ("python3.9", "python3.99"):
+        stand_in(bare, "python3.9", "exit 1")
+        done = deps("run", bare, user=0, PYTHON=python)
+        assert (done.returncode, f"PYTHON={python}" in done.stderr) == (1, True)

@@ -18,7 +18,7 @@ import faults
 import pytest
 from support.client import BrokenResponse, Client, get, request_bytes
 from support.inside import descriptors, eventually, processor_ticks, view
-from support.server import ServerProcess, command
+from support.server import LOGGED, ServerProcess, command
 
 MIB = 1024 * 1024
 
@@ -105,7 +105,7 @@ def test_the_log_has_the_whole_traceback_of_what_was_raised(own: ServerProcess) 
     with own.client() as client:
         number = client.request("/raises_in_first?Exception").get("X-Request-ID")
     log = own.wait_for_log(
-        rf"ERROR .*/raises_in_first\?Exception \[{number}\]\n(  .*\n)*?  Exception: boom\n"
+        rf"{LOGGED} ERROR .*/raises_in_first\?Exception \[{number}\]\n(  .*\n)*?  Exception: boom\n"
     )[0]
     assert "Traceback (most recent call last)" in log
     assert re.search(r'faults\.py", line \d+, in __next__\n', log)

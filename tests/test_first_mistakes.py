@@ -203,6 +203,39 @@ def test_a_file_that_does_not_exist_suggests_the_near_miss(folder: Path, verb: s
     refused(run(folder, verb, "helo.py"), "helo.py", "hello.py")
 
 
+def test_a_difference_in_capitals_alone_is_a_near_miss(folder: Path, verb: str) -> None:
+    refused(run(folder, verb, "hello:APP"), "did you mean hello:app")
+    refused(run(folder, verb, "Hello:app"), "did you mean hello")
+
+
+def test_what_is_there_and_no_file_is_not_suggested_for_itself(folder: Path, verb: str) -> None:
+    (folder / "link.py").symlink_to("gone.py")
+    (folder / "folder.py").mkdir()
+    for name, text in (("link.py", "is a link to gone.py, which"), ("folder.py", "is a folder, not a file")):
+        ended = run(folder, verb, name)
+        refused(ended, f"the file {name} {text}")
+        assert f"mean {name}" not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [("signal", "Python's own module"), ("types", "Python's own module"), ("kirsch", "the module /")],
+)
+def test_a_file_that_a_loaded_module_hides_is_named(folder: Path, verb: str, name: str, whose: str) -> None:
+    (folder / f"{name}.py").write_text(FILES["hello.py"])
+    # The entry point would import kirsch itself from this folder only if that were on its path.
+    ended = run(folder, verb, f"{name}:app")
+    refused(ended, f"{name} is {whose}", f"not {name}.py of this folder", f"write ./{name}.py, or rename")
+
+
+def test_a_module_that_hides_nothing_and_one_of_the_environment_are_served(folder: Path) -> None:
+    (folder / "package").mkdir()
+    (folder / "package" / "__init__.py").write_text("from hello import app\n")
+    (folder / "linked.py").symlink_to("hello.py")
+    for spec in ("package:app", "linked:app"):
+        assert run(folder, "check", spec).code == 0
+
+
 def test_an_attribute_that_does_not_exist_suggests_the_near_miss(folder: Path, verb: str) -> None:
     refused(run(folder, verb, "hello:aap"), "aap", "app")
 
@@ -285,6 +318,97 @@ def test_an_application_that_serves_itself_at_import_is_told_where_to_do_that(
 ) -> None:
     (folder / "itself.py").write_text("import kirsch\nfrom hello import app\nkirsch.run(app, bind=0)\n")
     refused(run(folder, verb, "itself.py"), "itself.py calls kirsch.run()", 'if __name__ == "__main__"')
+
+
+SELF_SERVING = {
+    "bottle": "import bottle\napp = bottle.default_app()\nbottle.run(port=0)\n",
+    "gunicorn": """
+        from gunicorn.app.base import BaseApplication
+        from hello import app
+
+        class Served(BaseApplication):
+            def load_config(self):
+                self.cfg.set("bind", "127.0.0.1:0")
+
+            def load(self):
+                return app
+
+        Served().run()
+        """,
+    "swallowed": """
+        import waitress
+        from hello import app
+
+        try:
+            waitress.serve(app, port=0)
+        except Exception:
+            pass
+        """,
+    "waitress": "import waitress\nfrom hello import app\nwaitress.serve(app, port=0)\n",
+    "webpy": "import web\napp = web.application((), {})\napp.run()\n",
+    "werkzeug": "from hello import app\nimport werkzeug\nwerkzeug.run_simple('127.0.0.1', 0, app)\n",
+    "wsgiref": """
+        from wsgiref.simple_server import make_server
+        from hello import app
+
+        make_server("127.0.0.1", 0, app).serve_forever()
+        """,
+}
+
+
+@pytest.mark.parametrize("name", SELF_SERVING)
+def test_an_application_that_starts_another_server_at_import_is_told_where_to_do_that(
+    folder: Path, verb: str, name: str
+) -> None:
+    (folder / "itself.py").write_text(textwrap.dedent(SELF_SERVING[name]))
+    ended = run(folder, verb, "itself.py")
+    refused(ended, "itself.py starts a server of its own", 'if __name__ == "__main__":')
+
+
+def test_flasks_own_run_at_import_does_nothing(folder: Path) -> None:
+    (folder / "itself.py").write_text("import flask\napp = flask.Flask(__name__)\napp.run(port=0)\n")
+    ended = run(folder, "check", "itself.py")
+    assert ended.code == 0, ended
+    assert "itself.py can be served" in ended.output
+
+
+def test_a_server_that_an_application_runs_on_a_thread_is_its_own_business(folder: Path) -> None:
+    """As exporters of metrics do."""
+    (folder / "metrics.py").write_text(
+        textwrap.dedent(
+            """
+            import os, threading, urllib.request
+            from wsgiref.simple_server import make_server
+            from hello import app
+
+            server = make_server("127.0.0.1", 0, app)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            print(urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}").read())
+            """
+        )
+    )
+    ended = run(folder, "check", "metrics:app")
+    assert ended.code == 0, ended
+    assert "b'hello'" in ended.output
+
+
+def test_an_application_does_not_see_the_servers_arguments(folder: Path) -> None:
+    (folder / "curious.py").write_text("import sys\nfrom hello import app\nprint(len(sys.argv))\n")
+    ended = run(folder, "check", "curious:app")
+    assert ended.output.startswith("1\n"), ended
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"), [("busy:app", 0), ("busy:nothing", 1), ("busy:app --bind 192.0.2.1:1", 1)]
+)
+def test_a_thread_of_the_application_does_not_keep_the_command_from_ending(
+    folder: Path, spec: str, code: int
+) -> None:
+    (folder / "busy.py").write_text(
+        "import threading\nfrom hello import app\nthreading.Thread(target=threading.Event().wait).start()\n"
+    )
+    ended = run(folder, "check", *spec.split())
+    assert ended.code == code, ended
 
 
 @pytest.mark.parametrize("attribute", ["app", "instance"])

@@ -1,15 +1,20 @@
-"""What signals do: the first asks for a drain, the second ends at once, the application keeps its own."""
+"""What signals do: the first asks for a drain, a later one ends at once, the application keeps its own."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import re
 import signal
 import subprocess
+import termios
 import textwrap
 from pathlib import Path
 
 import pytest
 from support.client import BrokenResponse, Client, get, request_bytes
-from support.server import ServerProcess, clean_environment, kirsch
+from support.server import LOGGED, ServerProcess, clean_environment, kirsch
 
 STOPS = [signal.SIGTERM, signal.SIGINT]
 named = pytest.mark.parametrize("number", STOPS, ids=[number.name for number in STOPS])
@@ -44,14 +49,29 @@ def test_a_stop_finishes_what_has_begun_and_begins_nothing(number: signal.Signal
 
 
 @named
-def test_a_second_signal_ends_at_once(number: signal.Signals) -> None:
+def test_a_later_signal_ends_at_once(number: signal.Signals) -> None:
     with ServerProcess("handlers:app", "--timeout-drain", "1h") as server, server.client() as busy:
         wait_in_application(server, busy)
         begin_stop(server, number)
+        server.wait_for_log("another signal ends them at once")
         server.signal(number)
         assert server.wait() != 0, "it left a request unanswered, and said that all is well"
         with pytest.raises((BrokenResponse, ConnectionError)):
             busy.response()
+
+
+def test_a_stop_that_is_delivered_twice_is_one_stop() -> None:
+    """As `timeout` does, which signals its child and then the group."""
+    with ServerProcess("handlers:app") as server, server.client() as busy:
+        wait_in_application(server, busy)
+        # Both are there when it goes on, however slow this machine is.
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            server.signal(number)
+        server.wait_for_log(rf"(?m)^{LOGGED}  INFO stopping; ")
+        server.signal(signal.SIGUSR2)
+        assert busy.response().body == b"seen in the main thread"
+        busy.socket.close()
+        assert server.wait() == 0
 
 
 @named
@@ -69,6 +89,21 @@ def test_the_drain_timeout_ends_a_request_that_never_does() -> None:
         server.wait()
         with pytest.raises((BrokenResponse, ConnectionError)):
             busy.response()
+
+
+@pytest.mark.parametrize("path", ["/wait/SIGUSR2", "/begun"])
+def test_a_request_that_the_end_of_a_drain_cuts_leaves_its_traces(path: str) -> None:
+    """Two of them: before its first byte, and behind it. Their threads never come back."""
+    flags = ("--timeout-drain", "1s", "--access-log=%r %s %X %L")
+    with ServerProcess("handlers:app", *flags) as server, server.client() as busy:
+        busy.send(request_bytes(path, fields=("X-Request-ID: the-late-one",)))
+        assert get(server.address, "/waiting").body == b"True"
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 1
+        status = 503 if path != "/begun" else 200
+        assert f"GET {path} HTTP/1.1 {status} X the-late-one\n" in server.log
+        cut = rf"WARN cut at the end of the drain request=the-late-one asks_for=\"GET {path}\" running_for=\d"
+        assert re.search(cut, server.log), server.log
 
 
 def test_what_was_accepted_before_the_stop_is_answered() -> None:
@@ -92,6 +127,43 @@ def test_the_applications_own_handlers_go_on() -> None:
         server.signal(signal.SIGTERM)
         server.wait()
         assert "the application saw SIGTERM" in server.log, "its handler of SIGTERM is called too"
+
+
+def test_a_terminal_that_closes_is_a_stop() -> None:
+    master, slave = pty.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    with ServerProcess("handlers:app", preexec_fn=take_terminal) as server, server.client() as busy:
+        os.close(slave)
+        wait_in_application(server, busy)
+        # The kernel sends SIGHUP to the session's leader.
+        os.close(master)
+        server.wait_for_log("INFO stopping")
+        server.signal(signal.SIGUSR2)
+        assert busy.response().body == b"seen in the main thread"
+        busy.socket.close()
+        assert server.wait() == 0
+
+
+def test_a_reload_is_refused_in_words_and_ends_nothing() -> None:
+    with ServerProcess("pep3333:app", start_new_session=True) as server:
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            server.signal(number)
+            server.wait_for_log(f"WARN {number.name}: reload is not available in this version")
+        assert get(server.address).status == 200
+
+
+def test_what_nohup_had_ignored_stays_ignored() -> None:
+    words = ["nohup", *kirsch(), "pep3333:app", "--bind", "127.0.0.1:0"]
+    with ServerProcess("", words=words) as server:
+        server.signal(signal.SIGHUP)
+        # It comes before this one, so by the end it has been dealt with.
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert "reload" not in server.log
 
 
 def test_a_thread_of_the_application_is_waited_for_if_it_is_no_daemon() -> None:

@@ -21,8 +21,7 @@ class Load:
     path: str = "/"
     method: str = "GET"
     body_bytes: int = 0
-    # "one" (Host), "browser" (twelve fields, as Firefox sends them) or "many" (another host and path each
-    # time).
+    # "one" (Host), "browser" (twelve fields, as Firefox sends them), "many" (each for another host and path).
     fields: str = "one"
 
 

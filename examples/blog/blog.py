@@ -35,7 +35,8 @@ BLOCK_BYTES = 64 * 1024
 
 urls = (
     "/", "Index",
-    r"/post/(\d+)", "Post",
+    # SQLite's numbers have 63 bits.
+    r"/post/(\d{1,18})", "Post",
     "/write", "Write",
     "/sign-in", "SignIn",
     "/sign-out", "SignOut",

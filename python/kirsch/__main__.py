@@ -30,7 +30,7 @@ def _main(argv: list[str]) -> int:
     from kirsch import _kirsch
     from kirsch._errors import to_stderr, to_stdout
     from kirsch._load import LoadError, load
-    from kirsch._run import check, serve
+    from kirsch._run import check, end_process, serve
 
     try:
         here = os.getcwd()
@@ -56,13 +56,22 @@ def _main(argv: list[str]) -> int:
     checking = command.action == "check"
     if any(fatal for _, fatal in dispatch.findings):
         return 1
+    # The arguments are the server's: an application that looks for its own must not find them.
+    del sys.argv[1:]
     try:
         applications = load(dispatch.applications, settings.chdir)
+        code = (check if checking else serve)(applications, dispatch, settings)
     except LoadError as error:
         to_stderr(f"kirsch: {error}\n")
-        return error.code
-    code = (check if checking else serve)(applications, dispatch, settings)
-    return 1 if checking and dispatch.findings else code
+        code = error.code
+    except KeyboardInterrupt:
+        end_process(128 + signal.SIGINT)
+        raise
+    if checking and dispatch.findings:
+        code = code or 1
+    # Whatever else was loaded goes on in threads of its own: the end must not depend on them.
+    end_process(code)
+    return code
 
 
 if __name__ == "__main__":

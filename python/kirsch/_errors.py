@@ -1,4 +1,7 @@
-"""What goes to the error log: exceptions of applications, and what they write to ``wsgi.errors``."""
+"""What goes to the error log: exceptions of applications, and what they write to ``wsgi.errors``.
+
+Its other lines are the engine's own, and look the same.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable
+from datetime import datetime, timezone
 
 logger = logging.getLogger("kirsch")
 
@@ -69,6 +73,17 @@ def to_stderr(text: str) -> None:
         pass
 
 
+def log(level: str, text: str) -> None:
+    """Writes a line to the error log, in the form of the engine's.
+
+    Args:
+        level: ``ERROR``, ``WARN`` or ``INFO``.
+        text: What is said; further lines of it should be indented.
+    """
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    to_stderr(f"{now} {level:>5} {text}\n")
+
+
 def to_stdout(text: str) -> bool:
     """Writes to standard output; answers whether that could be done, and says so if not."""
     try:
@@ -123,7 +138,7 @@ def report_to_stderr(
     error: BaseException | None, message: str, method: str, target: str, request_id: str
 ) -> None:
     """Reports on standard error; the command line's way."""
-    to_stderr(f"ERROR {describe(error, message, method, target, request_id)}\n")
+    log("ERROR", describe(error, message, method, target, request_id))
 
 
 def report_to_logging(

@@ -21,6 +21,8 @@ from kirsch._sharing import DjangoSettings, Guard, Shared
 if TYPE_CHECKING:
     from kirsch._kirsch import Application
 
+from kirsch._own_server import refusing_own_servers
+
 #: Where an application is: ``module`` or ``file`` and its name, ``default``, ``attribute`` or ``factory`` and
 #: its name.
 AppPlace = tuple[str, str, str, str]
@@ -99,18 +101,23 @@ def _load_one(application: Application, guard: Guard) -> Callable[..., Any]:
     source, name, kind, target = application.place
     global _loading
     _loading = name
+    own_server = LoadError(
+        f"{name} starts a server of its own while it is loaded; "
+        'put that under if __name__ == "__main__":, and Kirsch serves the application'
+    )
     try:
         folder = _imports_begin(application)
         if application.path is not None:
             _put_first(str(folder))
-        if source == "file":
-            # As it was typed, where there is no other folder it could begin at.
-            module = _load_file(Path(name) if application.path is None else folder / name, guard)
-            label = Path(name).name
-        else:
-            module = _load_module(name, str(folder))
-            label = name
-        found, spec = _find(module, label, kind, target)
+        with refusing_own_servers(own_server):
+            if source == "file":
+                # As it was typed, where there is no other folder it could begin at.
+                module = _load_file(Path(name) if application.path is None else folder / name, guard)
+                label = Path(name).name
+            else:
+                module = _load_module(name, str(folder))
+                label = name
+            found, spec = _find(module, label, kind, target)
         wsgi = as_wsgi(found, spec)
     except LoadError as error:
         raise LoadError(_at(application, str(error)), error.code) from None
@@ -215,14 +222,18 @@ def refuse_green_threads() -> None:
         if patched:
             raise LoadError(
                 f"the application has monkey-patched the standard library with {name}, so threads would not "
-                f"be threads; remove the patching: Kirsch runs {name}-free code on real threads"
+                f"be threads; remove the patching: the threads of Kirsch wait for nobody, and need no {name}"
             )
 
 
 def _load_module(name: str, here: str) -> ModuleType:
     _put_first(here)
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+        _refuse_hidden(name, module, here)
+        return module
+    except LoadError:
+        raise
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if missing == name or name.startswith(missing + "."):
@@ -232,12 +243,37 @@ def _load_module(name: str, here: str) -> ModuleType:
         raise _failed(name, error) from None
 
 
+def _refuse_hidden(name: str, module: ModuleType, here: str) -> None:
+    """A file of the folder may have the name of a module that was loaded before, or is built in.
+
+    Raises:
+        LoadError: The module is another than the one that the folder has.
+    """
+    top = name.partition(".")[0]
+    places = [Path(here, f"{top}.py"), Path(here, top, "__init__.py")]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        return
+    found = getattr(sys.modules.get(top, module), "__file__", None)
+    if found is not None and Path(found).resolve().parent in {file.parent, file.resolve().parent}:
+        return
+    whose = "Python's own module" if top in sys.stdlib_module_names else f"the module {found}"
+    hint = f"write ./{top}.py, or " if top == name and file.name == f"{top}.py" else ""
+    raise LoadError(f"{top} is {whose}, not {file.relative_to(here)} of this folder; {hint}rename that")
+
+
 def _load_file(path: Path, guard: Guard) -> ModuleType:
     if not path.is_file():
         folder = path.parent
-        near = _near(path.name, (entry.name for entry in folder.glob("*.py"))) if folder.is_dir() else []
+        # Its own name is there where it is a folder, or a link that leads nowhere.
+        files = (entry.name for entry in folder.glob("*.py") if entry.is_file())
+        near = _near(path.name, files) if folder.is_dir() else []
         hint = f"; did you mean {folder / near[0]}" if near else ""
-        what = "is a folder, not a file" if path.is_dir() else "does not exist"
+        what = "does not exist"
+        if path.is_dir():
+            what = "is a folder, not a file"
+        elif path.is_symlink():
+            what = f"is a link to {os.readlink(path)}, which does not exist"
         raise LoadError(f"the file {path} {what}{hint}", 1)
     path = path.resolve()
     _put_first(str(path.parent))
@@ -420,7 +456,11 @@ def _can_be_called(found: Any, *arguments: Any) -> bool:
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    # By their spelling without capitals: what differs in these alone is nearest.
+    folded: dict[str, str] = {}
+    for other in known:
+        folded.setdefault(other.casefold(), other)
+    return [folded[it] for it in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)]
 
 
 def _article(noun: str) -> str:

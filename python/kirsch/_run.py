@@ -10,19 +10,24 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
 from kirsch import _kirsch
-from kirsch._errors import printable, report_to_stderr, to_stderr, to_stdout
+from kirsch._errors import log, printable, report_to_stderr, to_stderr, to_stdout
 from kirsch._load import refuse_to_run_while_loading
 from kirsch._routes import Application, Route, Rust, Site
 from kirsch._server import Server, lingering, start_thread
 
 #: Threads of the application that do not end may hold up the process so long.
 _EXIT_SECONDS = 5.0
+
+#: Tools deliver one stop twice: ``timeout`` signals its child and then the group, a shell forwards a Ctrl-C
+#: that the terminal has sent already. Nobody who has seen the first fail asks again so soon.
+_SAME_STOP_SECONDS = 1.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -42,9 +47,10 @@ def run(
     """Serves applications until SIGINT or SIGTERM ends it; the program goes on after that.
 
     Called from the main thread it handles those signals while it serves: the first stops accepting and
-    finishes what has begun, the second ends at once. Handlers that the application has installed are
-    called, too. SIGUSR1 opens the access log's file again. From another thread it serves until the
-    process ends.
+    finishes what has begun, another one from a second later on ends at once. Handlers that the application
+    has installed are called, too. SIGUSR1 opens the access log's file again. SIGHUP stops like the others
+    where there is a terminal; without one it asks for a reload, as SIGUSR2 does, which is logged and not
+    done. From another thread it serves until the process ends.
 
     Args:
         app: The WSGI application, a ``web.application``, or one in ``kirsch.Rust``; beside routes it
@@ -83,7 +89,6 @@ def serve(
     except (OSError, RuntimeError, ValueError) as error:
         to_stderr(f"kirsch: {_text(error)}\n")
         return 1
-    _end_process(0 if finished else 1)
     return 0 if finished else 1
 
 
@@ -114,22 +119,24 @@ def _serve_until_signal(server: Server) -> tuple[bool, BaseException | None]:
         Whether every request that had begun was finished, and the SystemExit or KeyboardInterrupt of an
         application's handler, if one asked for the end.
     """
-    stopping = False
+    #: When it was asked to stop.
+    asked: float | None = None
     # Set up beforehand: a handler may raise wherever the main thread is.
     drain, drained = threading.Event(), threading.Event()
     finished = False
 
     def end() -> None:
-        nonlocal stopping
-        stopping = True
+        nonlocal asked
+        asked = asked or time.monotonic()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        if stopping:
-            # The second: whoever sends it wants the end, not a reason to wait.
-            to_stderr("kirsch: ended at once\n")
+        if asked is not None:
+            if time.monotonic() - asked < _SAME_STOP_SECONDS:
+                return
+            # Whoever sends another wants the end, not a reason to wait.
+            log("WARN", "ended at once by another signal")
             os._exit(128 + number)
-        stopping = True
+        end()
         previous = _before.get(number)
         if callable(previous) and previous is not signal.default_int_handler:
             previous(number, frame)
@@ -141,12 +148,26 @@ def _serve_until_signal(server: Server) -> tuple[bool, BaseException | None]:
         if callable(previous):
             previous(number, frame)
 
+    def on_reload(number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        log("WARN", f"{name}: reload is not available in this version; restart instead")
+
     with _Bell(end) as bell:
         main = threading.current_thread() is threading.main_thread()
         if main:
             for wanted in _SIGNALS:
                 _before[wanted] = signal.signal(wanted, on_signal)
             _before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, on_rotation)
+            # Either would end the process with requests in flight. What the application handles, or `nohup`
+            # has had ignored, stays so.
+            on_hangup = on_signal if _has_terminal() else on_reload
+            for number, handler in ((signal.SIGHUP, on_hangup), (signal.SIGUSR2, on_reload)):
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    _before[number] = signal.signal(number, handler)
+
+        def say(text: str) -> None:
+            if server._settings.log_level in ("info", "debug"):
+                bell.calmly(lambda: log("INFO", text))
 
         def stop() -> None:
             nonlocal finished
@@ -168,12 +189,13 @@ def _serve_until_signal(server: Server) -> tuple[bool, BaseException | None]:
                 f"Kirsch {_kirsch.__version__} serves {brief} on {', '.join(server.urls)} "
                 f"with {threads} {'thread' if threads == 1 else 'threads'}; Ctrl-C stops it\n"
             )
-            bell.wait(lambda: stopping)
+            bell.wait(lambda: asked is not None)
             patience = server._settings.drain_timeout
-            line = f"kirsch: stopping; requests that have begun may take {patience:g} s more\n"
-            bell.calmly(lambda: to_stderr(line))
+            say(f"stopping; requests that have begun may take {patience:g} s more")
             bell.calmly(drain.set)
-            bell.wait(drained.is_set)
+            if not bell.wait(drained.is_set, _SAME_STOP_SECONDS):
+                say("requests are still running; another signal ends them at once")
+                bell.wait(drained.is_set)
             bell.calmly(drainer.join)
             return finished, bell.leave
         except BaseException:
@@ -183,6 +205,15 @@ def _serve_until_signal(server: Server) -> tuple[bool, BaseException | None]:
         finally:
             if main:
                 _restore_handlers()
+
+
+def _has_terminal() -> bool:
+    """Whether SIGHUP says that the terminal was closed; a service without one is asked to reload by it."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _restore_handlers() -> None:
@@ -250,10 +281,23 @@ class _Bell:
         with contextlib.suppress(OSError):
             self._writer.send(b"\0")
 
-    def wait(self, true: Callable[[], bool]) -> None:
-        """Sleeps until the condition holds; it is looked at whenever somebody rings."""
+    def wait(self, true: Callable[[], bool], seconds: float | None = None) -> bool:
+        """Sleeps until the condition holds; it is looked at whenever somebody rings.
+
+        Args:
+            true: The condition.
+            seconds: How long to sleep at most.
+
+        Returns:
+            Whether the condition holds.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
         while not true():
-            self.calmly(self._sleep)
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self.calmly(lambda left=left: self._sleep(left))  # type: ignore[misc]
+        return True
 
     def calmly(self, act: Callable[[], None]) -> None:
         """Does what may be done twice, whatever the application's signal handlers raise meanwhile.
@@ -270,8 +314,8 @@ class _Bell:
             except Exception as error:
                 _report_handler(error)
 
-    def _sleep(self) -> None:
-        select.select([self._reader], [], [])
+    def _sleep(self, seconds: float | None) -> None:
+        select.select([self._reader], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
             self._reader.recv(4096)
 
@@ -282,11 +326,11 @@ def _report_handler(error: Exception) -> None:
         trace = trace.tb_next
     lines = "".join(traceback.format_exception(type(error), error, trace)).rstrip("\n").split("\n")
     shown = "\n".join(f"  {printable(line)}" for line in lines)
-    to_stderr(f"ERROR a signal handler of the application failed\n{shown}\n")
+    log("ERROR", f"a signal handler of the application failed\n{shown}")
 
 
-def _end_process(code: int) -> None:
-    """Ends the process in any case, even if threads of the application do not."""
+def end_process(code: int) -> None:
+    """Sees to it that the process ends soon, even if threads of the application do not."""
     if lingering():
         # Threads in the engine cannot be ended: an orderly end of the interpreter would abort.
         logging.shutdown()
@@ -302,7 +346,9 @@ def _end_process(code: int) -> None:
 
     timer = threading.Timer(_EXIT_SECONDS, end)
     timer.daemon = True
-    timer.start()
+    # Where the system refuses a thread, the end is left to those that there are.
+    with contextlib.suppress(RuntimeError):
+        timer.start()
 
 
 def _flush() -> None:

@@ -215,7 +215,10 @@ def _end(engine: _kirsch.Engine, threads: list[threading.Thread], seconds: float
     _join(threads, seconds)
     alive = [thread for thread in threads if thread.is_alive()]
     _lingering.update(alive)
-    if not alive:
+    if alive:
+        # The process may end without them.
+        engine.close_access_log()
+    else:
         engine.release()
 
 

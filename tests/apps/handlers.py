@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -34,7 +34,13 @@ def outlive_the_main_thread() -> None:
     print("the thread has done its work", flush=True)
 
 
-def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+def begun() -> Iterator[bytes]:
+    yield b"the first block"
+    waiting.set()
+    threading.Event().wait()
+
+
+def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Wait for a signal in the main thread, say whether somebody waits, end a child, or leave a thread."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     path = environ["PATH_INFO"]
@@ -47,6 +53,8 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[byt
         return [str(threading.Thread().daemon).encode()]
     if path == "/waiting":
         return [str(waiting.wait(PATIENCE_SECONDS)).encode()]
+    if path == "/begun":
+        return begun()
     if path.startswith("/wait/"):
         waiting.set()
         return [b"seen in the main thread" if seen[path[6:]].wait(PATIENCE_SECONDS) else b"nothing came"]

@@ -29,6 +29,8 @@ from .client import Client, DeadlineMissed
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 APPS = Path(__file__).resolve().parent.parent / "apps"
+# How a line of the error log begins.
+LOGGED = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 ADDRESS_IN_LOG = re.compile(r"https?://(\[[0-9a-f:]+\]|[^\s:/\[\]]+):(\d+)")
 # The line that `wsgiref.validate` raises in, and no other does, and what it says of a forgotten close.
 VALIDATOR_COMPLAINTS = ("raise AssertionError(*args)", "garbage collected without being closed")

@@ -45,7 +45,7 @@ pub(crate) fn parse_bind(text: &str, base: &Path) -> Result<Vec<Bind>, Complaint
 }
 
 /// Adds an address to those given before it. Given twice it is one, since a name may stand for what is given as a
-/// number, too; but each port 0 is a port of its own.
+/// number, too; but port 0 is another port each time.
 pub(crate) fn add_bind(binds: &mut Vec<Bind>, bind: Bind) -> Result<(), Complaint> {
     let takes_free_port = matches!(&bind, Bind::Tcp(addr) if addr.port() == 0);
     if binds.contains(&bind) && !takes_free_port {

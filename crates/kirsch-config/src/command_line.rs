@@ -121,21 +121,12 @@ fn no_application(settings: &Settings) -> ConfigError {
 }
 
 impl Exit {
-    /// In the form that clap gives to the errors it finds itself.
+    /// One line, as every message of the program.
     pub(crate) fn from_error(error: &ConfigError) -> Self {
-        let tip = error
-            .hint
-            .as_ref()
-            .map(|hint| format!("\n  tip: {hint}\n"))
-            .unwrap_or_default();
-        let stderr = format!(
-            "error: {}: {}\n{tip}\nFor more information, try '--help'.\n",
-            error.origin, error.message
-        );
         Exit {
             code: USAGE,
             stdout: String::new(),
-            stderr,
+            stderr: format!("kirsch: {error}\n"),
         }
     }
 }

@@ -65,17 +65,20 @@ impl Dispatch {
                 .iter()
                 .map(|route| led(route.clone(), &known)),
         );
-        let mut rest = None;
+        let mut rest: Option<usize> = None;
         for (app, place) in settings.app.iter().zip(typed) {
             match &app.mount {
                 Some(mount) => {
                     let action = RouteAction::App(known[place].name.clone());
                     routes.push((RouteSpec::at(mount, action, origin), Some(place)));
                 }
-                None if rest.is_some_and(|first| first != place) => {
-                    return Err(two_for_the_rest(&settings.app, origin));
-                }
-                None => rest = Some(place),
+                None => match rest {
+                    Some(first) if first != place => {
+                        let (first, second) = (&known[first].name, &known[place].name);
+                        return Err(two_for_the_rest(first, second, origin));
+                    }
+                    _ => rest = Some(place),
+                },
             }
         }
         routes.extend(rest.map(|place| to_the_rest(settings, &known, place)));
@@ -91,6 +94,7 @@ impl Dispatch {
     ) -> Self {
         let mut all = static_routes(settings);
         all.extend(routes.into_iter().map(|route| led(route, &applications)));
+        let rest = rest.filter(|place| *place < applications.len());
         all.extend(rest.map(|place| to_the_rest(settings, &applications, place)));
         Dispatch::of(applications, all)
     }
@@ -147,7 +151,7 @@ impl Dispatch {
         if matches!(application.kind, ApplicationKind::Rust(_)) {
             return None;
         }
-        let mount = route.spec.is_plain()?;
+        let mount = route.spec.plain_mount()?;
         (application.threads.is_none() && route.application.is_some()).then_some(mount)
     }
 
@@ -240,13 +244,7 @@ fn place_of(known: &mut Vec<Application>, app: &MountedApp, origin: &Origin) -> 
     })
 }
 
-fn two_for_the_rest(apps: &[MountedApp], origin: &Origin) -> ConfigError {
-    let bare: Vec<String> = apps
-        .iter()
-        .filter(|app| app.mount.is_none())
-        .map(|app| app.spec.to_string())
-        .collect();
-    let (first, second) = (&bare[0], &bare[1]);
+fn two_for_the_rest(first: &str, second: &str, origin: &Origin) -> ConfigError {
     let message = format!("{first} and {second} would both take every request");
     let hint = format!(
         "write a host or a path before one of them, as in blog.example.com={second} or /v1={second}"

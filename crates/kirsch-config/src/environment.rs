@@ -64,16 +64,24 @@ pub(crate) fn read_environment(
     Ok(environment)
 }
 
-/// Variables that Kubernetes and Docker's links set in every container near a service called `kirsch`.
+/// Variables that Kubernetes and Docker's links set in every container near a service called `kirsch` or
+/// `kirsch-blog`: `…_SERVICE_HOST`, `…_SERVICE_PORT`, `…_SERVICE_PORT_HTTP`, `…_PORT` with a URL, `…_PORT_80_TCP`,
+/// `…_PORT_80_TCP_ADDR`. No option is called so.
 fn of_an_orchestrator(name: &str, value: &OsStr) -> bool {
-    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+    // With the underscore, which is the service's name alone or its end.
+    let rest = name.strip_prefix("KIRSCH").unwrap_or_default();
     let is_url = value.to_str().is_some_and(|value| value.contains("://"));
-    rest.starts_with("SERVICE_HOST")
-        || rest.starts_with("SERVICE_PORT")
-        || rest == "PORT" && is_url
-        || rest
-            .strip_prefix("PORT_")
-            .is_some_and(|port| port.starts_with(|c: char| c.is_ascii_digit()))
+    let is_port = |part: &str| {
+        let protocol = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        protocol.len() < part.len()
+            && ["_TCP", "_UDP", "_SCTP"]
+                .iter()
+                .any(|it| protocol.starts_with(it))
+    };
+    rest.ends_with("_SERVICE_HOST")
+        || rest.contains("_SERVICE_PORT")
+        || rest.ends_with("_PORT") && is_url
+        || rest.split("_PORT_").skip(1).any(is_port)
 }
 
 fn known(name: &str) -> Result<&'static OptionSpec, ConfigError> {

@@ -290,7 +290,10 @@ impl FieldValue for Vec<Bind> {
             }
         }
         if binds.is_empty() {
-            Err(reading.refuse(given))
+            Err(Complaint {
+                message: "names no address".to_owned(),
+                hint: None,
+            })
         } else {
             Ok(binds)
         }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use kirsch_server::reason;
+
 use crate::application::Application;
 use crate::error::{Complaint, ConfigError, Origin, nearest};
 use crate::option::{OptionSpec, Reach};
@@ -57,7 +59,7 @@ pub(crate) fn read_named(
         let hint = "write the path of a TOML file".to_owned();
         ConfigError::new(
             origin,
-            format!("{name:?} cannot be read ({err})"),
+            format!("{name:?} cannot be read ({})", reason(&err)),
             Some(hint),
         )
     })?;
@@ -93,7 +95,7 @@ pub(crate) fn find(cwd: &Path) -> Result<Option<ConfigFile>, ConfigError> {
                     text: "",
                 };
                 let hint = "make it readable, or name another with --config".to_owned();
-                let message = format!("cannot be read ({err})");
+                let message = format!("cannot be read ({})", reason(&err));
                 return Err(ConfigError::new(source.whole(), message, Some(hint)));
             }
         };
@@ -389,7 +391,9 @@ fn unknown_key(origin: Origin, key: &str) -> ConfigError {
         .or_else(|| nearest(key, known.iter().map(String::as_str)).map(str::to_owned));
     let hint = match meant {
         Some(meant) => format!("did you mean {meant}?"),
-        None => "the keys are listed in docs/reference/settings.md".to_owned(),
+        None => {
+            "kirsch --help lists the options, whose names are the keys, with underscores".to_owned()
+        }
     };
     ConfigError::new(origin, "is not a known key", Some(hint))
 }

@@ -48,7 +48,7 @@ pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
     if verb.is_some() {
         args.remove(0);
     }
-    let command = command().override_usage(usage);
+    let command = command(verb).override_usage(usage);
     match command.try_get_matches_from(&args) {
         Ok(matches) => {
             if let Some(better) = explain_words(&matches, verb, &args) {
@@ -61,7 +61,7 @@ pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
             })
         }
         Err(error) => {
-            let better = explain(&error);
+            let better = explain(&error, &args);
             Err(better.map_or_else(|| from_clap(error), |better| Exit::from_error(&better)))
         }
     }
@@ -133,7 +133,13 @@ Sizes are written 4096, 64KiB, 10MB; durations 500ms, 30s, 2m.
 Every option is also a variable, KIRSCH_ and its name (KIRSCH_LIMIT_HEAD), and a key in kirsch.toml
 or in [tool.kirsch] of pyproject.toml. Flags win over variables, variables over the file.";
 
-fn command() -> clap::Command {
+fn command(verb: Option<Verb>) -> clap::Command {
+    // Whoever has written one needs no list of them.
+    let commands = if verb.is_none() {
+        format!("{BEFORE_HELP}\n\n")
+    } else {
+        String::new()
+    };
     let flags = options()
         .iter()
         .enumerate()
@@ -143,7 +149,7 @@ fn command() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A web server for Python applications")
         .help_template(format!(
-            "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{BEFORE_HELP}\n\n{{all-args}}{{after-help}}"
+            "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{commands}{{all-args}}{{after-help}}"
         ))
         .after_help(AFTER_HELP)
         .max_term_width(100)
@@ -187,7 +193,10 @@ fn switch(option: &'static OptionSpec, arg: Arg) -> Vec<Arg> {
     let hidden = |arg: Arg, hide| if hide { arg.hide(true) } else { arg };
     let yes = hidden(arg.clone().overrides_with(&name), is_on);
     let no = hidden(
-        arg.id(name.clone()).long(name).overrides_with(option.name),
+        arg.id(name.clone())
+            .long(name)
+            .help(turns_off(option))
+            .overrides_with(option.name),
         !is_on,
     );
     vec![yes, no]
@@ -199,6 +208,12 @@ fn help(option: &OptionSpec) -> String {
         "" | "none" => doc,
         default => format!("{doc} [default: {default}]"),
     }
+}
+
+/// What the flag that says no does.
+fn turns_off(option: &OptionSpec) -> String {
+    let doc = option.doc.trim_end_matches('.').replace('`', "");
+    format!("Turns off that {}", doc.trim_start_matches("Whether "))
 }
 
 fn verb_comes_first(word: &str) -> ConfigError {
@@ -255,7 +270,7 @@ fn explain_words(
 }
 
 /// What clap cannot know about a flag that it refuses.
-fn explain(error: &clap::Error) -> Option<ConfigError> {
+fn explain(error: &clap::Error, args: &[OsString]) -> Option<ConfigError> {
     let Some(ContextValue::String(refused)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
@@ -277,15 +292,19 @@ fn explain(error: &clap::Error) -> Option<ConfigError> {
             (Origin::Flag(refused.clone()), "is not a known flag", hint)
         }
         ErrorKind::UnknownArgument => {
+            // Never the example's value, which may be an address for everybody.
+            let value = value_of(refused, args);
             let known = options().iter().filter(|option| option.available());
             let meant = nearest(
                 refused.trim_start_matches('-'),
                 known.map(|option| option.name),
             )?;
             let option = options().iter().find(|option| option.name == meant)?;
-            let written = match option.kind {
-                Kind::Switch => option.flag(),
-                _ => option.typed_example(),
+            let written = match (option.kind, value) {
+                (Kind::Switch, _) => option.flag(),
+                (Kind::AccessLogFormat, Some(value)) => format!("{}={value}", option.flag()),
+                (_, Some(value)) => format!("{} {value}", option.flag()),
+                (_, None) => format!("{} {}", option.flag(), option.kind.placeholder()),
             };
             let hint = format!("did you mean {written}?");
             (Origin::Flag(refused.clone()), "is not a known flag", hint)
@@ -293,6 +312,21 @@ fn explain(error: &clap::Error) -> Option<ConfigError> {
         _ => return None,
     };
     Some(ConfigError::new(origin, message, Some(hint)))
+}
+
+/// The value that was typed for a flag nobody knows: behind an equals sign, or as the next word.
+fn value_of<'a>(flag: &str, args: &'a [OsString]) -> Option<&'a str> {
+    let place = args.iter().position(|arg| {
+        let arg = arg.to_str().unwrap_or_default();
+        arg.split_once('=').map_or(arg, |(name, _)| name) == flag
+    })?;
+    let typed = args[place].to_str()?.split_once('=');
+    let next = || {
+        args.get(place + 1)?
+            .to_str()
+            .filter(|next| !next.starts_with('-'))
+    };
+    typed.map(|(_, value)| value).or_else(next)
 }
 
 fn not_yet(verb: &str) -> ConfigError {
@@ -320,7 +354,19 @@ fn from_clap(mut error: clap::Error) -> Exit {
         _ => Exit {
             code: USAGE,
             stdout: String::new(),
-            stderr: text,
+            stderr: format!("kirsch: command line: {}\n", in_one_line(&text)),
         },
     }
+}
+
+/// What clap says over several paragraphs: what is wrong, tips, usage, where to read on.
+fn in_one_line(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim);
+    let wrong = lines.next().unwrap_or_default();
+    let tips = lines.filter_map(|line| line.strip_prefix("tip: "));
+    let said: Vec<&str> = std::iter::once(wrong.trim_start_matches("error: "))
+        .chain(tips)
+        .chain(["kirsch --help lists the options"])
+        .collect();
+    said.join("; ")
 }

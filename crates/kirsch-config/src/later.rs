@@ -18,6 +18,18 @@ pub(crate) fn one_process(given: &KeywordValue) -> bool {
     }
 }
 
+/// Whether a number of workers could ever be that.
+pub(crate) fn could_be_workers(given: &KeywordValue) -> bool {
+    match given {
+        KeywordValue::Str(text) => {
+            text == "auto" || text.parse::<u32>().is_ok_and(|count| count > 0)
+        }
+        KeywordValue::Int(count) => *count > 0,
+        KeywordValue::None => true,
+        _ => false,
+    }
+}
+
 /// Whether something that a later version will have is turned off, which it is.
 pub(crate) fn says_no(given: &KeywordValue) -> bool {
     match given {

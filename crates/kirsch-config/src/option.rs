@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::error::Complaint;
 use crate::field::{FieldValue, Reading};
+use crate::later::could_be_workers;
 use crate::settings::Settings;
 use crate::value::{KeywordValue, Kind};
 
@@ -183,6 +184,11 @@ impl OptionSpec {
                 set(settings, given, &reading).map_err(|complaint| self.with_hint(complaint))
             }
             Field::Later { passes, .. } if passes(given) => Ok(()),
+            // What nobody can have is not for a later version either.
+            Field::Later { .. } if self.kind == Kind::Workers && !could_be_workers(given) => {
+                let message = format!("{given} is not {}", self.kind.accepted());
+                Err(Complaint::new(message, "write 1"))
+            }
             Field::Later { what, hint, .. } => Err(Complaint::new(
                 format!("{what} not available in this version"),
                 hint,

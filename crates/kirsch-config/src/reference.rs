@@ -54,6 +54,7 @@ So is a value that cannot be right, even where another wins over it.
 
 Several addresses, applications or static folders are a repeated flag, a variable with commas, a list in TOML and Python.
 An address that is given twice is listened on once; one that contains another, as `0.0.0.0:8000` contains `127.0.0.1:8000`, is refused beside it.
+Port 0 is a free port; a name with several addresses gets the same at each.
 A relative path in a flag or variable begins at the working directory, in a file at the folder of the file.
 A relative path of the application itself begins at the folder of `chdir`, or at the working directory.
 ";

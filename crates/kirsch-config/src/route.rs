@@ -68,6 +68,64 @@ pub struct RouteTable {
 /// It keeps method and body, and a browser asks no more for what has moved: what most redirects are for.
 const REDIRECT_STATUS: u16 = 308;
 
+/// Keys that mean something only beside one of others, with what to write instead.
+const COMPANY: [(&[&str], &[&str], &str); 5] = [
+    (
+        &["status"],
+        &["redirect"],
+        "write redirect beside it, or answer in place of it",
+    ),
+    (&["body"], &["answer"], "write answer beside it"),
+    (
+        &["rewrite", "limit_body"],
+        &["app", "files"],
+        "leave it out",
+    ),
+    (&["stream_body"], &["app"], "leave it out"),
+    (
+        &FILES_KEYS,
+        &["files"],
+        "write files = \"FOLDER\" beside it, or leave it out",
+    ),
+];
+
+impl RouteTable {
+    /// The route, if the table says exactly one thing that becomes of a request.
+    fn into_route(self) -> Result<RouteSpec, ConfigError> {
+        let mut route = self.route;
+        let mut actions = Vec::new();
+        actions.extend(self.app.map(|name| ("app", RouteAction::App(name))));
+        if route.places.of("files").is_some() {
+            actions.push(("files", RouteAction::Files(Box::new(self.files))));
+        }
+        if let Some(to) = self.redirect {
+            let redirect = Redirect::new(&to, self.status.unwrap_or(REDIRECT_STATUS))
+                .map_err(|error| complain(&error).at(route.place("redirect").clone()))?;
+            actions.push(("redirect", RouteAction::Redirect(redirect)));
+        }
+        if let Some(status) = self.answer {
+            let body = self.body.map(|text| format!("{text}\n").into_bytes());
+            let answer = FixedAnswer::new(status, body)
+                .map_err(|error| complain(&error).at(route.place("answer").clone()))?;
+            actions.push(("answer", RouteAction::Answer(answer)));
+        }
+        let mut actions = actions.into_iter();
+        let Some((first, action)) = actions.next() else {
+            let hint = "write app, files, redirect or answer in it".to_owned();
+            let message = "does not say what becomes of a request";
+            return Err(ConfigError::new(route.origin, message, Some(hint)));
+        };
+        if let Some((second, _)) = actions.next() {
+            let message = format!("stands beside {first}, and a route does one thing");
+            let hint = "keep one of them, or write two routes".to_owned();
+            let place = route.place(second).clone();
+            return Err(ConfigError::new(place, message, Some(hint)));
+        }
+        route.action = action;
+        Ok(route)
+    }
+}
+
 impl RouteSpec {
     /// A route that takes requests by host and path alone.
     pub(crate) fn at(mount: &Mount, action: RouteAction, origin: &Origin) -> Self {
@@ -121,86 +179,30 @@ impl RouteSpec {
             body: None,
         };
         let places = fill(&mut table, route_keys(), given, base)?;
-        let at = |key: &str| places.of(key).unwrap_or(&origin).clone();
-        let RouteTable {
-            mut route,
-            app,
-            files,
-            redirect,
-            answer,
-            status,
-            body,
-        } = table;
-        let belongs = |key: &str, to: &str, hint: &str| {
-            let message = format!("belongs to {to}");
-            Err(ConfigError::new(at(key), message, Some(hint.to_owned())))
-        };
-        if status.is_some() && redirect.is_none() {
-            return belongs(
-                "status",
-                "redirect",
-                "write redirect beside it, or answer in place of it",
-            );
+        table.route.origin = origin;
+        table.route.places = places;
+        table.route.check_company()?;
+        table.into_route()
+    }
+
+    /// Looks that every key stands beside what gives it a meaning.
+    fn check_company(&self) -> Result<(), ConfigError> {
+        let is_given = |key: &str| self.places.of(key).is_some();
+        for (keys, company, hint) in COMPANY {
+            if company.iter().any(|key| is_given(key)) {
+                continue;
+            }
+            if let Some(lonely) = keys.iter().find(|key| is_given(key)) {
+                let message = format!("belongs to {}", company.join(" or "));
+                let place = self.place(lonely).clone();
+                return Err(ConfigError::new(place, message, Some(hint.to_owned())));
+            }
         }
-        if body.is_some() && answer.is_none() {
-            return belongs("body", "answer", "write answer beside it");
-        }
-        let has_files = places.of("files").is_some();
-        let given_of =
-            |keys: &[&'static str]| keys.iter().copied().find(|key| places.of(key).is_some());
-        if app.is_none()
-            && !has_files
-            && let Some(key) = given_of(&["rewrite", "limit_body"])
-        {
-            return belongs(key, "app or files", "leave it out");
-        }
-        if app.is_none()
-            && let Some(key) = given_of(&["stream_body"])
-        {
-            return belongs(key, "app", "leave it out");
-        }
-        if !has_files && let Some(key) = given_of(&FILES_KEYS) {
-            return belongs(
-                key,
-                "files",
-                "write files = \"FOLDER\" beside it, or leave it out",
-            );
-        }
-        let mut actions = Vec::new();
-        actions.extend(app.map(|name| ("app", RouteAction::App(name))));
-        if has_files {
-            actions.push(("files", RouteAction::Files(Box::new(files))));
-        }
-        if let Some(to) = redirect {
-            let redirect = Redirect::new(&to, status.unwrap_or(REDIRECT_STATUS))
-                .map_err(|error| complain(&error).at(at("redirect")))?;
-            actions.push(("redirect", RouteAction::Redirect(redirect)));
-        }
-        if let Some(status) = answer {
-            let answer =
-                FixedAnswer::new(status, body.map(|text| format!("{text}\n").into_bytes()))
-                    .map_err(|error| complain(&error).at(at("answer")))?;
-            actions.push(("answer", RouteAction::Answer(answer)));
-        }
-        let mut actions = actions.into_iter();
-        let Some((first, action)) = actions.next() else {
-            let hint = "write app, files, redirect or answer in it".to_owned();
-            let message = "does not say what becomes of a request";
-            return Err(ConfigError::new(origin, message, Some(hint)));
-        };
-        if let Some((second, _)) = actions.next() {
-            let message = format!("stands beside {first}, and a route does one thing");
-            let hint = "keep one of them, or write two routes".to_owned();
-            return Err(ConfigError::new(at(second), message, Some(hint)));
-        }
-        route.action = action;
-        route.origin = origin;
-        route.places = places;
-        Ok(route)
+        Ok(())
     }
 
     /// The path it is mounted at, if it leads every request below that to an application, and changes nothing.
-    pub(crate) fn is_plain(&self) -> Option<&str> {
+    pub(crate) fn plain_mount(&self) -> Option<&str> {
         let Condition { paths, .. } = &self.when;
         let mount = match paths.as_slice() {
             [] => "",

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::units::size_text;
+use crate::units::{duration_text, size_text};
 
 /// A value as it was given, whatever the place.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,12 +128,23 @@ impl Kind {
         match self {
             Kind::Switch => "true or false".to_owned(),
             Kind::Count { min, max } => format!("a whole number from {min} to {max}"),
-            Kind::Size { min: 0, .. } => "a size such as 4096, 64KiB or 10MB".to_owned(),
-            Kind::Size { min, .. } => format!(
-                "a size such as 4096, 64KiB or 10MB, at least {}",
-                size_text(*min)
+            Kind::Size { min, max } => {
+                let mut text = "a size such as 4096, 64KiB or 10MB".to_owned();
+                if *min > 0 {
+                    text += &format!(", at least {}", size_text(*min));
+                }
+                if *max < i64::MAX as u64 {
+                    text += &format!(", at most {}", size_text(*max));
+                }
+                text
+            }
+            Kind::Duration { min } if min.is_zero() => {
+                "a duration such as 30s, 500ms or 2m".to_owned()
+            }
+            Kind::Duration { min } => format!(
+                "a duration such as 30s, 500ms or 2m, at least {}",
+                duration_text(*min)
             ),
-            Kind::Duration { .. } => "a duration such as 30s, 500ms or 2m".to_owned(),
             Kind::Mode => "permission bits in octal".to_owned(),
             Kind::Text => "a text of printable ASCII characters".to_owned(),
             Kind::Path => "a path".to_owned(),
@@ -178,7 +189,7 @@ impl Kind {
     pub fn is_list(&self) -> bool {
         matches!(
             self,
-            Kind::Apps | Kind::Binds | Kind::Proxies | Kind::StaticFolders
+            Kind::Apps | Kind::Binds | Kind::Folders | Kind::Proxies | Kind::StaticFolders
         )
     }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Folder;
-use kirsch_config::{AppTarget, Command, LogLevel, Origin};
+use kirsch_config::{AppTarget, Command, KeywordValue, LogLevel, Origin, Settings};
 use kirsch_server::{AccessLog, AccessLogFormat, Bind};
 
 fn tcp(text: &str) -> Bind {
@@ -72,12 +72,12 @@ fn a_value_that_cannot_be_right_is_refused_though_another_wins() {
     let folder = Folder::with("kirsch.toml", "threads = 3\napp = 5\n");
     let message = folder.refusal(&["m"], &[]);
     assert!(
-        message.starts_with("error: kirsch.toml:2: app: 5 is not module:attribute"),
+        message.starts_with("kirsch: kirsch.toml:2: app: 5 is not module:attribute"),
         "{message}"
     );
     let message = Folder::new().refusal(&["-t", "4", "m"], &[("KIRSCH_THREADS", "x")]);
     assert!(
-        message.starts_with("error: variable KIRSCH_THREADS: "),
+        message.starts_with("kirsch: variable KIRSCH_THREADS: "),
         "{message}"
     );
 }
@@ -130,7 +130,7 @@ fn port_alone_listens_on_every_address() {
     );
     let message = folder.refusal(&["m"], &[("PORT", "http")]);
     assert!(
-        message.starts_with("error: variable PORT: \"http\" is not a port"),
+        message.starts_with("kirsch: variable PORT: \"http\" is not a port"),
         "{message}"
     );
 }
@@ -191,7 +191,7 @@ fn a_flag_that_is_none_says_what_to_write_instead() {
         (
             &["--port", "80"],
             "flag --port: is not a known flag",
-            "did you mean --bind 0.0.0.0:8000?",
+            "did you mean --bind 80?",
         ),
         (
             &["-p", "80"],
@@ -201,7 +201,17 @@ fn a_flag_that_is_none_says_what_to_write_instead() {
         (
             &["--thread", "4"],
             "flag --thread: is not a known flag",
-            "did you mean --threads 20?",
+            "did you mean --threads 4?",
+        ),
+        (
+            &["--bnd=unix:socket"],
+            "flag --bnd: is not a known flag",
+            "did you mean --bind unix:socket?",
+        ),
+        (
+            &["--bnd"],
+            "flag --bnd: is not a known flag",
+            "did you mean --bind ADDRESS?",
         ),
         (
             &["--request-ids"],
@@ -237,8 +247,53 @@ fn a_flag_that_is_none_says_what_to_write_instead() {
         );
     }
     let text = Folder::new().refusal(&["m", "--zebra"], &[]);
+    assert_eq!(
+        text,
+        "kirsch: command line: unexpected argument '--zebra' found; kirsch --help lists the options\n"
+    );
+}
+
+#[test]
+fn help_says_of_a_flag_that_turns_something_off_what_that_is() {
+    let folder = Folder::new();
+    let help = |args: &[&str]| folder.kirsch(args, &[]).expect_err("help").stdout;
+    let text = help(&["--help"]);
     assert!(
-        text.starts_with("error: unexpected argument '--zebra' found") && !text.contains("-- --"),
+        text.contains("Turns off that responses carry the id"),
+        "{text}"
+    );
+    assert!(text.contains("Commands:"), "{text}");
+    assert!(!help(&["check", "--help"]).contains("Commands:"));
+}
+
+#[test]
+fn a_number_of_workers_that_is_none_says_so() {
+    let env = |value| [("WEB_CONCURRENCY", value)];
+    let folder = Folder::new();
+    assert_eq!(
+        folder.refusal(&["m"], &env("x")),
+        "kirsch: variable WEB_CONCURRENCY: \"x\" is not a whole number, or auto; write 1\n"
+    );
+    assert!(folder.refusal(&["m"], &env("2")).contains("not available"));
+}
+
+#[test]
+fn an_empty_list_of_addresses_says_that_it_names_none() {
+    let none = KeywordValue::List(Vec::new());
+    let error = Settings::from_keywords([("bind".to_owned(), none)]).expect_err("nowhere");
+    assert!(
+        error
+            .to_string()
+            .starts_with("argument bind: names no address; write HOST:PORT"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_that_is_missing_is_told_in_the_systems_words_alone() {
+    let text = Folder::new().refusal(&["m", "--config", "nope.toml"], &[]);
+    assert!(
+        text.contains("cannot be read (No such file or directory)"),
         "{text}"
     );
 }
@@ -346,7 +401,7 @@ fn in_a_projects_file_our_table_must_be_one() {
     for text in ["[tool]\nkirsch = 3\n", "\n[[tool.kirsch]]\nthreads = 3\n"] {
         let message = Folder::with("pyproject.toml", text).refusal(&["m"], &[]);
         assert!(
-            message.starts_with("error: pyproject.toml:2: tool.kirsch: is a table")
+            message.starts_with("kirsch: pyproject.toml:2: tool.kirsch: is a table")
                 && message.contains("write [tool.kirsch] with its keys below"),
             "{message}"
         );
@@ -492,8 +547,19 @@ fn variables_that_orchestrators_set_for_a_service_of_our_name_are_none_of_ours()
         ("KIRSCH_SERVICE_HOST", "10.0.0.1"),
         ("KIRSCH_SERVICE_PORT_HTTP", "80"),
         ("KIRSCH_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("KIRSCH_BLOG_PORT", "tcp://10.0.0.1:80"),
+        ("KIRSCH_BLOG_SERVICE_HOST", "10.0.0.1"),
+        ("KIRSCH_BLOG_SERVICE_PORT", "80"),
+        ("KIRSCH_BLOG_SERVICE_PORT_HTTP", "80"),
+        ("KIRSCH_BLOG_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("KIRSCH_BLOG_PORT_80_TCP_PROTO", "tcp"),
+        ("KIRSCH_BLOG_PORT_53_UDP_PORT", "53"),
     ];
     Folder::new().settings(&["m"], &env);
+    for name in ["KIRSCH_BLOG_PORT", "KIRSCH_BLOG_PORT_80", "KIRSCH_SERVICE"] {
+        let message = Folder::new().refusal(&["m"], &[(name, "8000")]);
+        assert!(message.contains("is not a known variable"), "{message}");
+    }
     let message = Folder::new().refusal(&["m"], &[("KIRSCH_PORT", "8000")]);
     assert!(message.contains("write KIRSCH_BIND"), "{message}");
 }
@@ -527,7 +593,7 @@ fn a_value_that_is_not_utf8_is_refused() {
     assert!(
         by_flag
             .stderr
-            .starts_with("error: flag --chdir: is not valid UTF-8"),
+            .starts_with("kirsch: flag --chdir: is not valid UTF-8"),
         "{}",
         by_flag.stderr
     );
@@ -537,6 +603,32 @@ fn a_value_that_is_not_utf8_is_refused() {
     assert!(
         by_variable
             .stderr
-            .starts_with("error: variable KIRSCH_CHDIR: is not valid UTF-8")
+            .starts_with("kirsch: variable KIRSCH_CHDIR: is not valid UTF-8")
+    );
+}
+
+#[test]
+fn folders_for_x_sendfile_are_several_and_have_to_be_there() {
+    let folder = Folder::with("kirsch.toml", "x_sendfile = [\"one\", \"two\"]\n");
+    for name in ["one", "two"] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    let both = [folder.path().join("one"), folder.path().join("two")];
+    assert_eq!(folder.settings(&["m"], &[]).x_sendfile, both);
+    let flags = ["m", "--x-sendfile", "two", "--x-sendfile", "one"];
+    let [one, two] = both.clone();
+    assert_eq!(folder.settings(&flags, &[]).x_sendfile, [two, one]);
+    let variable = [("KIRSCH_X_SENDFILE", "one,two")];
+    assert_eq!(folder.settings(&["m"], &variable).x_sendfile, both);
+    let off = ["m", "--x-sendfile", "off"];
+    assert_eq!(
+        folder.settings(&off, &[]).x_sendfile,
+        [""; 0].map(std::path::PathBuf::from)
+    );
+    assert!(Folder::new().settings(&["m"], &[]).x_sendfile.is_empty());
+    let message = folder.refusal(&["m", "--x-sendfile", "three"], &[]);
+    assert!(
+        message.starts_with("kirsch: flag --x-sendfile: \"three\" is not a folder that exists"),
+        "{message}"
     );
 }

@@ -485,7 +485,7 @@ fn what_is_wrong_in_a_table_is_said_with_its_line_and_what_to_write_instead() {
     for (toml, message, hint) in cases {
         let text = Folder::with("kirsch.toml", &toml).refusal(&["m"], &[]);
         assert!(
-            text.starts_with(&format!("error: kirsch.toml:{message}")) && text.contains(hint),
+            text.starts_with(&format!("kirsch: kirsch.toml:{message}")) && text.contains(hint),
             "{toml}gives {text}"
         );
     }
@@ -500,14 +500,14 @@ fn every_key_of_a_table_refuses_a_value_with_an_example() {
     for key in route_keys() {
         let text = refused(key.name, "[[routes]]");
         assert!(
-            text.starts_with(&format!("error: kirsch.toml:2: routes.{}", key.name)),
+            text.starts_with(&format!("kirsch: kirsch.toml:2: routes.{}", key.name)),
             "{text}"
         );
     }
     for key in application_keys() {
         let text = refused(key.name, "[apps.a]");
         assert!(
-            text.starts_with(&format!("error: kirsch.toml:2: apps.a.{}", key.name)),
+            text.starts_with(&format!("kirsch: kirsch.toml:2: apps.a.{}", key.name)),
             "{text}"
         );
     }
@@ -627,7 +627,7 @@ fn an_application_that_nobody_describes_says_where_to_do_so() {
 fn applications_without_a_route_are_not_served_by_chance() {
     let text = Folder::with("kirsch.toml", BOTH).refusal(&[], &[]);
     assert!(
-        text.starts_with("error: kirsch.toml:1: apps.blog: no route leads to an application")
+        text.starts_with("kirsch: kirsch.toml:1: apps.blog: no route leads to an application")
             && text.contains("write [[routes]] and, below it, app = \"blog\""),
         "{text}"
     );
@@ -700,7 +700,7 @@ fn what_is_typed_wrong_before_an_equals_sign_says_what_to_write() {
     for (args, message, hint) in cases {
         let text = Folder::new().refusal(args, &[]);
         assert!(
-            text.starts_with(&format!("error: {message}")) && text.contains(hint),
+            text.starts_with(&format!("kirsch: {message}")) && text.contains(hint),
             "{args:?}: {text}"
         );
     }

@@ -108,14 +108,14 @@ impl Cache {
             used: AtomicBool::new(false),
         });
         let mut state = self.lock();
-        state.remove(path);
+        let replaced = state.remove(path);
         if weight(&entry.resource) <= self.most_bytes {
             state.insert(path, &entry);
         }
         let dropped = state.shrink(self.most_files, self.most_bytes);
         drop(state);
         // Closing files is nothing to do under the lock.
-        drop(dropped);
+        drop((replaced, dropped));
         entry
     }
 

@@ -36,7 +36,7 @@ fn read(folder: &Path, bytes: &[u8]) -> Result<Command, Exit> {
 
 fn check_refusal(exit: &Exit, bytes: &[u8]) {
     assert_eq!((exit.code, exit.stdout.as_str()), (2, ""));
-    let message = exit.stderr.strip_prefix("error: kirsch.toml");
+    let message = exit.stderr.strip_prefix("kirsch: kirsch.toml");
     let message = message.unwrap_or_else(|| panic!("no place: {:?}", exit.stderr));
     if let Some((line, _)) = line_of(message) {
         let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
@@ -70,7 +70,7 @@ fn place_taken_out(outcome: &Result<Command, Exit>) -> Outcome {
             Outcome::Settings(values.collect::<Vec<_>>().join("\n"))
         }
         Err(exit) => {
-            let message = exit.stderr.trim_start_matches("error: kirsch.toml");
+            let message = exit.stderr.trim_start_matches("kirsch: kirsch.toml");
             match line_of(message) {
                 Some((line, rest)) => Outcome::Refusal(Some(line), rest.to_owned()),
                 None => Outcome::Refusal(None, message.to_owned()),

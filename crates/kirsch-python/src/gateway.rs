@@ -6,8 +6,9 @@
 
 #![forbid(unsafe_code)]
 
+use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kirsch_files::NamedFiles;
 use kirsch_server::{ErrorAnswer, Exchange, Finished, Gateway, Lane, Request, Status};
@@ -46,6 +47,8 @@ pub(crate) struct WsgiGateway {
     templates: Vec<PyOnceLock<Template>>,
     /// Files that the application may name.
     named: Option<Arc<NamedFiles>>,
+    /// The calls that the application works on; one of each thread at most.
+    running: Mutex<Vec<Arc<Mutex<Call>>>>,
     /// `FORKS` when it was made.
     forks: u32,
 }
@@ -74,6 +77,7 @@ impl WsgiGateway {
             streams: config.stream_request_body,
             templates: config.binds.iter().map(|_| PyOnceLock::new()).collect(),
             named: None,
+            running: Mutex::default(),
             forks: Self::forks(),
         }
     }
@@ -111,14 +115,21 @@ impl WsgiGateway {
             }
         };
         let call = Arc::new(Mutex::new(Call::new(exchange, self.named.clone())));
+        self.running().push(Arc::clone(&call));
         let context = FreshContext::enter(py);
         if let Err(error) = self.converse(py, &environ, &call, &named) {
             self.failed(py, &call, &named, error);
         }
         drop(context);
+        // Before the call itself: who still has `write` must learn that it is over.
+        self.running().retain(|other| !Arc::ptr_eq(other, &call));
         // Kept by the application, it has nothing to give any more.
         named.input.get().end(py);
         self.end_line(py);
+    }
+
+    fn running(&self) -> MutexGuard<'_, Vec<Arc<Mutex<Call>>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes what the application has begun to write to `wsgi.errors`.
@@ -303,6 +314,16 @@ impl Gateway for WsgiGateway {
 
     fn streams_body(&self, _request: &Request) -> bool {
         self.streams
+    }
+
+    fn cut(&self) {
+        let running = mem::take(&mut *self.running());
+        for call in running {
+            // Who has it is in the engine and waits for the client, which the end of the connection ends.
+            if let Ok(mut call) = call.try_lock() {
+                call.exchange.cut();
+            }
+        }
     }
 
     fn unfreed_bytes(&self) -> u64 {

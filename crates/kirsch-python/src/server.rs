@@ -132,6 +132,11 @@ impl PyServer {
         py.detach(|| self.server.join());
     }
 
+    /// Writes what waits for the access log, where threads do not return from `work` and the process ends.
+    fn close_access_log(&self, py: Python<'_>) {
+        py.detach(|| self.server.close_access_log());
+    }
+
     #[getter]
     fn threads(&self) -> usize {
         self.server.threads()

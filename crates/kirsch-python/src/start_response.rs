@@ -83,9 +83,9 @@ impl StartResponse {
     ) -> PyResult<Bound<'py, PyCFunction>> {
         // Looking into the arguments may run code of the application's, which may come back here or call
         // `write()`: not under the lock.
-        let before = {
+        let (before, may_name) = {
             let mut call = lock(py, &self.call);
-            match (&call.head, exc_info) {
+            let before = match (&call.head, exc_info) {
                 // Until this call has come to its end it may be refused.
                 (Head::Missing, _) | (Head::Refused | Head::Given(_), Some(_)) => {
                     Some(std::mem::replace(&mut call.head, Head::Refused))
@@ -96,7 +96,8 @@ impl StartResponse {
                     ));
                 }
                 (Head::Sent, Some(_)) => None,
-            }
+            };
+            (before, call.named.is_some())
         };
         let mut head = match (before, exc_info) {
             (None, Some(exc_info)) => return Err(given_exception(exc_info)?),
@@ -106,7 +107,6 @@ impl StartResponse {
             }
             _ => ResponseHead::new(),
         };
-        let may_name = lock(py, &self.call).named.is_some();
         let file = fill(&mut head, status, headers, may_name)?;
         {
             let mut call = lock(py, &self.call);

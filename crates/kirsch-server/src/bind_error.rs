@@ -2,24 +2,25 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::io::Errno;
 
 use crate::config::Bind;
 use crate::path_trouble::PathTrouble;
-use crate::port_owner::{PortOwner, port_owner};
+use crate::port_owner::{PortOwner, port_owner, socket_owner};
+use crate::reason::reason;
 
 /// Below it, Linux asks for a capability (`net.ipv4.ip_unprivileged_port_start`).
 const FIRST_FREE_PORT: u16 = 1024;
 
 /// An address that cannot be listened on.
-#[derive(Debug)]
 pub struct BindError {
     /// Which one.
     pub bind: Bind,
     /// Why.
     pub source: io::Error,
-    /// Who has the port, if it is in use and that can be seen.
+    /// Who has the port or the socket, if it is in use and that can be seen.
     pub owner: Option<PortOwner>,
     /// What is wrong with the path of a unix socket, if that can be seen.
     trouble: Option<PathTrouble>,
@@ -29,8 +30,11 @@ impl BindError {
     /// Looks up at once who has the port, and what is at the path: a moment later it may be another.
     pub(crate) fn new(bind: Bind, source: io::Error) -> BindError {
         let owner = match &bind {
-            Bind::Tcp(addr) if source.kind() == io::ErrorKind::AddrInUse => port_owner(*addr),
-            _ => None,
+            _ if source.kind() != io::ErrorKind::AddrInUse => None,
+            Bind::Tcp(addr) => port_owner(*addr),
+            Bind::Unix(path) => socket_owner(path.as_os_str().as_bytes()),
+            Bind::Abstract(name) => socket_owner(&[b"@", name.as_slice()].concat()),
+            Bind::Descriptor(_) => None,
         };
         let trouble = match &bind {
             Bind::Unix(path) => PathTrouble::find(path, &source),
@@ -51,8 +55,8 @@ impl fmt::Display for BindError {
         if let Some(trouble) = &self.trouble {
             return trouble.fmt(f);
         }
-        let reason = Errno::from_io_error(&self.source);
-        match (&self.bind, reason) {
+        let errno = Errno::from_io_error(&self.source);
+        match (&self.bind, errno) {
             (Bind::Tcp(_), Some(Errno::ADDRINUSE)) => in_use(self.owner.as_ref(), f),
             (Bind::Tcp(addr), Some(Errno::ACCESS)) if addr.port() < FIRST_FREE_PORT => f.write_str(
                 "this needs the right to bind ports below 1024 (CAP_NET_BIND_SERVICE); \
@@ -69,9 +73,16 @@ impl fmt::Display for BindError {
             (Bind::Unix(_) | Bind::Abstract(_), _)
                 if self.source.kind() == io::ErrorKind::AddrInUse =>
             {
-                f.write_str("another process listens there; stop it or choose another with --bind")
+                match &self.owner {
+                    Some(owner) if owner.pid != std::process::id() => write!(
+                        f,
+                        "process {owner} listens there; stop it or choose another with --bind"
+                    ),
+                    Some(_) => f.write_str("this process listens there already; give each address once"),
+                    None => f.write_str("another process listens there; stop it or choose another with --bind"),
+                }
             }
-            _ => self.source.fmt(f),
+            _ => f.write_str(&reason(&self.source)),
         }
     }
 }
@@ -89,6 +100,13 @@ fn in_use(owner: Option<&PortOwner>, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         None => f.write_str(
             "the port is in use, perhaps by another user's process; stop that or choose another with --bind",
         ),
+    }
+}
+
+/// As it prints: a program that ends with it, `fn main() -> Result<(), …>`, shows this form.
+impl fmt::Debug for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -156,6 +174,34 @@ mod tests {
             error.to_string(),
             "cannot listen on unix:/nowhere/socket: the folder /nowhere does not exist; \
              make it, or choose another path"
+        );
+    }
+
+    #[test]
+    fn a_program_that_ends_with_it_shows_the_words_for_users() {
+        let error = BindError::new(Bind::Abstract(b"name".to_vec()), Errno::PERM.into());
+        let text = "cannot listen on @name: Operation not permitted";
+        assert_eq!(
+            (format!("{error:?}"), error.to_string()),
+            (text.to_owned(), text.to_owned())
+        );
+    }
+
+    #[test]
+    fn a_unix_socket_that_is_in_use_says_by_whom() {
+        let error = BindError {
+            bind: Bind::Abstract(b"name".to_vec()),
+            source: io::ErrorKind::AddrInUse.into(),
+            owner: Some(PortOwner {
+                pid: 4711,
+                command: "python3 app.py".to_owned(),
+            }),
+            trouble: None,
+        };
+        assert_eq!(
+            error.to_string(),
+            "cannot listen on @name: process 4711 (python3 app.py) listens there; \
+             stop it or choose another with --bind"
         );
     }
 

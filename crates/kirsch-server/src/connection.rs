@@ -359,9 +359,14 @@ impl Connection {
 
     /// Refuses the request that is being read, or what should have become one.
     pub(crate) fn refuse(&mut self, error: ProtocolError, turn: &Turn<'_>) {
-        debug!(peer = %self.origin.peer_address, rule = %error, "request refused");
         Counters::count(&turn.shared.counters.refused);
         let request = self.take_unfinished(turn);
+        debug!(
+            request = request.as_ref().map(|request| display(request.id())),
+            peer = %self.origin.peer_address,
+            rule = %error,
+            "request refused"
+        );
         self.answer(&ErrorAnswer::from(error), request, turn);
     }
 

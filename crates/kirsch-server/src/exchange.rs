@@ -472,6 +472,24 @@ impl Exchange {
         }
     }
 
+    /// Ends the response at the end of a drain, which the application has not heard of: what it gives from now
+    /// on is [`Gone`]. The client can tell that the response is not whole.
+    pub fn cut(&mut self) {
+        let Some(request) = &self.request else { return };
+        warn!(
+            request = %request.id(),
+            asks_for = request.asks_for(),
+            running_for = ?request.received.elapsed(),
+            "cut at the end of the drain"
+        );
+        if matches!(self.stage, Stage::Unanswered) {
+            // What a client would have been told: not the application's mistake.
+            self.status = 503;
+        }
+        let _ = self.take_down();
+        self.end(&[], Fate::Reset);
+    }
+
     /// Answers in the server's own name, if nothing was sent yet, and ends the exchange.
     pub fn answer(&mut self, answer: &ErrorAnswer) {
         if !matches!(self.stage, Stage::Unanswered) {

@@ -46,6 +46,11 @@ pub trait Gateway: Send + Sync + 'static {
         false
     }
 
+    /// The time for what has begun is over: gives up every exchange that an application still works on, with
+    /// [`Exchange::cut`]. May not wait for the application. Default: nothing, so that such requests leave no
+    /// trace if their threads do not come back.
+    fn cut(&self) {}
+
     /// Bytes of blocks that the server has let go of ([`Exchange::shared_block`]) and that are not freed yet,
     /// where letting go of them is not enough. Asked by who drives the reactor, so it must not wait. Gateways that share
     /// an interpreter answer for each other, as one of them is asked. Default: 0.

@@ -43,9 +43,11 @@ mod pace;
 mod path_trouble;
 mod port_owner;
 mod reactor;
+mod reason;
 mod request;
 mod room;
 mod router;
+mod seldom;
 mod server;
 mod shared;
 mod shelf;
@@ -72,6 +74,7 @@ pub use listener::BoundAddress;
 pub use network::{Network, NetworkError};
 pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
+pub use reason::reason;
 pub use request::{LocalName, Origin, Request, RequestId};
 pub use router::{
     Action, Condition, FixedAnswer, HostPattern, PathPrefix, Redirect, Route, RouteError, Router,

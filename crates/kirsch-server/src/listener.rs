@@ -23,6 +23,12 @@ use crate::stream::Stream;
 const WHO_PASSES_SOCKETS: &str =
     "systemd passes the sockets of a unit on from fd://3, another starter has to leave them open";
 
+/// So often a free port is asked for that is to be free at several addresses.
+const PORT_TRIES: usize = 8;
+
+/// A socket that listens, and its file.
+type Opened = (Socket, Option<SocketFile>);
+
 /// A listening socket.
 pub(crate) struct Listener {
     pub(crate) socket: ListeningSocket,
@@ -79,21 +85,79 @@ pub(crate) fn listen(
 ) -> Result<(Vec<Listener>, Vec<BoundAddress>), BindError> {
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
-    for (idx, bind) in config.binds.iter().enumerate() {
-        let opened =
-            open(bind, config, &mut inherited).and_then(|(socket, file)| adopt(socket, file, idx));
-        let (listener, address) = opened.map_err(|source| BindError::new(bind.clone(), source))?;
-        listeners.push(listener);
-        addresses.push(address);
+    let mut rest = config.binds.as_slice();
+    while !rest.is_empty() {
+        let (together, others) = rest.split_at(alike(rest));
+        rest = others;
+        let opened = open_together(together, config, &mut inherited)
+            .map_err(|(bind, source)| BindError::new(bind, source))?;
+        for (bind, (socket, file)) in together.iter().zip(opened) {
+            let (listener, address) = adopt(socket, file, listeners.len())
+                .map_err(|source| BindError::new(bind.clone(), source))?;
+            listeners.push(listener);
+            addresses.push(address);
+        }
     }
     Ok((listeners, addresses))
 }
 
-fn open(
-    bind: &Bind,
+/// How many of these, from the first on, are to have one port: a name stands for several addresses, and where any
+/// free port will do, all of them get the same. Addresses that contain others need ports of their own.
+fn alike(binds: &[Bind]) -> usize {
+    let any_port = |bind: &Bind| match bind {
+        Bind::Tcp(addr) if addr.port() == 0 && !addr.ip().is_unspecified() => Some(addr.ip()),
+        Bind::Tcp(_) | Bind::Unix(_) | Bind::Abstract(_) | Bind::Descriptor(_) => None,
+    };
+    let mut seen = Vec::new();
+    for ip in binds.iter().map_while(any_port) {
+        if seen.contains(&ip) {
+            break;
+        }
+        seen.push(ip);
+    }
+    seen.len().max(1)
+}
+
+/// Opens addresses at the port that the first of them gets. It may be taken at another: then the next is tried.
+fn open_together(
+    binds: &[Bind],
     config: &Config,
     inherited: &mut Vec<(RawFd, OwnedFd)>,
-) -> io::Result<(Socket, Option<SocketFile>)> {
+) -> Result<Vec<Opened>, (Bind, io::Error)> {
+    let mut tries = PORT_TRIES;
+    loop {
+        tries -= 1;
+        match open_at_one_port(binds, config, inherited) {
+            Err((_, err))
+                if tries > 0 && binds.len() > 1 && err.kind() == io::ErrorKind::AddrInUse => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn open_at_one_port(
+    binds: &[Bind],
+    config: &Config,
+    inherited: &mut Vec<(RawFd, OwnedFd)>,
+) -> Result<Vec<Opened>, (Bind, io::Error)> {
+    let mut all: Vec<Opened> = Vec::with_capacity(binds.len());
+    for bind in binds {
+        let first = all
+            .first()
+            .and_then(|(socket, _)| socket.local_addr().ok()?.as_socket());
+        let bind = match (bind, first) {
+            (Bind::Tcp(addr), Some(first)) => Bind::Tcp(SocketAddr::new(addr.ip(), first.port())),
+            _ => bind.clone(),
+        };
+        match open(&bind, config, inherited) {
+            Ok(opened) => all.push(opened),
+            Err(err) => return Err((bind, err)),
+        }
+    }
+    Ok(all)
+}
+
+fn open(bind: &Bind, config: &Config, inherited: &mut Vec<(RawFd, OwnedFd)>) -> io::Result<Opened> {
     let backlog = i32::try_from(config.backlog).unwrap_or(i32::MAX);
     match bind {
         Bind::Tcp(addr) => {
@@ -386,6 +450,28 @@ mod tests {
         let _listeners = listen(&config, Vec::new()).unwrap_or_else(|error| panic!("{error}"));
         let mode = fs::metadata(&path).expect("bound").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_addresses_of_a_name_get_one_free_port_and_those_that_contain_others_their_own() {
+        let bind = |text: &str| Bind::Tcp(text.parse().expect("an address"));
+        let any = ["127.0.0.1:0", "127.0.0.2:0", "127.0.0.1:0", "0.0.0.0:0"];
+        let config = Config {
+            binds: any.map(bind).to_vec(),
+            ..Config::default()
+        };
+        let (_listeners, addresses) =
+            listen(&config, Vec::new()).unwrap_or_else(|error| panic!("{error}"));
+        let ports: Vec<u16> = addresses
+            .iter()
+            .map(|address| match address {
+                BoundAddress::Tcp(addr) => addr.port(),
+                other => panic!("not tcp: {other}"),
+            })
+            .collect();
+        assert_eq!(ports[0], ports[1]);
+        assert_ne!(ports[2], ports[0]);
+        assert_ne!(ports[3], ports[0]);
     }
 
     #[test]

@@ -140,6 +140,25 @@ mod tests {
     }
 
     #[test]
+    fn a_network_covers_those_that_lie_in_it() {
+        for (wide, narrow, covers) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("10.1.0.0/16", "10.0.0.0/8", false),
+            ("10.0.0.0/8", "11.0.0.0/16", false),
+            ("::/0", "10.0.0.0/8", false),
+            ("2001:db8::/32", "2001:db8:1::/48", true),
+        ] {
+            assert_eq!(
+                network(wide).covers(&network(narrow)),
+                covers,
+                "{wide} {narrow}"
+            );
+        }
+    }
+
+    #[test]
     fn a_network_holds_its_addresses_and_no_others() {
         for (text, inside, outside) in [
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),

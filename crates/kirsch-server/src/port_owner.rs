@@ -1,6 +1,6 @@
-//! Which process listens on a port: what Linux says in `/proc`.
+//! Which process listens on a port, or on a unix socket: what Linux says in `/proc`.
 //!
-//! `/proc/net/tcp` maps addresses to the inodes of sockets, and the links in `/proc/*/fd` map
+//! `/proc/net/tcp` and `/proc/net/unix` map addresses to the inodes of sockets, and the links in `/proc/*/fd` map
 //! processes to inodes. What cannot be read, such as the processes of other users, is passed over.
 
 use std::fmt;
@@ -11,8 +11,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const COMMAND_CHARS: usize = 80;
 /// The state of a listening socket in `/proc/net/tcp` (`TCP_LISTEN` of the kernel).
 const LISTEN: &str = "0A";
+/// The flag of a listening socket in `/proc/net/unix` (`__SO_ACCEPTCON` of the kernel).
+const ACCEPTS: u32 = 1 << 16;
 
-/// A process that listens on a port.
+/// A process that listens on a port, or on a unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortOwner {
     /// Its id.
@@ -36,6 +38,15 @@ pub fn port_owner(addr: SocketAddr) -> Option<PortOwner> {
         .filter_map(|table| fs::read_to_string(table).ok())
         .flat_map(|table| in_the_way(&table, addr))
         .collect();
+    owner_of(&inodes)
+}
+
+/// The process that listens on a unix socket: at a path, as it was bound, or with `@` in front of an abstract name.
+pub fn socket_owner(name: &[u8]) -> Option<PortOwner> {
+    owner_of(&listening(&fs::read("/proc/net/unix").ok()?, name))
+}
+
+fn owner_of(inodes: &[String]) -> Option<PortOwner> {
     if inodes.is_empty() {
         return None;
     }
@@ -61,6 +72,24 @@ fn in_the_way(table: &str, wanted: SocketAddr) -> Vec<String> {
         (state == LISTEN && collide(local, wanted)).then(|| inode.to_owned())
     };
     table.lines().skip(1).filter_map(inode).collect()
+}
+
+/// The inodes of the unix sockets of a table that listen at a path, or on an abstract name.
+fn listening(table: &[u8], wanted: &[u8]) -> Vec<String> {
+    let inode = |line: &[u8]| {
+        // Number, references, protocol, flags, type, state, inode, and a path, which may hold anything.
+        let end = line.len().checked_sub(wanted.len() + 1)?;
+        let columns = str::from_utf8(line.get(..end)?).ok()?;
+        let mut columns = columns.split_ascii_whitespace().skip(3);
+        let flags = u32::from_str_radix(columns.next()?, 16).ok()?;
+        let inode = columns.nth(2)?;
+        let alone = columns.next().is_none() && line[end] == b' ' && line.ends_with(wanted);
+        (alone && flags & ACCEPTS != 0).then(|| inode.to_owned())
+    };
+    table
+        .split(|byte| *byte == b'\n')
+        .filter_map(inode)
+        .collect()
 }
 
 /// Whether two listening sockets cannot be at once; the unspecified address takes all.
@@ -180,6 +209,31 @@ mod tests {
             parse_address("0000000000000000FFFF00000100007F:0050"),
             Some(addr("[::ffff:127.0.0.1]:80"))
         );
+    }
+
+    #[test]
+    fn the_owner_of_a_unix_socket_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+        let name = path.to_str().expect("a name of ours");
+        let owner = socket_owner(name.as_bytes()).expect("we own it");
+        assert_eq!(owner.pid, std::process::id());
+        assert_eq!(socket_owner(&name.as_bytes()[1..]), None);
+    }
+
+    #[test]
+    fn the_kernels_table_of_unix_sockets_is_understood() {
+        let table = b"Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 111 /run/a socket\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 222 /run/a socket\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 333 @name\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 444\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 555 /x /run/a socket\n";
+        assert_eq!(listening(table, b"/run/a socket"), ["111"]);
+        assert_eq!(listening(table, b"@name"), ["333"]);
+        assert!(listening(table, b"name").is_empty());
+        assert!(listening(table, b"socket").is_empty());
     }
 
     #[test]

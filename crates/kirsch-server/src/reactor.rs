@@ -47,6 +47,7 @@ use crate::gateway::Terms;
 use crate::listener::Listener;
 use crate::outlet::{Ended, Told};
 use crate::request::{Origin, Request};
+use crate::seldom::Seldom;
 use crate::shared::{Counters, Shared};
 use crate::stream::Stream;
 use crate::thread_cap::{Permit, ThreadCap};
@@ -174,7 +175,9 @@ pub(crate) struct Reactor {
     accept_again: Option<Instant>,
     /// A request in the queue has to be refused then, unless a thread has taken it.
     refuse_at: Option<Instant>,
-    last_trouble: Option<Instant>,
+    /// Lines about accepting that failed, and about requests that were refused for lack of a thread.
+    trouble: Seldom,
+    refusals: Seldom,
 }
 
 enum Place {
@@ -243,7 +246,8 @@ impl Reactor {
             now,
             accept_again: None,
             refuse_at: None,
-            last_trouble: None,
+            trouble: Seldom::default(),
+            refusals: Seldom::default(),
             shared: Arc::clone(&circle[place]),
             circle,
             place,
@@ -732,7 +736,9 @@ impl Poller for Reactor {
 
     fn refuse(&mut self, job: Job, why: Refusal) {
         let Job::Request(job) = job else { return };
-        warn!(?why, request = %job.request.id(), "no thread for a request");
+        if let Some(left_out) = self.refusals.due(self.now) {
+            warn!(?why, request = %job.request.id(), left_out, "no thread for a request");
+        }
         let answer = ErrorAnswer::from(ProtocolErrorKind::Overloaded).retry_after(RETRY_AFTER);
         let facts = job.request.head.facts();
         let shared = Arc::clone(&self.shared);

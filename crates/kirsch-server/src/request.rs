@@ -20,6 +20,9 @@ use crate::gateway::Terms;
 /// Names longer than this are not taken over as a request's id.
 const LONGEST_ID: usize = 128;
 
+/// So much of a request line that is not sound, or of a target in the error log, tells what it was meant to be.
+const SHOWN_BYTES: usize = 256;
+
 /// Stands in a request whose head has not arrived.
 const NO_HEAD: Head = Head {
     len: 0,
@@ -152,10 +155,10 @@ impl Request {
         self.head.target.of(&self.buf)
     }
 
-    /// The request line as sent, without its end; empty if it never came or is not sound.
+    /// The request line as sent, without its end. Of one that is not sound, or not whole, the start.
     pub(crate) fn request_line(&self) -> &[u8] {
         if !self.has_line() {
-            return b"";
+            return self.start_of_line();
         }
         let line = &self.buf[self.head.method_name.start as usize..];
         let len = memchr::memchr(b'\r', line).unwrap_or(line.len());
@@ -165,6 +168,30 @@ impl Request {
     /// Whether its body is handed on while it arrives.
     pub(crate) fn streams_body(&self) -> bool {
         self.terms.as_ref().is_some_and(|terms| terms.streams_body)
+    }
+
+    fn start_of_line(&self) -> &[u8] {
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        // An empty line before it is none of it (RFC 9112, 2.2).
+        let start = self.buf.iter().take_while(|byte| is_end(byte)).count();
+        let line = &self.buf[start..];
+        let len = line
+            .iter()
+            .take(SHOWN_BYTES)
+            .take_while(|byte| !is_end(byte))
+            .count();
+        &line[..len]
+    }
+
+    /// What it asks for, for the error log: `GET /path`, with nothing in it that could forge a line.
+    pub(crate) fn asks_for(&self) -> String {
+        let line = self.request_line();
+        let target = line
+            .iter()
+            .rposition(|byte| *byte == b' ')
+            .filter(|_| self.has_line());
+        let line = &line[..target.unwrap_or(line.len()).min(SHOWN_BYTES)];
+        line.escape_ascii().to_string()
     }
 
     /// Whether method and target are known; they are for every request but one refused for its very
@@ -198,7 +225,7 @@ impl Request {
         self.rewritten.is_some()
     }
 
-    /// The path of the target.
+    /// The path of the target, undecoded, whatever a route has made of it; for logs.
     pub(crate) fn original_path(&self) -> &[u8] {
         match self.head.path.of(&self.buf) {
             b"" => b"/",
@@ -423,6 +450,27 @@ mod tests {
         assert!(!is_harmless("é"));
         assert!(!is_harmless(""));
         assert!(!is_harmless(&"a".repeat(129)));
+    }
+
+    #[test]
+    fn a_request_line_that_is_not_sound_is_shown_as_far_as_it_goes() {
+        let mut request = Request::new();
+        for (bytes, line) in [
+            (
+                &b"GET /a\x01b HTTP/1.1\r\nHost: a\r\n"[..],
+                &b"GET /a\x01b HTTP/1.1"[..],
+            ),
+            (b"\r\nGET /a HTTP/3\n\n", b"GET /a HTTP/3"),
+            (b"GET /unfin", b"GET /unfin"),
+            (b"", b""),
+            (&[b'a'; 70_000], &[b'a'; 256]),
+        ] {
+            request.buf = bytes.to_vec();
+            assert_eq!(request.request_line(), line);
+        }
+        assert_eq!(request.asks_for(), "a".repeat(256));
+        request.buf = b"\x16\x03\n".to_vec();
+        assert_eq!(request.asks_for(), "\\x16\\x03");
     }
 
     #[test]

@@ -118,8 +118,8 @@ impl Router {
                 if !first.is_none_or(before) {
                     return;
                 }
-                let when = &self.routes[entry.route].when;
-                if entry.is_for_port(host) && when.matches_rest(&seen) {
+                let meets_rest = || self.routes[entry.route].when.matches_rest(&seen);
+                if entry.is_for_port(host) && (entry.plain || meets_rest()) {
                     first = Some((entry.route, prefix_len));
                     return;
                 }

@@ -27,6 +27,7 @@ use crate::exchange::Exchange;
 use crate::gateway::Gateway;
 use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor, Waker};
+use crate::reason::reason;
 use crate::shared::{Common, Counters, Shared};
 use crate::sigpipe;
 
@@ -69,7 +70,6 @@ struct Crew {
 }
 
 /// Why a server cannot be made.
-#[derive(Debug)]
 pub enum StartError {
     /// An address cannot be listened on.
     Bind(BindError),
@@ -141,6 +141,7 @@ impl Server {
             return Err(StartError::Reactors(reactors));
         }
         fit_into_descriptors(&mut config);
+        warn_of_spooling_to_memory(&config);
         let _ = sigpipe::pending();
         let (listeners, addresses) = listen(&config, inherited).map_err(StartError::Bind)?;
         let access_log = match &config.access_log {
@@ -299,6 +300,7 @@ impl Server {
         };
         if !drained {
             common.aborted.store(true, Ordering::SeqCst);
+            common.gateway.cut();
             crews.iter().for_each(|crew| crew.shared.post(Mail::Abort));
         }
         crews.iter().for_each(|crew| crew.pool.stop());
@@ -328,6 +330,11 @@ impl Server {
             drop(reactor);
             drop(jobs);
         }
+        self.close_access_log();
+    }
+
+    /// Writes what waits for the access log, and ends that: for a process that ends without [`Server::join`].
+    pub fn close_access_log(&self) {
         if let Some(log) = &self.inner.common.access_log {
             log.close();
         }
@@ -390,8 +397,15 @@ impl fmt::Display for StartError {
                 f,
                 "cannot start {count} reactors: the gateway needs an interpreter, which one reactor serves"
             ),
-            StartError::System(err) => write!(f, "cannot start: {err}"),
+            StartError::System(err) => write!(f, "cannot start: {}", reason(err)),
         }
+    }
+}
+
+/// As it prints: a program that ends with it, `fn main() -> Result<(), …>`, shows this form.
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -466,6 +480,9 @@ fn reactors(config: &Config) -> usize {
 /// some ten threads with a few connections to databases each are enough.
 const RESERVED_DESCRIPTORS: u64 = 128;
 
+/// File systems without a disk behind them: tmpfs and ramfs (`statfs(2)`).
+const IN_MEMORY: [rustix::fs::FsWord; 2] = [0x0102_1994, 0x8584_58f6_u32 as _];
+
 /// Takes as many descriptors as the system allows, and no more connections than these suffice for.
 fn fit_into_descriptors(config: &mut Config) {
     let Some(descriptors) = raise_descriptor_limit() else {
@@ -477,6 +494,21 @@ fn fit_into_descriptors(config: &mut Config) {
         warn!(
             connections = config.limits.connections,
             configured, descriptors, "the limit of open descriptors allows fewer connections"
+        );
+    }
+}
+
+/// Spool files are there to keep bodies out of memory.
+fn warn_of_spooling_to_memory(config: &Config) {
+    let folder = config.spool_dir.clone().unwrap_or_else(std::env::temp_dir);
+    // What cannot be asked is met with the first file, and logged then.
+    if let Ok(found) = rustix::fs::statfs(&folder)
+        && IN_MEMORY.contains(&found.f_type)
+    {
+        warn!(
+            folder = %folder.display(),
+            limit_spool = config.limits.spool_bytes,
+            "the folder of spool files lies in memory; name one on a disk with --spool-dir, or count them as memory"
         );
     }
 }

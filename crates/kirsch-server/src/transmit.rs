@@ -42,7 +42,14 @@ pub(crate) struct Transmission {
 pub(crate) struct Unanswered {
     facts: RequestFacts,
     /// When the application must have begun to answer.
-    by: Option<Instant>,
+    by: Option<Deadline>,
+}
+
+/// When a response must have begun, and what is said if it has not: the request is elsewhere then.
+struct Deadline {
+    at: Instant,
+    id: String,
+    asks_for: String,
 }
 
 impl Transmission {
@@ -119,7 +126,11 @@ impl Connection {
         let timeout = turn.shared.config.timeouts.request;
         let unanswered = Unanswered {
             facts: request.head.facts(),
-            by: timeout.map(|timeout| turn.now + timeout),
+            by: timeout.map(|timeout| Deadline {
+                at: turn.now + timeout,
+                id: request.id().to_text(),
+                asks_for: request.asks_for(),
+            }),
         };
         let transmission = Transmission::new(Arc::clone(&outlet), intake, Some(unanswered));
         self.state = State::Remote(Box::new(transmission));
@@ -185,9 +196,14 @@ impl Connection {
         let State::Remote(work) = &mut self.state else {
             return Next::Close;
         };
-        let late = |unanswered: &Unanswered| unanswered.by.is_some_and(|by| by <= turn.now);
+        let late = |unanswered: &Unanswered| {
+            let by = unanswered.by.as_ref();
+            by.is_some_and(|by| by.at <= turn.now)
+        };
         if let Some(unanswered) = work.unanswered.take_if(|unanswered| late(unanswered)) {
-            warn!("the application did not answer within the request timeout");
+            if let Some(Deadline { id, asks_for, .. }) = &unanswered.by {
+                warn!(request = %id, %asks_for, "the application did not answer within the request timeout");
+            }
             let answer = ErrorAnswer::new(Status(504), "the application did not answer in time");
             self.answer(&answer.to(&unanswered.facts), None, turn);
             return self.advance(turn);
@@ -418,7 +434,7 @@ impl Connection {
         let answer = work
             .unanswered
             .as_ref()
-            .and_then(|unanswered| unanswered.by);
+            .and_then(|unanswered| Some(unanswered.by.as_ref()?.at));
         [self.body_deadline(shared), write, answer]
             .into_iter()
             .flatten()

@@ -5,8 +5,9 @@ mod support;
 use std::sync::Arc;
 
 use kirsch_server::{
-    Action, Application, Condition, Config, Exchange, FieldEdits, FixedAnswer, Gateway, Network,
-    Redirect, Route, Router, RouterOptions, Scheme, Serve, TrustedPeer, UnknownHost,
+    AccessLog, AccessLogFormat, Action, Application, Condition, Config, Exchange, FieldEdits,
+    FixedAnswer, Gateway, Network, Redirect, Route, Router, RouterOptions, Scheme, Serve,
+    TrustedPeer, UnknownHost,
 };
 
 use support::{Bodies, Client, TestServer, gateway, get, ok, read_all};
@@ -294,6 +295,38 @@ fn a_rewrite_takes_the_place_of_the_prefix() {
     ] {
         assert_eq!(client.get(path).text(), expected, "{path}");
     }
+}
+
+#[test]
+fn the_log_has_what_was_asked_for_and_what_the_server_answered_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("log");
+    let rewritten = Serve {
+        rewrite: Some("/new".parse().expect("a path")),
+        ..Serve::new(application("a", Bodies::Buffered))
+    };
+    let server = serve_with(
+        |config| {
+            config.access_log = Some(AccessLog {
+                format: AccessLogFormat::Custom("%U %s %X".to_owned()),
+                file: Some(file.clone()),
+            });
+        },
+        RouterOptions::default(),
+        vec![
+            Route::new(under("/old"), Action::Serve(rewritten)),
+            Route::new(under("/gone"), answer(410)),
+        ],
+    );
+    let mut client = server.connect();
+    for path in ["/old/x", "/gone", "/nowhere"] {
+        client.get(path);
+    }
+    drop(client);
+    server.server.stop();
+    drop(server);
+    let log = std::fs::read_to_string(file).expect("a log");
+    assert_eq!(log, "/old/x 200 +\n/gone 410 +\n/nowhere 404 +\n");
 }
 
 #[test]

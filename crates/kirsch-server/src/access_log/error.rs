@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::FormatError;
 use crate::path_trouble::PathTrouble;
+use crate::reason::reason;
 
 /// An access log that cannot be started.
-#[derive(Debug)]
 pub struct AccessLogError {
     /// Its file, if that is at fault.
     pub path: Option<PathBuf>,
@@ -50,8 +50,15 @@ impl fmt::Display for AccessLogError {
         }
         match &self.trouble {
             Some(trouble) => write!(f, ": {trouble}"),
-            None => write!(f, ": {}", self.source),
+            None => write!(f, ": {}", reason(&self.source)),
         }
+    }
+}
+
+/// As it prints: a program that ends with it, `fn main() -> Result<(), …>`, shows this form.
+impl fmt::Debug for AccessLogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tracing::error;
 
 use super::AccessLogError;
+use crate::reason::reason;
 
 /// An open log. Used by the writer's thread only.
 pub(super) struct Output {
@@ -50,7 +51,7 @@ impl Output {
                 self.torn = false;
             }
             Err(err) => {
-                error!(%err, path = %path.display(), "cannot open the access log again; the old file is kept");
+                error!(err = reason(&err), path = %path.display(), "cannot open the access log again; the old file is kept");
             }
         }
     }
@@ -72,16 +73,16 @@ impl Output {
             // Once, not for each of thousands of lines.
             Err(err) if !self.failing => {
                 self.failing = true;
-                error!(%err, path = ?self.path(), "cannot write the access log");
+                error!(err = reason(&err), to = %self.place(), "cannot write the access log");
             }
             Err(_) => {}
         }
     }
 
-    fn path(&self) -> Option<&Path> {
+    fn place(&self) -> std::path::Display<'_> {
         match &self.sink {
-            Sink::Stdout => None,
-            Sink::File { path, .. } => Some(path),
+            Sink::Stdout => Path::new("standard output").display(),
+            Sink::File { path, .. } => path.display(),
         }
     }
 }

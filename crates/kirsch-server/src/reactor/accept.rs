@@ -29,9 +29,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Who has just come does not make room for lack of a descriptor: a crowd would push itself out. Its head may
 /// take a second, as others can wait in the kernel's queue.
 const HEAD_GRACE: Duration = Duration::from_secs(1);
-/// Such trouble is logged at most this often.
-const TROUBLE_LOG: Duration = Duration::from_secs(10);
-
 impl Reactor {
     pub(super) fn accept(&mut self, idx: usize) {
         let mut victims = None;
@@ -155,12 +152,8 @@ impl Reactor {
     }
 
     fn tell_trouble(&mut self, err: &io::Error) {
-        if self
-            .last_trouble
-            .is_none_or(|last| last + TROUBLE_LOG <= self.now)
-        {
-            self.last_trouble = Some(self.now);
-            warn!(%err, connections = self.shared.connections(), "cannot accept connections for now");
+        if let Some(left_out) = self.trouble.due(self.now) {
+            warn!(%err, connections = self.shared.connections(), left_out, "cannot accept connections for now");
         }
     }
 

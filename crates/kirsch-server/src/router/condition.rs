@@ -45,6 +45,14 @@ impl Condition {
         }
     }
 
+    /// Whether it asks for nothing but host and path.
+    pub(super) fn is_plain(&self) -> bool {
+        self.methods.is_empty()
+            && self.headers.is_empty()
+            && self.scheme.is_none()
+            && self.clients.is_empty()
+    }
+
     /// Whether a request meets what has to do with neither host nor path.
     pub(super) fn matches_rest(&self, seen: &Seen<'_>) -> bool {
         self.matches_method(seen.method())

@@ -28,6 +28,9 @@ struct Paths {
     /// Routes without a path.
     root: Vec<Entry>,
     prefixes: HashMap<Box<[u8]>, Vec<Entry>>,
+    /// The lengths of `prefixes`, a bit each; the last is for all that are longer. Others need not be looked for,
+    /// which saves most of the time where there are thousands of hosts and nothing is in the processor's cache.
+    lengths: u128,
     /// Slashes in the longest of `prefixes`: no longer one is looked for.
     most_slashes: usize,
 }
@@ -39,6 +42,8 @@ pub(super) struct Entry {
     pub(super) route: usize,
     /// The port that it asks for.
     port: Option<u16>,
+    /// It asks for nothing but host and path, so that nobody needs to fetch it to know.
+    pub(super) plain: bool,
 }
 
 /// The hosts to look up.
@@ -56,15 +61,13 @@ impl Index {
     pub(super) fn new<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Index {
         let mut index = Index::default();
         for (route, when) in conditions.enumerate() {
+            let plain = when.is_plain();
+            let entry = |port| Entry { route, port, plain };
             if when.hosts.is_empty() {
-                index.any.insert(Entry { route, port: None }, when);
+                index.any.insert(entry(None), when);
             }
             for host in &when.hosts {
-                let entry = Entry {
-                    route,
-                    port: host.port(),
-                };
-                index.table(host).insert(entry, when);
+                index.table(host).insert(entry(host.port()), when);
             }
         }
         index
@@ -142,6 +145,7 @@ impl Paths {
                 push(&mut self.root, entry);
                 continue;
             }
+            self.lengths |= length_bit(prefix.len());
             self.most_slashes = self.most_slashes.max(slashes(prefix));
             push(self.prefixes.entry(prefix.into()).or_default(), entry);
         }
@@ -157,7 +161,9 @@ impl Paths {
             .map(|at| at + 1)
             .chain([path.len()]);
         for end in ends.take(self.most_slashes) {
-            if let Some(list) = self.prefixes.get(&path[..end]) {
+            if self.lengths & length_bit(end) != 0
+                && let Some(list) = self.prefixes.get(&path[..end])
+            {
                 visitor(list, end);
             }
         }
@@ -180,6 +186,10 @@ fn push(list: &mut Vec<Entry>, entry: Entry) {
     if list.last() != Some(&entry) {
         list.push(entry);
     }
+}
+
+fn length_bit(len: usize) -> u128 {
+    1 << len.min(127)
 }
 
 fn slashes(path: &[u8]) -> usize {
