@@ -10,23 +10,30 @@ CARGO ?= cargo
 PROFILE ?= fast
 # How many requests `make smuggling` bends: so many for the parsers, a fifth of it through each proxy.
 MUTANTS ?= 400000
+# The extension modules: what leaves CPython's symbols to the interpreter cannot be linked into a test program.
+NOT_TESTED := --exclude kirsch-python --exclude kirsch-extension --exclude two-hosts
 SOURCES := $(shell find crates python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi') Cargo.toml Cargo.lock pyproject.toml
+TWO_HOSTS := $(shell find examples/two-hosts/server -name '*.rs' -o -name '*.toml')
 RUST_TESTS = $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "nextest run" || echo test)
 
-.PHONY: run test test-fast test-rust test-loom test-python test-pythons asan fuzz soak soak-references smuggling lint lint-rust lint-python format docs bench deps clean
+.PHONY: run run-two-hosts test test-fast test-rust test-loom test-python test-pythons asan fuzz soak soak-references smuggling lint lint-rust lint-python format docs bench deps clean
 
 run: $(VENV)/.built-example
 	cd examples/blog && ../../$(BIN)/kirsch blog:app --bind 127.0.0.1:8000
 
+run-two-hosts: $(VENV)/.built-two-hosts requirements/two-hosts.txt
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements/two-hosts.txt
+	$(BIN)/two-hosts --config examples/two-hosts/kirsch.toml
+
 test: deps lint test-rust test-loom test-python
 
 test-fast: $(VENV)/.built-test
-	$(CARGO) $(RUST_TESTS) --workspace --exclude kirsch-python
+	$(CARGO) $(RUST_TESTS) --workspace $(NOT_TESTED)
 	cd tests && ../$(BIN)/python -m pytest -q -m "not slow"
 
 test-rust:
-	$(CARGO) $(RUST_TESTS) --workspace --exclude kirsch-python
-	$(CARGO) test -q --doc --workspace --exclude kirsch-python
+	$(CARGO) $(RUST_TESTS) --workspace $(NOT_TESTED)
+	$(CARGO) test -q --doc --workspace $(NOT_TESTED)
 
 # The model checker replaces the pool's primitives, so it has a build of its own.
 test-loom:
@@ -88,6 +95,7 @@ bench:
 	PYTHON=$(PYTHON) tools/deps.sh bench
 	$(MAKE) PROFILE=release $(VENV)/.built-test
 	$(CARGO) build -q --release -p kirsch-server --example floor
+	$(CARGO) build -q --release -p kirsch-files --example files
 	$(BIN)/python bench/environment.py
 	$(BIN)/python bench/run.py
 
@@ -113,6 +121,11 @@ $(VENV)/.built-example: $(VENV)/.built-$(PROFILE) requirements/example.txt
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements/example.txt
 	touch $@
 
-$(VENV)/.built-test: $(VENV)/.built-example requirements/test.txt
+# The engine with a Rust application, and its command. Without its dependency, which is the package of this tree.
+$(VENV)/.built-two-hosts: $(VENV)/.built-example $(TWO_HOSTS)
+	cd examples/two-hosts/server && VIRTUAL_ENV=$(CURDIR)/$(VENV) ../../../$(BIN)/maturin develop -q --profile $(PROFILE)
+	touch $@
+
+$(VENV)/.built-test: $(VENV)/.built-two-hosts requirements/test.txt
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements/test.txt
 	touch $@

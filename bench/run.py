@@ -80,6 +80,10 @@ def is_meant(name: str, words: list[str]) -> bool:
 
 def takes_part(server: Server, scenario: Scenario) -> bool:
     """Tell whether the scenario means anything to the server."""
+    if server.routed or scenario.routed:
+        return server.routed and scenario.routed
+    if server.files != scenario.files:
+        return False
     if server.yardstick:
         return scenario.yardsticks
     if server.name == "bare sockets" and not scenario.bare:

@@ -18,7 +18,7 @@ target=x86_64-unknown-linux-gnu
 case "$(uname -m)" in aarch64) target=aarch64-unknown-linux-gnu ;; esac
 
 RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Cdebuginfo=line-tables-only" PYO3_PYTHON="$python" \
-    cargo build -q -p kirsch-python --profile fast --target "$target" --target-dir target/asan
+    cargo build -q -p kirsch-extension --profile fast --target "$target" --target-dir target/asan
 
 # A copy of the package in front of the installed one.
 package="$root/target/asan/python"

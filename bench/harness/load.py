@@ -21,7 +21,7 @@ class Load:
     path: str = "/"
     method: str = "GET"
     body_bytes: int = 0
-    # "one" (Host) or "browser" (twelve fields, as Firefox sends them).
+    # "one" (Host), "browser" (twelve fields, as Firefox sends them), "many" (each for another host and path).
     fields: str = "one"
 
 

@@ -70,7 +70,7 @@ def sample(scenario: Scenario, server: Server, number: int, seconds: int, cores:
     command = server.command(ask)
     try:
         with process.running(command, ask.port, cpu=cores.server, environ=environ()) as pid:
-            verify.verify(ask.port, scenario.probe, any_body=server.yardstick)
+            verify.verify(ask.port, scenario.probe, any_body=server.yardstick and not server.files)
             if scenario.idle:
                 _hold(result, pid, ask.port, scenario.idle)
             else:

@@ -18,6 +18,7 @@ REQUIREMENTS = BENCH / "requirements.txt"
 PEERS = Path(os.environ.get("BENCH_VENV", ROOT / ".venvs" / "bench"))
 KIRSCH = Path(os.environ.get("BENCH_KIRSCH", ROOT / ".venv" / "bin" / "kirsch"))
 FLOOR = Path(os.environ.get("BENCH_FLOOR", ROOT / "target" / "release" / "examples" / "floor"))
+FILES = Path(os.environ.get("BENCH_FILES", ROOT / "target" / "release" / "examples" / "files"))
 
 
 class MissingTool(Exception):

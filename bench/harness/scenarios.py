@@ -19,6 +19,7 @@ DONE = b"done\n"
 FLASK = b'{"active":true,"id":7,"name":"Kim","roles":["reader","writer"]}\n'
 PAGE = b"<!doctype html>\n<title>Kim</title>\n<ul>\n<li>one</li>\n<li>two</li>\n<li>three</li>\n</ul>\n"
 LARGE = bytes(range(256)) * 4096
+FILES = {"1KiB": 1 << 10, "64KiB": 64 << 10, "10MiB": 10 << 20}
 CHUNKED = b"0123456789abcdef" * 64 * 100
 
 
@@ -48,6 +49,10 @@ class Scenario:
     bare: bool = False
     # nginx and the floor can answer it.
     yardsticks: bool = False
+    # Only Kirsch's router can answer it, with one route and with many.
+    routed: bool = False
+    # A file is asked for: servers of files take part, and nobody else.
+    files: bool = False
     # Connections that only lie there; memory is measured instead of speed.
     idle: int = 0
 
@@ -98,6 +103,18 @@ def _post(name: str, size: int, connections: int) -> Scenario:
     return Scenario(name, f"POST of {name[5:]}", "bodies:upload", probe, Load(connections, "/", "POST", size))
 
 
+def content(name: str) -> bytes:
+    """Return what is in the file of that name."""
+    size = FILES[name]
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+def _file(name: str, connections: int) -> Scenario:
+    probe = Probe(content(name), f"/{name}.bin")
+    load = Load(connections, probe.path)
+    return Scenario(f"file-{name}", f"A file of {name}", "", probe, load, yardsticks=True, files=True)
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
@@ -117,6 +134,17 @@ SCENARIOS: dict[str, Scenario] = {
         _post("post-1MiB", 1 << 20, 16),
         Scenario("large", "A response of 1 MiB", "bodies:large", Probe(LARGE), Load(16)),
         Scenario("chunks", "A generator of 100 blocks of 1 KiB", "bodies:chunks", Probe(CHUNKED), Load(16)),
+        _file("1KiB", 64),
+        _file("64KiB", 64),
+        _file("10MiB", 16),
+        Scenario(
+            "routes",
+            "One route, and thousands of hosts and of paths",
+            "plain:hello",
+            Probe(HELLO, "/p0/page"),
+            Load(64, "/p0/page", fields="many"),
+            routed=True,
+        ),
         Scenario(
             "idle",
             f"{IDLE_CONNECTIONS} idle connections",

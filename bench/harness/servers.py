@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import paths
+from harness.scenarios import FILES, content
 
 # nginx wants its configuration in a file, and folders for bodies; removed when the benchmark ends.
 _scratch = tempfile.TemporaryDirectory(prefix="kirsch-bench-nginx-")
@@ -39,8 +40,12 @@ class Server:
     threaded: bool = True
     # Answers by itself, without the application: only for the hello scenarios.
     yardstick: bool = False
+    # Serves the files of the file scenarios, and nothing else.
+    files: bool = False
     # Has one thread for each connection: only where connections are no more than threads.
     thread_each: bool = False
+    # Answers by Kirsch's router alone: only for the scenario that compares one route with many.
+    routed: bool = False
     # A second setting of another server, for the scenarios where that one is better.
     variant_of: str = ""
 
@@ -67,6 +72,11 @@ def _floor(ask: Setting) -> list[str]:
     return [paths.file(paths.FLOOR, how), str(ask.port)]
 
 
+def _routed(routes: str) -> Callable[[Setting], list[str]]:
+    """The floor behind so many routes; its threads and reactors are one, as the floor's."""
+    return lambda ask: [*_floor(ask), "1", "1", routes]
+
+
 def _nginx(ask: Setting) -> list[str]:
     folder = Path(_scratch.name)
     config = folder / f"nginx-{ask.port}.conf"
@@ -88,6 +98,30 @@ http {{
   }}
 }}
 """
+
+
+def _folder() -> Path:
+    """Return the folder with the files; made once."""
+    folder = Path(_scratch.name) / "files"
+    if not folder.exists():
+        folder.mkdir()
+        for name in FILES:
+            (folder / f"{name}.bin").write_bytes(content(name))
+    return folder
+
+
+def _files(ask: Setting) -> list[str]:
+    how = "run `cargo build --release -p kirsch-files --example files`, or leave it out with --servers"
+    return [paths.file(paths.FILES, how), str(_folder()), str(ask.port), str(ask.threads)]
+
+
+def _nginx_files(cache: str, ask: Setting) -> list[str]:
+    folder = Path(_scratch.name)
+    config = folder / f"nginx-{ask.port}.conf"
+    location = f"location / {{ root {_folder()}; sendfile on; tcp_nopush on; {cache} }}"
+    text = NGINX.format(port=ask.port, folder=folder)
+    config.write_text("\n".join(location if "return" in line else line for line in text.splitlines()))
+    return [paths.tool("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(config)]
 
 
 def _granian(threads: int, ask: Setting) -> list[str]:
@@ -170,6 +204,20 @@ SERVERS: dict[str, Server] = {
         Server("cheroot", _launcher("cheroot")),
         Server("floor", _floor, yardstick=True),
         Server("nginx", _nginx, yardstick=True),
+        Server("no routes", _floor, routed=True),
+        Server("one route", _routed("one"), routed=True),
+        Server("10,000 hosts", _routed("hosts"), routed=True),
+        Server("1,000 paths", _routed("paths"), routed=True),
+        Server("files", _files, yardstick=True, files=True),
+        Server("nginx-files", lambda ask: _nginx_files("", ask), yardstick=True, files=True),
+        # As Kirsch does it: what was found counts for a second.
+        Server(
+            "nginx-cached",
+            lambda ask: _nginx_files("open_file_cache max=1000; open_file_cache_valid 1s;", ask),
+            yardstick=True,
+            files=True,
+            variant_of="nginx-files",
+        ),
         # No server: the ceiling for waiting requests.
         Server("bare sockets", _sockets, thread_each=True, variant_of="bare threads"),
     )

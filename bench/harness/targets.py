@@ -48,6 +48,8 @@ def verdicts(summaries: list[Summary]) -> list[Verdict]:
         *_waits(summaries, ran),
         *_beside(summaries, ran),
         *(_best_peer(summaries, name) for name in ("flask", "webpy") if name in ran),
+        *(_routes(summaries) if "routes" in ran else []),
+        *(_file(summaries, name) for name, scenario in SCENARIOS.items() if scenario.files and name in ran),
         *(_idle(summaries) if "idle" in ran else []),
     ]
 
@@ -99,6 +101,30 @@ def _best_peer(summaries: list[Summary], name: str) -> Verdict:
     speeds = [speed for server in peers if (speed := _rps(summaries, name, server.name))]
     value = _ratio(_rps(summaries, name, "kirsch"), max(speeds, default=None))
     return Verdict(f"{name}, requests/s, kirsch / best peer", value, 0.97, at_most=False)
+
+
+def _routes(summaries: list[Summary]) -> list[Verdict]:
+    one = _rps(summaries, "routes", "one route")
+    return [
+        Verdict(
+            f"routes, requests/s, {many} / one route",
+            _ratio(_rps(summaries, "routes", many), one),
+            0.90,
+            at_most=False,
+        )
+        for many in ("10,000 hosts", "1,000 paths")
+    ]
+
+
+def _file(summaries: list[Summary], name: str) -> Verdict:
+    def cpu(server: str) -> float | None:
+        found = find(summaries, name, server)
+        return found.cpu if found else None
+
+    # The better nginx is the one to beat.
+    nginx = [value for value in (cpu("nginx-files"), cpu("nginx-cached")) if value]
+    value = _ratio(min(nginx, default=None), cpu("files"))
+    return Verdict(f"{name}, requests per CPU second, files / nginx", value, 0.8, at_most=False)
 
 
 def _idle(summaries: list[Summary]) -> list[Verdict]:

@@ -1,6 +1,7 @@
 -- Prints the run as one line of JSON. Has no request() and no response(): wrk then formats the
 -- request once and does not look at the answers' fields, and so costs the least.
--- Arguments: method, body bytes, "one" or "browser" fields, requests after which to stop (0: never).
+-- Arguments: method, body bytes, "one" or "browser" fields, or "many" for another host and path each time,
+-- requests after which to stop (0: never).
 
 local stop_after, answered
 
@@ -24,6 +25,19 @@ function init(args)
   if bytes > 0 then wrk.body = string.rep("x", bytes) end
   if args[3] == "browser" then
     for name, value in pairs(browser) do wrk.headers[name] = value end
+  end
+  if args[3] == "many" then
+    -- Made before the first is sent, so that asking costs no more than choosing.
+    local requests, turn = {}, 0
+    for number = 0, 9999 do
+      wrk.headers["Host"] = "h" .. number .. ".test"
+      requests[number] = wrk.format(nil, "/p" .. number % 1000 .. "/page")
+    end
+    request = function()
+      -- Neighbours in time are none in any table.
+      turn = (turn + 3797) % 10000
+      return requests[turn]
+    end
   end
   stop_after = tonumber(args[4])
   answered = 0

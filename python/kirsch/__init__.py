@@ -9,8 +9,11 @@ From the command line: ``kirsch hello:app``. From Python:
     with kirsch.Server(app, bind="127.0.0.1:0") as server:   # in the background, on a free port
         print(server.urls)
 
-The engine is written in Rust (``kirsch._kirsch``); this package loads applications, makes the
-threads, handles signals and words the messages.
+    routes = [kirsch.Route(path="/static", files="public"), kirsch.Route(host="blog.test", app=blog)]
+    kirsch.run(routes=routes)
+
+The engine is written in Rust (``kirsch._kirsch``, or a module of yours that was imported before it); this
+package loads applications, makes the threads, handles signals and words the messages.
 """
 
 import importlib
@@ -18,12 +21,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kirsch._kirsch import __version__
+    from kirsch._routes import Application, Route, Rust
     from kirsch._run import run
     from kirsch._server import Server
 
-__all__ = ["Server", "__version__", "run"]
+__all__ = ["Application", "Route", "Rust", "Server", "__version__", "run"]
 
-_PLACES = {"Server": "kirsch._server", "__version__": "kirsch._kirsch", "run": "kirsch._run"}
+_PLACES = {
+    "Application": "kirsch._routes",
+    "Route": "kirsch._routes",
+    "Rust": "kirsch._routes",
+    "Server": "kirsch._server",
+    "__version__": "kirsch._kirsch",
+    "run": "kirsch._run",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -43,25 +43,32 @@ def _main(argv: list[str]) -> int:
         if command.stdout and not to_stdout(command.stdout):
             return 1
         return command.code
-    assert command.settings is not None
-    assert command.app is not None
+    settings, dispatch = command.settings, command.dispatch
+    assert settings is not None
+    assert dispatch is not None
     try:
-        _kirsch.start_logging(command.settings.log_level)
+        _kirsch.start_logging(settings.log_level)
     except OSError as error:
         to_stderr(f"kirsch: {error}\n")
+        return 1
+    for text, _ in dispatch.findings:
+        to_stderr(f"kirsch: {text}\n")
+    checking = command.action == "check"
+    if any(fatal for _, fatal in dispatch.findings):
         return 1
     # The arguments are the server's: an application that looks for its own must not find them.
     del sys.argv[1:]
     try:
-        application = load(command.app, command.settings.chdir)
-        act = check if command.action == "check" else serve
-        code = act(application, command.settings, command.app_text)
+        applications = load(dispatch.applications, settings.chdir)
+        code = (check if checking else serve)(applications, dispatch, settings)
     except LoadError as error:
         to_stderr(f"kirsch: {error}\n")
         code = error.code
     except KeyboardInterrupt:
         end_process(128 + signal.SIGINT)
         raise
+    if checking and dispatch.findings:
+        code = code or 1
     # Whatever else was loaded goes on in threads of its own: the end must not depend on them.
     end_process(code)
     return code

@@ -1,11 +1,13 @@
 """The engine: written in Rust, wrapped by the package."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
 __all__ = [
+    "Application",
     "Command",
+    "Dispatch",
     "Engine",
     "FileWrapper",
     "Input",
@@ -13,6 +15,7 @@ __all__ = [
     "StartResponse",
     "__version__",
     "after_fork_in_child",
+    "check_route",
     "end_logging",
     "parse_command_line",
     "start_logging",
@@ -31,9 +34,7 @@ class Command:
     @property
     def stderr(self) -> str: ...
     @property
-    def app(self) -> tuple[str, str, str, str] | None: ...
-    @property
-    def app_text(self) -> str: ...
+    def dispatch(self) -> Dispatch | None: ...
     @property
     def settings(self) -> Settings | None: ...
 
@@ -52,10 +53,38 @@ class Settings:
     def describe(self) -> str: ...
 
 @final
+class Application:
+    @property
+    def name(self) -> str: ...
+    @property
+    def place(self) -> tuple[str, str, str, str] | None: ...
+    @property
+    def path(self) -> os.PathLike[str] | None: ...
+    @property
+    def origin(self) -> str: ...
+
+@final
+class Dispatch:
+    @staticmethod
+    def of_program(
+        settings: Settings,
+        routes: Sequence[dict[str, Any]],
+        applications: Sequence[tuple[str, int | None, str | None]],
+        rest: int | None,
+    ) -> Dispatch: ...
+    @property
+    def applications(self) -> list[Application]: ...
+    @property
+    def findings(self) -> list[tuple[str, bool]]: ...
+    @property
+    def brief(self) -> str: ...
+
+@final
 class Engine:
     def __new__(
         cls,
-        application: Callable[..., Any],
+        applications: Sequence[Callable[..., Any]],
+        dispatch: Dispatch,
         settings: Settings,
         report: Callable[[BaseException | None, str, str, str, str], None],
         errors: Any,
@@ -107,6 +136,7 @@ class StartResponse:
     ) -> Callable[[bytes], None]: ...
 
 def parse_command_line(argv: list[str], environ: list[tuple[str, str]], cwd: str) -> Command: ...
+def check_route(keywords: dict[str, Any]) -> None: ...
 def start_logging(level: str) -> None: ...
 def end_logging() -> None: ...
 def after_fork_in_child() -> None: ...

@@ -1,4 +1,4 @@
-"""Loading an application: from where the command line says, with one clear message for each first mistake."""
+"""Loading applications: from where the command line says, with one clear message for each first mistake."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ import pkgutil
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from kirsch._sharing import DjangoSettings, Guard, Shared
+
+if TYPE_CHECKING:
+    from kirsch._kirsch import Application
 
 from kirsch._own_server import refusing_own_servers
 
@@ -41,25 +46,59 @@ class LoadError(Exception):
         self.code = code
 
 
-def load(place: AppPlace, chdir: os.PathLike[str] | str | None = None) -> Callable[..., Any]:
-    """Imports an application and makes sure that it can be served.
+def load(
+    applications: Sequence[Application], chdir: os.PathLike[str] | str | None = None
+) -> list[Callable[..., Any]]:
+    """Imports applications and makes sure that they can be served, and side by side.
 
     Args:
-        place: Where it is.
+        applications: Where they are.
         chdir: The folder to change to first.
 
     Returns:
-        A WSGI application.
+        A WSGI application for each.
 
     Raises:
-        LoadError: If there is none, or it cannot be served; the text is for the user.
+        LoadError: If one is not there or cannot be served, or if two cannot share an interpreter; the text
+            is for the user.
     """
-    source, name, kind, target = place
     if chdir is not None:
         try:
             os.chdir(chdir)
         except OSError as error:
             raise LoadError(f"--chdir: cannot change to {chdir}: {error.strerror}", 2) from None
+    if len(applications) == 1:
+        return [_load_one(applications[0], Guard())]
+    guard, settings = Guard(), DjangoSettings()
+    for application in applications:
+        guard.add(application.name, _folders(application))
+    guard.install()
+    found = []
+    for application in applications:
+        settings.begin()
+        try:
+            found.append(_load_side_by_side(application, guard, settings))
+        except Shared as error:
+            raise LoadError(_at(application, str(error))) from None
+    settings.keep()
+    return found
+
+
+def _load_side_by_side(
+    application: Application, guard: Guard, settings: DjangoSettings
+) -> Callable[..., Any]:
+    try:
+        return _load_one(application, guard)
+    finally:
+        # What is refused explains whatever else went wrong, and an application may have hidden it.
+        if guard.refusal is not None:
+            raise guard.refusal from None
+        settings.end(application.name)
+
+
+def _load_one(application: Application, guard: Guard) -> Callable[..., Any]:
+    assert application.place is not None
+    source, name, kind, target = application.place
     global _loading
     _loading = name
     own_server = LoadError(
@@ -67,15 +106,46 @@ def load(place: AppPlace, chdir: os.PathLike[str] | str | None = None) -> Callab
         'put that under if __name__ == "__main__":, and Kirsch serves the application'
     )
     try:
+        folder = _imports_begin(application)
+        if application.path is not None:
+            _put_first(str(folder))
         with refusing_own_servers(own_server):
-            module = _load_file(Path(name)) if source == "file" else _load_module(name)
-            label = name if source == "module" else Path(name).name
+            if source == "file":
+                # As it was typed, where there is no other folder it could begin at.
+                module = _load_file(Path(name) if application.path is None else folder / name, guard)
+                label = Path(name).name
+            else:
+                module = _load_module(name, str(folder))
+                label = name
             found, spec = _find(module, label, kind, target)
+        wsgi = as_wsgi(found, spec)
+    except LoadError as error:
+        raise LoadError(_at(application, str(error)), error.code) from None
     finally:
         _loading = None
-    application = as_wsgi(found, spec)
     refuse_green_threads()
-    return application
+    return wsgi
+
+
+def _imports_begin(application: Application) -> Path:
+    """The folder that goes first on the path: the working directory, where none was named."""
+    return Path.cwd() if application.path is None else Path(application.path).resolve()
+
+
+def _folders(application: Application) -> list[Path]:
+    """Every folder that loading an application puts on the path."""
+    assert application.place is not None
+    source, name, *_ = application.place
+    folder = _imports_begin(application)
+    if source == "module":
+        return [folder]
+    own = (folder / name).resolve().parent
+    return [own] if application.path is None else [own, folder]
+
+
+def _at(application: Application, text: str) -> str:
+    """The text after the place of the application's table, if it has one."""
+    return f"{application.origin}: {text}" if application.origin else text
 
 
 def as_wsgi(found: Any, spec: str) -> Callable[..., Any]:
@@ -156,8 +226,7 @@ def refuse_green_threads() -> None:
             )
 
 
-def _load_module(name: str) -> ModuleType:
-    here = os.getcwd()
+def _load_module(name: str, here: str) -> ModuleType:
     _put_first(here)
     try:
         module = importlib.import_module(name)
@@ -193,7 +262,7 @@ def _refuse_hidden(name: str, module: ModuleType, here: str) -> None:
     raise LoadError(f"{top} is {whose}, not {file.relative_to(here)} of this folder; {hint}rename that")
 
 
-def _load_file(path: Path) -> ModuleType:
+def _load_file(path: Path, guard: Guard) -> ModuleType:
     if not path.is_file():
         folder = path.parent
         # Its own name is there where it is a folder, or a link that leads nowhere.
@@ -208,7 +277,12 @@ def _load_file(path: Path) -> ModuleType:
         raise LoadError(f"the file {path} {what}{hint}", 1)
     path = path.resolve()
     _put_first(str(path.parent))
-    name = path.stem if path.stem.isidentifier() else "_kirsch_application"
+    name = path.stem if path.stem.isidentifier() else f"_kirsch_application_{len(sys.modules)}"
+    guard.refuse(name)
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        # Another application of the same file.
+        return loaded
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise LoadError(f"{path} is not a Python file; its name should end with .py", 1)
@@ -258,7 +332,7 @@ def _find(module: ModuleType, label: str, kind: str, target: str) -> tuple[Any, 
 
 
 def _failed(name: str, error: BaseException) -> LoadError:
-    if isinstance(error, (KeyboardInterrupt, LoadError)):
+    if isinstance(error, (KeyboardInterrupt, LoadError, Shared)):
         # The user wants to stop, or it is said already what is wrong.
         raise error
     text = str(error)

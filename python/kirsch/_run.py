@@ -12,14 +12,15 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
 from kirsch import _kirsch
 from kirsch._errors import log, printable, report_to_stderr, to_stderr, to_stdout
 from kirsch._load import refuse_to_run_while_loading
-from kirsch._server import Server, _checked, lingering, start_thread
+from kirsch._routes import Application, Route, Rust, Site
+from kirsch._server import Server, lingering, start_thread
 
 #: Threads of the application that do not end may hold up the process so long.
 _EXIT_SECONDS = 5.0
@@ -37,8 +38,13 @@ _before: dict[int, Any] = {}
 _forking = threading.local()
 
 
-def run(app: Callable[..., Any], **settings: Any) -> None:
-    """Serves an application until SIGINT or SIGTERM ends it; the program goes on after that.
+def run(
+    app: Callable[..., Any] | Application | Rust | None = None,
+    *,
+    routes: Sequence[Route] = (),
+    **settings: Any,
+) -> None:
+    """Serves applications until SIGINT or SIGTERM ends it; the program goes on after that.
 
     Called from the main thread it handles those signals while it serves: the first stops accepting and
     finishes what has begun, another one from a second later on ends at once. Handlers that the application
@@ -47,57 +53,66 @@ def run(app: Callable[..., Any], **settings: Any) -> None:
     done. From another thread it serves until the process ends.
 
     Args:
-        app: The WSGI application, or a ``web.application``.
+        app: The WSGI application, a ``web.application``, or one in ``kirsch.Rust``; beside routes it
+            takes what no route takes.
+        routes: As for `Server`.
         **settings: As for `Server`.
 
     Raises:
-        ValueError: If a setting is wrong.
-        TypeError: If ``app`` is no WSGI application.
+        ValueError: If a setting or a route is wrong.
+        TypeError: If an application is no WSGI application, or there is none and no route.
         OSError: If an address cannot be listened on, or the access log cannot be opened.
     """
     refuse_to_run_while_loading()
     parsed = _kirsch.Settings.from_keywords(settings)
-    server = Server._of(_checked(app), parsed, report_to_stderr)
+    site = Site.of_program(app, routes, parsed)
+    for text in site.warnings:
+        to_stderr(f"kirsch: {text}\n")
+    server = Server._of(site, parsed, report_to_stderr)
     _kirsch.start_logging(parsed.log_level)
-    _, leave = _serve_until_signal(server, _name(app))
+    _, leave = _serve_until_signal(server)
     if leave is not None:
         raise leave
 
 
-def serve(app: Callable[..., Any], settings: _kirsch.Settings, name: str) -> int:
+def serve(
+    applications: Sequence[Callable[..., Any]], dispatch: _kirsch.Dispatch, settings: _kirsch.Settings
+) -> int:
     """The command ``serve``.
 
     Returns:
         The exit code: 0 if every request that had begun was finished, otherwise 1.
     """
-    server = Server._of(app, settings, report_to_stderr)
+    server = Server._of(Site(applications, dispatch), settings, report_to_stderr)
     try:
-        finished, _ = _serve_until_signal(server, name)
-    except (OSError, RuntimeError) as error:
+        finished, _ = _serve_until_signal(server)
+    except (OSError, RuntimeError, ValueError) as error:
         to_stderr(f"kirsch: {_text(error)}\n")
         return 1
     return 0 if finished else 1
 
 
-def check(app: Callable[..., Any], settings: _kirsch.Settings, name: str) -> int:
+def check(
+    applications: Sequence[Callable[..., Any]], dispatch: _kirsch.Dispatch, settings: _kirsch.Settings
+) -> int:
     """The command ``check``: everything short of serving.
 
     Returns:
         The exit code: 0, or 1 if an address cannot be listened on.
     """
     try:
-        engine = _kirsch.Engine(app, settings, report_to_stderr, sys.stderr)
-    except OSError as error:
+        engine = _kirsch.Engine(list(applications), dispatch, settings, report_to_stderr, sys.stderr)
+    except (OSError, ValueError) as error:
         to_stderr(f"kirsch: {_text(error)}\n")
         return 1
     urls = engine.urls
     engine.stop(0)
     engine.release()
     threads = f"{engine.threads} {'thread' if engine.threads == 1 else 'threads'}"
-    return 0 if to_stdout(f"{name} can be served on {', '.join(urls)} by {threads}\n") else 1
+    return 0 if to_stdout(f"{dispatch.brief} can be served on {', '.join(urls)} by {threads}\n") else 1
 
 
-def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException | None]:
+def _serve_until_signal(server: Server) -> tuple[bool, BaseException | None]:
     """Serves until a signal ends it.
 
     Returns:
@@ -169,8 +184,9 @@ def _serve_until_signal(server: Server, name: str) -> tuple[bool, BaseException 
             server.start()
             start_thread(drainer)
             threads = server._settings.threads
+            brief = server._site.dispatch.brief
             to_stderr(
-                f"Kirsch {_kirsch.__version__} serves {name} on {', '.join(server.urls)} "
+                f"Kirsch {_kirsch.__version__} serves {brief} on {', '.join(server.urls)} "
                 f"with {threads} {'thread' if threads == 1 else 'threads'}; Ctrl-C stops it\n"
             )
             bell.wait(lambda: asked is not None)
@@ -344,9 +360,3 @@ def _flush() -> None:
 def _text(error: BaseException) -> str:
     """The engine's own words, without the number in front."""
     return str(error.args[-1]) if error.args else str(error)
-
-
-def _name(app: Any) -> str:
-    module = getattr(app, "__module__", None)
-    name = getattr(app, "__qualname__", None) or type(app).__qualname__
-    return f"{module}:{name}" if module else str(name)

@@ -9,13 +9,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
 from kirsch import _kirsch
 from kirsch._errors import Errors, logger, report_to_logging
-from kirsch._load import LoadError, as_wsgi, refuse_green_threads
+from kirsch._routes import Application, Route, Rust, Site
 
 #: Servers that have sockets: a forked child must close them, and the interpreter must not end before they do,
 #: even if the program has forgotten them.
@@ -32,7 +32,7 @@ _STUCK_SECONDS = 0.5
 
 
 class Server:
-    """Serves a WSGI application on threads of its own.
+    """Serves WSGI applications on threads of its own.
 
     It installs no signal handlers and prints nothing; exceptions of the application go to the logger
     ``kirsch``. Every method may be called from any thread. After `stop` it can be started again.
@@ -41,30 +41,40 @@ class Server:
             host, port = server.addresses[0]
 
     Args:
-        app: The WSGI application, or a ``web.application``.
+        app: The WSGI application, a ``web.application``, or one in ``kirsch.Rust``; beside routes it
+            takes what no route takes.
+        routes: What is tried for each request, in this order; the first that matches answers.
         **settings: As the command line's options, with underscores: ``bind``, ``threads``,
             ``timeout_drain`` and so on; sizes and durations as numbers or text (``"64KiB"``, ``"30s"``).
             All are listed in the settings reference.
 
     Raises:
-        ValueError: If a setting is wrong; the text says which and what to write instead.
-        TypeError: If ``app`` is no WSGI application.
+        ValueError: If a setting or a route is wrong; the text says which and what to write instead.
+        TypeError: If an application is no WSGI application, or there is none and no route.
     """
 
-    def __init__(self, app: Callable[..., Any], **settings: Any) -> None:
-        self._prepare(_checked(app), _kirsch.Settings.from_keywords(settings), report_to_logging)
+    def __init__(
+        self,
+        app: Callable[..., Any] | Application | Rust | None = None,
+        *,
+        routes: Sequence[Route] = (),
+        **settings: Any,
+    ) -> None:
+        parsed = _kirsch.Settings.from_keywords(settings)
+        site = Site.of_program(app, routes, parsed)
+        for text in site.warnings:
+            logger.warning("%s", text)
+        self._prepare(site, parsed, report_to_logging)
 
     @classmethod
-    def _of(cls, app: Callable[..., Any], settings: _kirsch.Settings, report: Callable[..., None]) -> Server:
-        """A server for an application that was checked, with settings that were parsed."""
+    def _of(cls, site: Site, settings: _kirsch.Settings, report: Callable[..., None]) -> Server:
+        """A server for applications that were checked, with settings that were parsed."""
         server = cls.__new__(cls)
-        server._prepare(app, settings, report)
+        server._prepare(site, settings, report)
         return server
 
-    def _prepare(
-        self, app: Callable[..., Any], settings: _kirsch.Settings, report: Callable[..., None]
-    ) -> None:
-        self._app = app
+    def _prepare(self, site: Site, settings: _kirsch.Settings, report: Callable[..., None]) -> None:
+        self._site = site
         self._settings = settings
         self._report = report
         # A signal handler may stop the server while the main thread is stopping it.
@@ -86,7 +96,10 @@ class Server:
         with self._lock:
             if self._engine is not None:
                 raise RuntimeError("the server runs already; stop it first")
-            engine = _kirsch.Engine(self._app, self._settings, self._report, Errors())
+            site = self._site
+            engine = _kirsch.Engine(
+                list(site.applications), site.dispatch, self._settings, self._report, Errors()
+            )
             # With what tells them from files that get the same number once these are closed.
             self._descriptors = [(number, os.fstat(number).st_ino) for number in engine.descriptors]
             _running.add(self)
@@ -180,14 +193,6 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def _checked(app: Callable[..., Any]) -> Callable[..., Any]:
-    try:
-        refuse_green_threads()
-        return as_wsgi(app, "app")
-    except LoadError as error:
-        raise TypeError(str(error)) from None
 
 
 def start_thread(thread: threading.Thread) -> None:

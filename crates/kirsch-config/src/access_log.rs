@@ -54,9 +54,10 @@ fn access_log_format(
         KeywordValue::None | KeywordValue::Bool(false) => Ok(None),
         KeywordValue::Bool(true) => Ok(Some(AccessLogFormat::Combined)),
         KeywordValue::Str(text) => parse_format(text),
-        KeywordValue::Int(_) | KeywordValue::Float(_) | KeywordValue::List(_) => {
-            Err(reading.refuse(given))
-        }
+        KeywordValue::Int(_)
+        | KeywordValue::Float(_)
+        | KeywordValue::List(_)
+        | KeywordValue::Table(_) => Err(reading.refuse(given)),
     }
 }
 

@@ -7,10 +7,10 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::app_spec::AppSpec;
+use crate::dispatch::Dispatch;
 use crate::environment::{Environment, read_environment};
 use crate::error::{ConfigError, Origin};
-use crate::file::{ConfigFile, find, read_named};
+use crate::file::{ConfigFile, Content, find, read_named};
 use crate::flags::{Asked, Verb, ask};
 use crate::settings::{Given, Settings};
 use crate::value::KeywordValue;
@@ -21,17 +21,17 @@ pub(crate) const USAGE: u8 = 2;
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Serve the application.
+    /// Serve applications and files.
     Serve {
-        /// The application to import.
-        app: AppSpec,
+        /// What to import, and which requests it is for.
+        dispatch: Dispatch,
         /// How to serve it.
         settings: Box<Settings>,
     },
-    /// Do everything short of serving it.
+    /// Do everything short of serving them.
     Check {
-        /// The application to import.
-        app: AppSpec,
+        /// What to import, and which requests it is for.
+        dispatch: Dispatch,
         /// How it would be served.
         settings: Box<Settings>,
     },
@@ -59,13 +59,14 @@ pub fn from_command_line(
 ) -> Result<Command, Exit> {
     let Asked { verb, flags } = ask(args.into_iter().skip(1).collect(), cwd)?;
     let settings = gather(flags, env, cwd).map_err(|error| Exit::from_error(&error))?;
-    let Some(app) = settings.app.clone() else {
-        return Err(Exit::from_error(&no_application()));
-    };
+    let dispatch = Dispatch::new(&settings).map_err(|error| Exit::from_error(&error))?;
+    if dispatch.routes.is_empty() {
+        return Err(Exit::from_error(&no_application(&settings)));
+    }
     let settings = Box::new(settings);
     Ok(match verb {
-        Verb::Serve => Command::Serve { app, settings },
-        Verb::Check => Command::Check { app, settings },
+        Verb::Serve => Command::Serve { dispatch, settings },
+        Verb::Check => Command::Check { dispatch, settings },
     })
 }
 
@@ -86,17 +87,31 @@ fn gather(
         _ => find(cwd)?,
     };
     let found = file.as_ref().map(|file| file.path.clone());
-    let file = file.map_or_else(Vec::new, |ConfigFile { given, .. }| given);
+    let Content {
+        given: file,
+        applications,
+        routes,
+    } = file.map_or_else(Content::default, |ConfigFile { content, .. }| content);
     // The later ones take the place of the earlier.
     let mut settings =
         Settings::from_given([platform, file, own, flags].into_iter().flatten().collect())?;
+    settings.applications = applications;
+    settings.routes = routes;
     if let Some(path) = found {
         settings.found_file(&path);
     }
     Ok(settings)
 }
 
-fn no_application() -> ConfigError {
+fn no_application(settings: &Settings) -> ConfigError {
+    if let Some(application) = settings.applications.first() {
+        let hint = format!(
+            "write [[routes]] and, below it, app = {:?}",
+            application.name
+        );
+        let origin = application.origin.clone();
+        return ConfigError::new(origin, "no route leads to an application", Some(hint));
+    }
     let hint = "write kirsch serve module:attribute or kirsch serve file.py, or put app = \"module:attribute\" into kirsch.toml";
     ConfigError::new(
         Origin::CommandLine,

@@ -5,11 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kirsch_server::{Bind, NetworkError, ProxyFields, TrustedPeer};
+use kirsch_server::{Bind, NetworkError, ProxyFields, TrustedPeer, UnknownHost};
 
 use crate::app_spec::AppSpec;
 use crate::bind::{add_bind, bind_text, parse_bind};
 use crate::error::Complaint;
+use crate::mount::{MountedApp, StaticFolder};
 use crate::settings::LogLevel;
 use crate::units::{duration_text, parse_duration, parse_size, seconds, size_text};
 use crate::value::{KeywordValue, Kind};
@@ -68,6 +69,7 @@ impl FieldValue for u64 {
             Kind::Count { min, max } => (count(given), min, max),
             Kind::Size { min, max } => (size(given)?, min, max),
             Kind::Mode => (mode(given), 0, 0o777),
+            Kind::Status { min, max } => (count(given), min, max),
             _ => return Err(reading.refuse(given)),
         };
         match number {
@@ -134,7 +136,7 @@ macro_rules! narrow_number {
     )+};
 }
 
-narrow_number!(u32, usize);
+narrow_number!(u16, u32, usize);
 
 impl FieldValue for Duration {
     fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
@@ -205,6 +207,38 @@ impl FieldValue for PathBuf {
     }
 }
 
+impl FieldValue for Vec<PathBuf> {
+    const CAN_BE_OFF: bool = true;
+
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let list = match given {
+            KeywordValue::None | KeywordValue::Bool(false) => &[],
+            KeywordValue::List(list) => list.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        if matches!(list, [KeywordValue::Str(off)] if off == "off") {
+            return Ok(Vec::new());
+        }
+        list.iter()
+            .map(|item| {
+                let folder = PathBuf::read(item, reading)?;
+                match folder.is_dir() {
+                    true => Ok(folder),
+                    false => Err(reading.refuse(item)),
+                }
+            })
+            .collect()
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        if self.is_empty() {
+            return "off".to_owned();
+        }
+        let folders = self.iter().map(|folder| folder.display().to_string());
+        folders.collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl FieldValue for LogLevel {
     fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
         let KeywordValue::Str(text) = given else {
@@ -234,8 +268,8 @@ impl FieldValue for AppSpec {
     }
 }
 
-/// The members of a list; what is no list is the only member of one.
-fn members(given: &KeywordValue) -> &[KeywordValue] {
+/// A list as it is, a value alone as a list of one.
+pub(crate) fn items(given: &KeywordValue) -> &[KeywordValue] {
     match given {
         KeywordValue::List(list) => list,
         one => std::slice::from_ref(one),
@@ -244,9 +278,8 @@ fn members(given: &KeywordValue) -> &[KeywordValue] {
 
 impl FieldValue for Vec<Bind> {
     fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
-        let list = members(given);
         let mut binds = Vec::new();
-        for item in list {
+        for item in items(given) {
             let text = match item {
                 KeywordValue::Str(text) => text.clone(),
                 KeywordValue::Int(port) => port.to_string(),
@@ -271,9 +304,101 @@ impl FieldValue for Vec<Bind> {
     }
 }
 
+impl FieldValue for Vec<String> {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let texts: Vec<String> = items(given)
+            .iter()
+            .map(|item| String::read(item, reading))
+            .collect::<Result<_, _>>()?;
+        if texts.is_empty() {
+            return Err(reading.refuse(given));
+        }
+        Ok(texts)
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        self.join(", ")
+    }
+}
+
+impl FieldValue for UnknownHost {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        match count(given) {
+            Some(404) => Ok(UnknownHost::NotFound),
+            Some(421) => Ok(UnknownHost::Misdirected),
+            _ => Err(reading.refuse(given)),
+        }
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        match self {
+            UnknownHost::NotFound => "404".to_owned(),
+            UnknownHost::Misdirected => "421".to_owned(),
+        }
+    }
+}
+
+impl FieldValue for Vec<(String, String)> {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let KeywordValue::Table(fields) = given else {
+            return Err(reading.refuse(given));
+        };
+        if fields.is_empty() {
+            return Err(reading.refuse(given));
+        }
+        fields
+            .iter()
+            .map(|(name, value)| match value {
+                KeywordValue::Str(_) => Ok((name.clone(), String::read(value, reading)?)),
+                KeywordValue::Int(number) => Err(Complaint::new(
+                    format!("the value of {name} is a number"),
+                    format!("write {name} = \"{number}\""),
+                )),
+                _ => Err(reading.refuse(value)),
+            })
+            .collect()
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        let fields: Vec<_> = self
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        fields.join(", ")
+    }
+}
+
+/// Lists of what has a path before it, of which each text of a list or variable is one.
+macro_rules! list_of {
+    ($($item:ty),+) => {$(
+        impl FieldValue for Vec<$item> {
+            fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+                let read = |item: &KeywordValue| match item {
+                    KeywordValue::Str(text) => <$item>::parse(text, reading.base),
+                    _ => Err(reading.refuse(item)),
+                };
+                let list: Vec<$item> = items(given).iter().map(read).collect::<Result<_, _>>()?;
+                if list.is_empty() {
+                    return Err(reading.refuse(given));
+                }
+                Ok(list)
+            }
+
+            fn text(&self, _kind: Kind) -> String {
+                if self.is_empty() {
+                    return "none".to_owned();
+                }
+                self.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            }
+        }
+    )+};
+}
+
+list_of!(MountedApp, StaticFolder);
+
 impl FieldValue for Vec<TrustedPeer> {
     fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
-        let list = members(given);
+        let list = items(given);
         // As the default is written.
         if matches!(list, [KeywordValue::Str(nobody)] if nobody == "nobody") {
             return Ok(Vec::new());

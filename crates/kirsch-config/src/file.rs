@@ -1,19 +1,23 @@
 //! The configuration file: finding it, reading it, and the line of every key.
 //!
+//! Keys become values of options; `[apps.NAME]` and `[[routes]]` become what `application.rs` and `route.rs` say.
 //! Relative paths in a file begin at the file's folder, so that a file means the same wherever Kirsch is started.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use kirsch_server::reason;
 
+use crate::application::Application;
 use crate::error::{Complaint, ConfigError, Origin, nearest};
 use crate::option::{OptionSpec, Reach};
 use crate::options::options;
+use crate::route::RouteSpec;
 use crate::settings::Given;
+use crate::table::KeyGiven;
 use crate::value::KeywordValue;
 
 /// The file that is read where none is named.
@@ -22,11 +26,26 @@ const OWN_NAME: &str = "kirsch.toml";
 const PROJECT_NAME: &str = "pyproject.toml";
 /// The tables that keys stand in; [`OptionSpec::key`] makes the keys.
 const SECTIONS: [&str; 2] = ["limits", "timeouts"];
+/// The table of tables that describe applications.
+const APPS: &str = "apps";
+/// The array of tables that are routes.
+const ROUTES: &str = "routes";
+
+/// Every table, for a name that is misspelt.
+const TABLES: [&str; 4] = [SECTIONS[0], SECTIONS[1], APPS, ROUTES];
 
 /// A file that was read.
 pub(crate) struct ConfigFile {
     pub(crate) path: PathBuf,
+    pub(crate) content: Content,
+}
+
+/// What stands in a file.
+#[derive(Default)]
+pub(crate) struct Content {
     pub(crate) given: Vec<Given>,
+    pub(crate) applications: Vec<Application>,
+    pub(crate) routes: Vec<RouteSpec>,
 }
 
 /// Reads the file that was named, from the working directory; `origin` says by whom.
@@ -49,7 +68,7 @@ pub(crate) fn read_named(
         path: &path,
         text: &text,
     };
-    let Some(given) = source.read()? else {
+    let Some(content) = source.read()? else {
         let hint = "add the table, or name another file".to_owned();
         return Err(ConfigError::new(
             source.whole(),
@@ -57,7 +76,7 @@ pub(crate) fn read_named(
             Some(hint),
         ));
     };
-    Ok(ConfigFile { path, given })
+    Ok(ConfigFile { path, content })
 }
 
 /// Looks for a file in the working directory, where none was named.
@@ -89,8 +108,8 @@ pub(crate) fn find(cwd: &Path) -> Result<Option<ConfigFile>, ConfigError> {
             path: &path,
             text: &text,
         };
-        if let Some(given) = source.read()? {
-            return Ok(Some(ConfigFile { path, given }));
+        if let Some(content) = source.read()? {
+            return Ok(Some(ConfigFile { path, content }));
         }
     }
     Ok(None)
@@ -106,7 +125,7 @@ struct Source<'a> {
 
 impl Source<'_> {
     /// Everything in the file; `None` where a project's file has no table for us.
-    fn read(&self) -> Result<Option<Vec<Given>>, ConfigError> {
+    fn read(&self) -> Result<Option<Content>, ConfigError> {
         let document = DeTable::parse(self.text).map_err(|err| {
             let origin = self.origin(err.span().unwrap_or_default(), "");
             ConfigError::new(origin, err.message().to_owned(), None)
@@ -132,20 +151,24 @@ impl Source<'_> {
                 },
             }
         }
-        let mut given = Vec::new();
-        self.collect(table, "", &mut given)?;
-        Ok(Some(given))
+        let mut content = Content::default();
+        self.collect(table, "", &mut content)?;
+        Ok(Some(content))
     }
 
     fn collect(
         &self,
         table: &DeTable<'_>,
         section: &str,
-        given: &mut Vec<Given>,
+        content: &mut Content,
     ) -> Result<(), ConfigError> {
         for (name, value) in table {
             let key = format!("{section}{}", name.get_ref());
             let origin = self.origin(name.span(), &key);
+            let is_table = is_table(value.get_ref());
+            if is_table && key == "app" {
+                return Err(unknown_table(origin, &key));
+            }
             if let Some(option) = options()
                 .iter()
                 .find(|option| option.key().as_ref() == Some(&key))
@@ -158,24 +181,89 @@ impl Source<'_> {
                         })
                         .at(origin.clone())
                 })?;
-                let base = self.path.parent().unwrap_or(Path::new("")).to_owned();
-                given.push(Given {
+                content.given.push(Given {
                     option,
                     value,
                     origin,
-                    base,
+                    base: self.base().to_owned(),
                 });
                 continue;
             }
             match value.get_ref() {
-                DeValue::Table(inner) if is_section(&key) => {
-                    self.collect(inner, &format!("{key}."), given)?;
+                DeValue::Table(inner) if key == APPS => {
+                    content.applications = self.applications(inner)?;
                 }
-                DeValue::Table(_) => return Err(unknown_table(origin, &key)),
+                DeValue::Array(items) if key == ROUTES => {
+                    content.routes = self.routes(items, &origin)?;
+                }
+                DeValue::Table(inner) if is_section(&key) => {
+                    self.collect(inner, &format!("{key}."), content)?;
+                }
+                _ if is_table => return Err(unknown_table(origin, &key)),
                 _ => return Err(unknown_key(origin, &key)),
             }
         }
         Ok(())
+    }
+
+    fn applications(&self, table: &DeTable<'_>) -> Result<Vec<Application>, ConfigError> {
+        let mut applications = Vec::new();
+        for (name, value) in as_written(table) {
+            let key = format!("{APPS}.{}", name.get_ref());
+            let origin = self.origin(name.span(), &key);
+            let DeValue::Table(keys) = value.get_ref() else {
+                let hint = match value.get_ref().as_str() {
+                    Some(app) => format!("write [{key}] and, below it, wsgi = {app:?}"),
+                    None => format!("write [{key}] with its keys below"),
+                };
+                return Err(ConfigError::new(origin, "is a table", Some(hint)));
+            };
+            let given = self.keys(keys, &key)?;
+            let application = Application::from_table(name.get_ref(), origin, given, self.base())?;
+            applications.push(application);
+        }
+        Ok(applications)
+    }
+
+    fn routes(
+        &self,
+        items: &[Spanned<DeValue<'_>>],
+        origin: &Origin,
+    ) -> Result<Vec<RouteSpec>, ConfigError> {
+        let mut routes = Vec::new();
+        for item in items {
+            let DeValue::Table(keys) = item.get_ref() else {
+                return Err(are_tables(origin.clone()));
+            };
+            let given = self.keys(keys, ROUTES)?;
+            let origin = self.origin(item.span(), ROUTES);
+            routes.push(RouteSpec::from_table(origin, given, self.base())?);
+        }
+        Ok(routes)
+    }
+
+    /// The keys of a table of its own, each with its place, in the order written.
+    fn keys(&self, table: &DeTable<'_>, section: &str) -> Result<Vec<KeyGiven>, ConfigError> {
+        let mut keys = Vec::new();
+        for (name, value) in as_written(table) {
+            let origin = self.origin(name.span(), &format!("{section}.{}", name.get_ref()));
+            let value = match value.get_ref() {
+                DeValue::Table(fields) => as_written(fields)
+                    .into_iter()
+                    .map(|(name, value)| Ok((name.get_ref().to_string(), self.value(value)?)))
+                    .collect::<Result<_, _>>()
+                    .map(KeywordValue::Table),
+                _ => self.value(value),
+            };
+            let value = value.map_err(|message| ConfigError::new(origin.clone(), message, None))?;
+            let name = name.get_ref().to_string();
+            keys.push(KeyGiven {
+                name,
+                value,
+                origin,
+            });
+        }
+        Ok(keys)
     }
 
     fn value(&self, value: &Spanned<DeValue<'_>>) -> Result<KeywordValue, String> {
@@ -202,6 +290,11 @@ impl Source<'_> {
         }
     }
 
+    /// Where relative paths begin.
+    fn base(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
     /// The place of a complaint about the file as a whole.
     fn whole(&self) -> Origin {
         Origin::File {
@@ -222,24 +315,49 @@ impl Source<'_> {
     }
 }
 
+/// Whether it was written with brackets around its name, or could have been.
+fn is_table(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(_) => true,
+        DeValue::Array(items) => items
+            .iter()
+            .any(|item| matches!(item.get_ref(), DeValue::Table(_))),
+        _ => false,
+    }
+}
+
+/// A table's keys in the order written, not in that of their names.
+fn as_written<'a, 'd>(
+    table: &'a DeTable<'d>,
+) -> Vec<(&'a Spanned<DeString<'d>>, &'a Spanned<DeValue<'d>>)> {
+    let mut keys: Vec<_> = table.iter().collect();
+    keys.sort_by_key(|(name, _)| name.span().start);
+    keys
+}
+
 fn is_section(key: &str) -> bool {
     SECTIONS.contains(&key)
 }
 
 fn unknown_table(origin: Origin, key: &str) -> ConfigError {
-    let hint = match nearest(key, SECTIONS) {
+    let hint = match nearest(key, TABLES) {
+        _ if key == ROUTES => return are_tables(origin),
         _ if key == "tool" => {
             format!(
                 "[tool.kirsch] is for {PROJECT_NAME}; in a file of its own write the keys alone"
             )
         }
+        Some(ROUTES) => format!("did you mean [[{ROUTES}]]?"),
+        Some(APPS) => format!("did you mean [{APPS}.NAME]?"),
         Some(meant) => format!("did you mean [{meant}]?"),
-        None => format!(
-            "the tables are {}",
-            SECTIONS.map(|name| format!("[{name}]")).join(" and ")
-        ),
+        None => "the tables are [limits], [timeouts], [apps.NAME] and [[routes]]".to_owned(),
     };
     ConfigError::new(origin, "is not a known table", Some(hint))
+}
+
+fn are_tables(origin: Origin) -> ConfigError {
+    let hint = format!("write [[{ROUTES}]], with two brackets, and a route's keys below");
+    ConfigError::new(origin, "is a list of tables", Some(hint))
 }
 
 fn is_a_table(origin: Origin, key: &str) -> ConfigError {
@@ -248,8 +366,11 @@ fn is_a_table(origin: Origin, key: &str) -> ConfigError {
 }
 
 fn unknown_key(origin: Origin, key: &str) -> ConfigError {
-    if is_section(key) {
-        return is_a_table(origin, key);
+    match key {
+        APPS => return is_a_table(origin, "apps.NAME"),
+        ROUTES => return are_tables(origin),
+        _ if is_section(key) => return is_a_table(origin, key),
+        _ => {}
     }
     if options()
         .iter()

@@ -36,8 +36,8 @@ const VERBS: [&str; 2] = ["serve", "check"];
 /// Reads the arguments after the program's name; relative paths begin at `cwd`.
 pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
     let (verb, usage) = match args.first().and_then(|first| first.to_str()) {
-        Some("serve") => (Some(Verb::Serve), "kirsch serve [OPTIONS] [APP]"),
-        Some("check") => (Some(Verb::Check), "kirsch check [OPTIONS] [APP]"),
+        Some("serve") => (Some(Verb::Serve), "kirsch serve [OPTIONS] [APP]..."),
+        Some("check") => (Some(Verb::Check), "kirsch check [OPTIONS] [APP]..."),
         Some("help") => {
             args = vec!["--help".into()];
             (None, USAGES)
@@ -50,22 +50,18 @@ pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
     }
     let command = command(verb).override_usage(usage);
     match command.try_get_matches_from(&args) {
-        Ok(matches) => match (verb, misplaced_verb(&matches)) {
-            (None, Some(word)) => Err(Exit::from_error(&verb_comes_first(&word))),
-            (verb, _) => {
-                let flags = read_flags(&matches, cwd).map_err(|error| Exit::from_error(&error))?;
-                Ok(Asked {
-                    verb: verb.unwrap_or(Verb::Serve),
-                    flags,
-                })
+        Ok(matches) => {
+            if let Some(better) = explain_words(&matches, verb, &args) {
+                return Err(Exit::from_error(&better));
             }
-        },
+            let flags = read_flags(&matches, cwd).map_err(|error| Exit::from_error(&error))?;
+            Ok(Asked {
+                verb: verb.unwrap_or(Verb::Serve),
+                flags,
+            })
+        }
         Err(error) => {
-            let better = match error.kind() {
-                ErrorKind::UnknownArgument if verb.is_none() => explain_surplus(&args),
-                _ => None,
-            };
-            let better = better.or_else(|| explain(&error, &args));
+            let better = explain(&error, &args);
             Err(better.map_or_else(|| from_clap(error), |better| Exit::from_error(&better)))
         }
     }
@@ -125,7 +121,7 @@ fn negation(option: &OptionSpec) -> String {
     format!("no-{}", option.name)
 }
 
-const USAGES: &str = "kirsch [serve] [OPTIONS] [APP]\n       kirsch check [OPTIONS] [APP]";
+const USAGES: &str = "kirsch [serve] [OPTIONS] [APP]...\n       kirsch check [OPTIONS] [APP]...";
 
 const BEFORE_HELP: &str = "\
 Commands:
@@ -174,11 +170,11 @@ fn arguments(place: usize, option: &'static OptionSpec) -> Vec<Arg> {
         arg.value_name(option.kind.placeholder())
             .value_parser(OsStringValueParser::new())
             // That a number must not be negative is for whoever reads it to say.
-            .allow_negative_numbers(option.kind != Kind::App)
+            .allow_negative_numbers(option.kind != Kind::Apps)
     };
     let flag = |arg: Arg| arg.long(option.name).help_heading(option.group.title());
     match option.kind {
-        Kind::App => vec![value(arg)],
+        Kind::Apps => vec![value(arg).num_args(0..)],
         Kind::Switch => switch(option, flag(arg)),
         kind if kind.is_list() => vec![value(flag(arg)).action(ArgAction::Append)],
         Kind::AccessLogFormat => {
@@ -220,12 +216,6 @@ fn turns_off(option: &OptionSpec) -> String {
     format!("Turns off that {}", doc.trim_start_matches("Whether "))
 }
 
-/// A verb where the application should stand, without a verb before it.
-fn misplaced_verb(matches: &ArgMatches) -> Option<String> {
-    let app = matches.get_one::<OsString>("app")?.to_str()?;
-    VERBS.contains(&app).then(|| app.to_owned())
-}
-
 fn verb_comes_first(word: &str) -> ConfigError {
     let hint = format!(
         "write kirsch {word} before the flags; a module of that name is {word}:application"
@@ -237,14 +227,39 @@ fn verb_comes_first(word: &str) -> ConfigError {
     )
 }
 
-/// What was meant where more words were given than an application: a verb in the wrong place, or misspelt.
-fn explain_surplus(args: &[OsString]) -> Option<ConfigError> {
-    let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
-    if let Some(word) = words.iter().find(|word| VERBS.contains(word)) {
+/// What was meant by words that cannot all be applications: a verb in the wrong place, or misspelt, or a format.
+fn explain_words(
+    matches: &ArgMatches,
+    verb: Option<Verb>,
+    args: &[OsString],
+) -> Option<ConfigError> {
+    let apps = matches.get_many::<OsString>("app")?;
+    let words: Vec<&str> = apps.filter_map(|app| app.to_str()).collect();
+    if verb.is_none()
+        && let Some(word) = words.iter().find(|word| VERBS.contains(word))
+    {
         return Some(verb_comes_first(word));
     }
-    let first = words.first().filter(|first| !first.starts_with('-'))?;
-    let second = words.get(1).filter(|second| !second.starts_with('-'))?;
+    // Only one may do without a host or a path before it.
+    let bare: Vec<&str> = words
+        .into_iter()
+        .filter(|word| !word.contains('='))
+        .collect();
+    let [first, second, ..] = *bare.as_slice() else {
+        return None;
+    };
+    let mut behind = args.iter().skip_while(|arg| *arg != "--access-log").skip(1);
+    if let Some(format) = behind.next().and_then(|format| format.to_str())
+        && bare.contains(&format)
+    {
+        let hint = format!("write --access-log={format}");
+        let origin = Origin::Flag("--access-log".to_owned());
+        let message = "takes its format behind an equals sign";
+        return Some(ConfigError::new(origin, message, Some(hint)));
+    }
+    if verb.is_some() || args.first().is_none_or(|word| word != first) {
+        return None;
+    }
     let meant = nearest(first, VERBS)?;
     let hint = format!("did you mean kirsch {meant} {second}?");
     Some(ConfigError::new(
@@ -268,14 +283,11 @@ fn explain(error: &clap::Error, args: &[OsString]) -> Option<ConfigError> {
             let hint = format!("write --{} or --{} alone", option.name, negation(option));
             (Origin::Flag(refused.clone()), "takes no value", hint)
         }
-        ErrorKind::UnknownArgument if !refused.starts_with('-') => {
-            let mut behind = args.iter().skip_while(|arg| *arg != "--access-log").skip(1);
-            let format = behind.next()?.to_str()?;
-            let hint = format!("write --access-log={format}");
-            let message = "takes its format behind an equals sign";
-            (Origin::Flag("--access-log".to_owned()), message, hint)
-        }
-        ErrorKind::UnknownArgument if refused[1..].starts_with(|c: char| c.is_ascii_digit()) => {
+        ErrorKind::UnknownArgument
+            if refused
+                .get(1..)
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) =>
+        {
             let hint = "write a number without a sign: nothing can be negative".to_owned();
             (Origin::Flag(refused.clone()), "is not a known flag", hint)
         }

@@ -84,7 +84,7 @@ pub(crate) enum Field {
 impl OptionSpec {
     /// The flag, with its dashes; the application has none and is called `APP`.
     pub fn flag(&self) -> String {
-        if self.kind == Kind::App {
+        if self.kind == Kind::Apps {
             "APP".to_owned()
         } else {
             format!("--{}", self.name)
@@ -94,7 +94,7 @@ impl OptionSpec {
     /// The example as it stands on a command line.
     pub(crate) fn typed_example(&self) -> String {
         match (self.kind, self.example) {
-            (Kind::App, example) => example.to_owned(),
+            (Kind::Apps, example) => example.to_owned(),
             (Kind::Switch, "false") => format!("--no-{}", self.name),
             (Kind::Switch, _) => self.flag(),
             (Kind::AccessLogFormat, example) => format!("{}={example}", self.flag()),
@@ -149,7 +149,7 @@ impl OptionSpec {
     /// Whether a value is right or wrong by itself, wherever it is read. A folder, a host's name and what a later
     /// version will have may be of no use on this machine alone, and another value is given for that reason.
     pub(crate) fn stands_alone(&self) -> bool {
-        self.available() && !matches!(self.kind, Kind::Folder | Kind::Binds)
+        self.available() && !matches!(self.kind, Kind::Folder | Kind::Folders | Kind::Binds)
     }
 
     /// What to write, as the end of "write …".

@@ -8,23 +8,7 @@ use crate::value::Kind;
 impl OptionSpec {
     /// The annotation of the keyword argument.
     pub fn python_type(&self) -> String {
-        let kind = match self.kind {
-            Kind::Switch => "bool",
-            Kind::Count { .. } => "int",
-            Kind::Size { .. } | Kind::Mode | Kind::Workers => "int | str",
-            Kind::Duration { .. } => "float | str",
-            Kind::Binds => "str | int | Sequence[str | int]",
-            Kind::Proxies => "str | Sequence[str]",
-            Kind::AccessLogFormat => "str | bool",
-            Kind::Text
-            | Kind::Path
-            | Kind::Folder
-            | Kind::LogFile
-            | Kind::LogLevel
-            | Kind::ProxyFields
-            | Kind::Prefix
-            | Kind::App => "str",
-        };
+        let kind = python_type(self.kind);
         let optional = self.can_be_off() || self.default_text() == "none";
         if optional {
             format!("{kind} | None")
@@ -40,10 +24,49 @@ impl OptionSpec {
             (Kind::Proxies, _) => "()".to_owned(),
             (Kind::Switch, "true") => "True".to_owned(),
             (Kind::Switch, _) => "False".to_owned(),
-            (Kind::Count { .. } | Kind::Mode | Kind::Workers, number) => number.to_owned(),
+            (Kind::Count { .. } | Kind::Mode | Kind::Workers | Kind::UnknownHost, number) => {
+                number.to_owned()
+            }
             // No default holds a quote or a backslash; a test looks.
             (_, text) => format!("\"{text}\""),
         }
+    }
+}
+
+/// How a value of this kind is written in Python.
+pub(crate) fn python_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Switch => "bool",
+        Kind::Count { .. } | Kind::UnknownHost | Kind::Status { .. } => "int",
+        Kind::Size { .. } | Kind::Mode | Kind::Workers => "int | str",
+        Kind::Duration { .. } => "float | str",
+        Kind::Binds => "str | int | Sequence[str | int]",
+        Kind::AccessLogFormat => "str | bool",
+        Kind::Text
+        | Kind::Path
+        | Kind::Folder
+        | Kind::LogFile
+        | Kind::LogLevel
+        | Kind::ProxyFields
+        | Kind::Prefix
+        | Kind::App
+        | Kind::RoutePath
+        | Kind::Scheme
+        | Kind::AppName
+        | Kind::Redirect
+        | Kind::FileName => "str",
+        Kind::Apps
+        | Kind::StaticFolders
+        | Kind::Hosts
+        | Kind::RoutePaths
+        | Kind::Methods
+        | Kind::FieldNames
+        | Kind::Networks
+        | Kind::Proxies
+        | Kind::Folders
+        | Kind::FileNames => "str | Sequence[str]",
+        Kind::Codings => "str | Sequence[str] | bool",
+        Kind::Fields | Kind::CacheRules => "Mapping[str, str]",
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
+use crate::application::application_keys;
 use crate::option::{Group, OptionSpec};
 use crate::options::options;
+use crate::python::python_type;
+use crate::route_keys::route_keys;
+use crate::table::KeySpec;
 use crate::value::Kind;
 
 const INTRODUCTION: &str = "\
@@ -48,11 +52,28 @@ So is a value that cannot be right, even where another wins over it.
 | | `fd://3` | A listening socket that was inherited. |
 | Off | `off` | Where a setting can be off; `None` in Python, `false` in TOML. |
 
-Several addresses are a repeated flag, a variable with commas, a list in TOML and Python.
+Several addresses, applications or static folders are a repeated flag, a variable with commas, a list in TOML and Python.
 An address that is given twice is listened on once; one that contains another, as `0.0.0.0:8000` contains `127.0.0.1:8000`, is refused beside it.
 Port 0 is a free port; a name with several addresses gets the same at each.
 A relative path in a flag or variable begins at the working directory, in a file at the folder of the file.
 A relative path of the application itself begins at the folder of `chdir`, or at the working directory.
+";
+
+const APPLICATIONS: &str = "
+## Applications: `[apps.NAME]`
+
+Where one server has several applications, each has a table in the file, and routes name it.
+In Python, an application is given itself, as `kirsch.Application(app, threads=4)`, or as `kirsch.Rust(\"status\")`.
+The guide [Several applications](../guides/routes.md) shows how all of it goes together.
+";
+
+const ROUTES: &str = "
+## Routes: `[[routes]]`
+
+Each table `[[routes]]` is a route: keys that say which requests it takes, one that says what becomes of them, and keys that change how.
+Routes are tried in the order written, and the first that matches is the only one.
+Exactly one of `app`, `files`, `redirect` and `answer` stands in each.
+In Python, a route is `kirsch.Route(…)` with the same names.
 ";
 
 /// The text of `docs/reference/settings.md`.
@@ -68,7 +89,36 @@ pub fn settings_page() -> String {
             let _ = write!(page, "\n{}", section(option));
         }
     }
+    page.push_str(APPLICATIONS);
+    for key in application_keys() {
+        let _ = write!(page, "\n{}", key_section("apps", key));
+    }
+    page.push_str(ROUTES);
+    for key in route_keys() {
+        let _ = write!(page, "\n{}", key_section("routes", key));
+    }
     page
+}
+
+fn key_section<T>(table: &str, key: &KeySpec<T>) -> String {
+    let annotation = python_type(key.kind).replace('|', "\\|");
+    let python = match table {
+        "routes" if key.kind == Kind::AppName => "`app`: the application itself".to_owned(),
+        "routes" => format!("`{}: {annotation}`", key.name),
+        _ if key.name == "threads" => "`threads` of `kirsch.Application`".to_owned(),
+        _ if key.name == "rust" => "`kirsch.Rust`".to_owned(),
+        _ => "no".to_owned(),
+    };
+    format!(
+        "### `{table}.{}`\n\n{}\n\n| | |\n|---|---|\n| Accepts | {} |\n\
+         | Without it | {} |\n| Python | {python} |\n| Example | `{} = {}` |\n",
+        key.name,
+        key.doc,
+        key.kind.accepted(),
+        key.absent,
+        key.name,
+        key.example
+    )
 }
 
 fn note(group: Group) -> Option<&'static str> {

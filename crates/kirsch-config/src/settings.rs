@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use kirsch_server::Config;
+use kirsch_server::{Config, UnknownHost};
 
-use crate::app_spec::AppSpec;
+use crate::application::Application;
 use crate::error::{ConfigError, Origin, nearest};
+use crate::mount::{MountedApp, StaticFolder};
 use crate::option::{OptionSpec, Reach};
 use crate::options::options;
+use crate::route::RouteSpec;
 use crate::value::KeywordValue;
 
 /// What is meant by everything that was typed.
@@ -20,12 +22,22 @@ use crate::value::KeywordValue;
 pub struct Settings {
     /// What the server is told.
     pub config: Config,
-    /// The application, where one was named; a [`Command`](crate::Command) carries the one it needs beside the settings.
-    pub app: Option<AppSpec>,
+    /// The applications that were named outside of tables, each perhaps with a host and a path.
+    pub app: Vec<MountedApp>,
+    /// Folders of files that are served beside the applications.
+    pub static_folders: Vec<StaticFolder>,
+    /// The answer to a request for a host that no route is for.
+    pub unknown_host: UnknownHost,
+    /// The applications that the file describes in tables.
+    pub applications: Vec<Application>,
+    /// The routes that the file describes, in the order written.
+    pub routes: Vec<RouteSpec>,
     /// The folder to change to before the application is imported.
     pub chdir: Option<PathBuf>,
     /// The part of the path that leads to the application: `SCRIPT_NAME`. Empty, or with a slash before and none after.
     pub script_name: String,
+    /// Folders whose files applications may name in `X-Sendfile`; none leaves the field as it is.
+    pub x_sendfile: Vec<PathBuf>,
     /// What the server's own log leaves out.
     pub log_level: LogLevel,
     /// The configuration file that was read.

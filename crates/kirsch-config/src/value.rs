@@ -21,6 +21,8 @@ pub enum KeywordValue {
     Str(String),
     /// Several values, for options that take them.
     List(Vec<KeywordValue>),
+    /// Values with names, for keys of routes that take them.
+    Table(Vec<(String, KeywordValue)>),
     /// Python's `None`: off where an option can be off, otherwise as if it were not given.
     None,
 }
@@ -57,6 +59,8 @@ pub enum Kind {
     Path,
     /// A folder that exists.
     Folder,
+    /// Folders that exist.
+    Folders,
     /// A file, or `-` for standard output.
     LogFile,
     /// Addresses to listen on.
@@ -73,8 +77,49 @@ pub enum Kind {
     Prefix,
     /// An application to import.
     App,
+    /// Applications to import, each perhaps behind the host and path it answers for.
+    Apps,
+    /// Folders of files, each behind the path it is served at.
+    StaticFolders,
+    /// The status for a host that no route knows.
+    UnknownHost,
     /// A number of processes, or `auto`.
     Workers,
+    /// Hosts of requests, exact or with `*.` before them.
+    Hosts,
+    /// A path that begins with a slash.
+    RoutePath,
+    /// Paths that begin with a slash.
+    RoutePaths,
+    /// Methods of requests.
+    Methods,
+    /// Fields with their values.
+    Fields,
+    /// Names of fields.
+    FieldNames,
+    /// `http` or `https`.
+    Scheme,
+    /// Addresses and networks.
+    Networks,
+    /// The name of an application.
+    AppName,
+    /// An address with placeholders.
+    Redirect,
+    /// The name of a file below a folder.
+    FileName,
+    /// Names of files.
+    FileNames,
+    /// Patterns of names with values of `Cache-Control`.
+    CacheRules,
+    /// Names of content codings.
+    Codings,
+    /// A status code.
+    Status {
+        /// The smallest that makes sense.
+        min: u64,
+        /// The largest.
+        max: u64,
+    },
 }
 
 impl Kind {
@@ -104,6 +149,7 @@ impl Kind {
             Kind::Text => "a text of printable ASCII characters".to_owned(),
             Kind::Path => "a path".to_owned(),
             Kind::Folder => "a folder that exists".to_owned(),
+            Kind::Folders => "a folder that exists".to_owned(),
             Kind::LogFile => "a path, or - for standard output".to_owned(),
             Kind::Binds => {
                 "HOST:PORT, [IPV6]:PORT, PORT, unix:PATH, @NAME or fd://NUMBER".to_owned()
@@ -114,13 +160,37 @@ impl Kind {
             Kind::AccessLogFormat => "combined, json or a string with % directives".to_owned(),
             Kind::Prefix => "a path that begins with a slash and does not end with one".to_owned(),
             Kind::App => "module:attribute, module:factory(), module or file.py".to_owned(),
+            Kind::Apps => {
+                "module:attribute, module:factory(), module or file.py, several with HOST[/PATH]= before them".to_owned()
+            }
+            Kind::StaticFolders => "/PATH=FOLDER".to_owned(),
+            Kind::UnknownHost => "421 or 404".to_owned(),
             Kind::Workers => "a whole number, or auto".to_owned(),
+            Kind::Hosts => "a host or a list of hosts".to_owned(),
+            Kind::RoutePath => "a path that begins with a slash".to_owned(),
+            Kind::RoutePaths => "a path that begins with a slash, or a list of them".to_owned(),
+            Kind::Methods => "a method in capitals or a list of them".to_owned(),
+            Kind::Fields => "fields with their values".to_owned(),
+            Kind::FieldNames => "the name of a field or a list of them".to_owned(),
+            Kind::Scheme => "http or https".to_owned(),
+            Kind::Networks => "an address, a network such as 10.0.0.0/8, or a list of them".to_owned(),
+            Kind::AppName => "the name of an application, which [apps.NAME] describes".to_owned(),
+            Kind::Redirect => "an address that may have {host}, {path} and {query} in it".to_owned(),
+            Kind::FileName => "the name of a file".to_owned(),
+            Kind::FileNames => "the name of a file, or a list of them".to_owned(),
+            Kind::CacheRules => "patterns with values of Cache-Control".to_owned(),
+            Kind::Codings => "br, zstd, gzip, a list of them, or false".to_owned(),
+            Kind::Status { min: 301, max: 308 } => "301, 302, 303, 307 or 308".to_owned(),
+            Kind::Status { min, max } => format!("a status from {min} to {max}"),
         }
     }
 
     /// Whether it takes several values.
     pub fn is_list(&self) -> bool {
-        matches!(self, Kind::Binds | Kind::Proxies)
+        matches!(
+            self,
+            Kind::Apps | Kind::Binds | Kind::Folders | Kind::Proxies | Kind::StaticFolders
+        )
     }
 
     /// The placeholder of the value in help.
@@ -132,7 +202,7 @@ impl Kind {
             Kind::Duration { .. } => "DURATION",
             Kind::Mode => "MODE",
             Kind::Text => "TEXT",
-            Kind::Path | Kind::Folder => "PATH",
+            Kind::Path | Kind::Folder | Kind::Folders => "PATH",
             Kind::LogFile => "FILE",
             Kind::Binds => "ADDRESS",
             Kind::Proxies => "NETWORK",
@@ -140,8 +210,23 @@ impl Kind {
             Kind::LogLevel => "LEVEL",
             Kind::AccessLogFormat => "FORMAT",
             Kind::Prefix => "PREFIX",
-            Kind::App => "APP",
+            Kind::App | Kind::AppName => "APP",
+            Kind::Apps => "[HOST[/PATH]=]APP",
+            Kind::StaticFolders => "/PATH=FOLDER",
+            Kind::UnknownHost => "421|404",
             Kind::Workers => "N|auto",
+            Kind::Hosts => "HOST",
+            Kind::RoutePath | Kind::RoutePaths => "PATH",
+            Kind::Methods => "METHOD",
+            Kind::Fields => "FIELDS",
+            Kind::FieldNames => "FIELD",
+            Kind::Scheme => "SCHEME",
+            Kind::Networks => "NETWORK",
+            Kind::Redirect => "ADDRESS",
+            Kind::FileName | Kind::FileNames => "FILE",
+            Kind::CacheRules => "RULES",
+            Kind::Codings => "CODING",
+            Kind::Status { .. } => "STATUS",
         }
     }
 }
@@ -155,6 +240,7 @@ impl fmt::Display for KeywordValue {
             KeywordValue::Float(value) => write!(f, "{value}"),
             KeywordValue::Str(value) => write!(f, "{value:?}"),
             KeywordValue::List(_) => f.write_str("a list"),
+            KeywordValue::Table(_) => f.write_str("a table"),
             KeywordValue::None => f.write_str("None"),
         }
     }

@@ -332,8 +332,12 @@ fn a_named_file_is_read_and_paths_in_it_begin_at_its_folder() {
     assert_eq!(settings.config.spool_dir, Some(folder.path().join("spool")));
     assert_eq!(settings.chdir, Some(folder.path().join("src")));
     assert_eq!(
-        settings.app.map(|app| app.target),
-        Some(AppTarget::Factory("make".into()))
+        settings
+            .app
+            .into_iter()
+            .map(|app| app.spec.target)
+            .collect::<Vec<_>>(),
+        [AppTarget::Factory("make".into())]
     );
     assert_eq!(
         (settings.config.threads, settings.config_file),
@@ -423,7 +427,7 @@ fn a_key_outside_its_table_is_refused_with_the_right_one() {
         ("config = \"x\"\n", "write it as a flag"),
         (
             "[zebra]\nhead = 1\n",
-            "the tables are [limits] and [timeouts]",
+            "the tables are [limits], [timeouts], [apps.NAME] and [[routes]]",
         ),
         (
             "[tool.kirsch]\nthreads = 1\n",
@@ -600,5 +604,31 @@ fn a_value_that_is_not_utf8_is_refused() {
         by_variable
             .stderr
             .starts_with("kirsch: variable KIRSCH_CHDIR: is not valid UTF-8")
+    );
+}
+
+#[test]
+fn folders_for_x_sendfile_are_several_and_have_to_be_there() {
+    let folder = Folder::with("kirsch.toml", "x_sendfile = [\"one\", \"two\"]\n");
+    for name in ["one", "two"] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    let both = [folder.path().join("one"), folder.path().join("two")];
+    assert_eq!(folder.settings(&["m"], &[]).x_sendfile, both);
+    let flags = ["m", "--x-sendfile", "two", "--x-sendfile", "one"];
+    let [one, two] = both.clone();
+    assert_eq!(folder.settings(&flags, &[]).x_sendfile, [two, one]);
+    let variable = [("KIRSCH_X_SENDFILE", "one,two")];
+    assert_eq!(folder.settings(&["m"], &variable).x_sendfile, both);
+    let off = ["m", "--x-sendfile", "off"];
+    assert_eq!(
+        folder.settings(&off, &[]).x_sendfile,
+        [""; 0].map(std::path::PathBuf::from)
+    );
+    assert!(Folder::new().settings(&["m"], &[]).x_sendfile.is_empty());
+    let message = folder.refusal(&["m", "--x-sendfile", "three"], &[]);
+    assert!(
+        message.starts_with("kirsch: flag --x-sendfile: \"three\" is not a folder that exists"),
+        "{message}"
     );
 }

@@ -59,12 +59,14 @@ enum Outcome {
 
 fn place_taken_out(outcome: &Result<Command, Exit>) -> Outcome {
     match outcome {
-        Ok(Command::Serve { settings, .. } | Command::Check { settings, .. }) => {
+        Ok(Command::Serve { settings, dispatch } | Command::Check { settings, dispatch }) => {
             let described = settings.describe();
             let values = described.lines().map(|line| match line.rfind("# ") {
                 Some(at) => &line[..at],
                 None => line,
             });
+            let routes = dispatch.brief();
+            let values = values.chain([routes.as_str()]);
             Outcome::Settings(values.collect::<Vec<_>>().join("\n"))
         }
         Err(exit) => {

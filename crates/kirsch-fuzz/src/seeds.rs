@@ -1,6 +1,6 @@
 //! Inputs to begin with, made of the conformance cases, and the words that mutations put in.
 
-use kirsch_config::{OptionSpec, options};
+use kirsch_config::{OptionSpec, application_keys, options, route_keys};
 use kirsch_testing::load_cases;
 
 use crate::reference;
@@ -14,6 +14,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let mut seeds = match target {
         "options" => files(),
         "response" => applications(),
+        "range" => ranges(),
         _ => requests()
             .iter()
             .filter_map(|request| from_request(target, request))
@@ -33,6 +34,8 @@ pub fn dictionary(target: &str) -> Vec<Vec<u8>> {
             let texts = [
                 "[limits]\n",
                 "[timeouts]\n",
+                "[apps.a]\n",
+                "[[routes]]\n",
                 "\"",
                 "'''",
                 "[",
@@ -43,13 +46,19 @@ pub fn dictionary(target: &str) -> Vec<Vec<u8>> {
                 "true",
                 "1e9",
             ];
+            let routes = route_keys().iter().flat_map(|key| [key.name, key.example]);
+            let applications = application_keys()
+                .iter()
+                .flat_map(|key| [key.name, key.example]);
             return keys
+                .chain(routes.chain(applications).map(str::to_owned))
                 .chain(options().iter().map(|option| option.example.to_owned()))
                 .chain(texts.map(str::to_owned))
                 .filter(|word| !word.is_empty())
                 .map(String::into_bytes)
                 .collect();
         }
+        "range" => RANGE_WORDS.to_vec(),
         "response" => [&STATUSES[..], &NAMES[..], &VALUES[..]].concat(),
         _ => WORDS.to_vec(),
     };
@@ -114,6 +123,23 @@ const WORDS: &[&[u8]] = &[
     b"T: 1\r\n",
 ];
 
+const RANGE_WORDS: &[&[u8]] = &[
+    b"bytes=",
+    b"Bytes=",
+    b"lines=",
+    b"0-",
+    b"-1",
+    b"0-0",
+    b"5-4",
+    b"-",
+    b",",
+    b" , ",
+    b",,",
+    b"0-,0-,0-,0-,0-,0-,0-,0-,",
+    b"18446744073709551615",
+    b"18446744073709551616",
+];
+
 /// What the clients of the cases send, also behind a good request.
 fn requests() -> Vec<Vec<u8>> {
     let good = b"GET /good HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -147,6 +173,40 @@ fn from_request(target: &str, request: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+/// Ranges of representations of several lengths, good and odd ones, and lists of them.
+fn ranges() -> Vec<Vec<u8>> {
+    let sets = [
+        "0-499",
+        "500-",
+        "-500",
+        "-0",
+        "0-0,-1",
+        "0-999, 4500-5499, -1000",
+        "500-600,601-999",
+        "0-0,5000-5000,0-4999",
+        "9000-,100-200,0-50",
+        "5-4",
+        "-",
+        ",,1-2,",
+        "1-2-3",
+        "a-b",
+        "",
+    ];
+    let many = (0..70)
+        .map(|at| format!("{0}-{0},", at * 100))
+        .collect::<String>();
+    let values = sets
+        .iter()
+        .map(|set| format!("bytes={set}"))
+        .chain([format!("bytes={many}")]);
+    values
+        .flat_map(|value| {
+            [0u16, 1, 600, 10_000]
+                .map(|length| [&length.to_be_bytes()[..], value.as_bytes()].concat())
+        })
+        .collect()
+}
+
 /// Choices of applications: each status with each name and value that means something.
 fn applications() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
@@ -164,6 +224,25 @@ fn applications() -> Vec<Vec<u8>> {
     }
     seeds.push(b"\x00\x00\x00\x01\x00\x0d200 Good work\x01\x00\x03X-B\x00\x03a b\x01\x05\x00\x01\x05hello\x00".to_vec());
     seeds
+}
+
+/// Files with each key of a route, beside what it belongs to.
+fn tables() -> impl Iterator<Item = String> {
+    let applications: String = application_keys()
+        .iter()
+        .map(|key| format!("{} = {}\n", key.name, key.example))
+        .collect();
+    route_keys().iter().map(move |key| {
+        let beside = match key.name {
+            "app" | "files" | "redirect" | "answer" => "",
+            "status" => "redirect = \"/\"\n",
+            "body" => "answer = 503\n",
+            "stream_body" => "app = \"a\"\n",
+            _ => "files = \".\"\n",
+        };
+        let route = format!("{} = {}\n{beside}", key.name, key.example);
+        format!("[apps.a]\n{applications}[[routes]]\n{route}[[routes]]\n{route}")
+    })
 }
 
 /// Files with each option alone, and with all of them.
@@ -192,5 +271,6 @@ fn files() -> Vec<Vec<u8>> {
     let mut files = vec![lines.concat()];
     files.extend(lines);
     files.extend(strange.map(str::to_owned));
+    files.extend(tables());
     files.into_iter().map(String::into_bytes).collect()
 }

@@ -43,7 +43,7 @@ pub(crate) fn is_token(byte: u8) -> bool {
 
 /// Whether `bytes` is a `token`: one or more `tchar`.
 #[inline]
-pub(crate) fn is_token_slice(bytes: &[u8]) -> bool {
+pub fn is_token_slice(bytes: &[u8]) -> bool {
     !bytes.is_empty()
         && bytes
             .iter()

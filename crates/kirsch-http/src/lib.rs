@@ -14,6 +14,9 @@
 //! What a peer may do wrong is a closed enum, [`ProtocolErrorKind`], and one table in `error.rs` says
 //! for each kind: status, log level, fate of the connection, and the text that names the rule.
 //!
+//! Beside it stand the rules that are the same in every version of HTTP, for who serves files and the like:
+//! `semantics/` has dates, entity tags, preconditions, ranges and the choice of a content coding.
+//!
 //! **Invariant:** the crate keeps no byte of the request. A [`Head`] holds offsets into the buffer of
 //! the caller, which stays the only owner.
 //!
@@ -24,16 +27,20 @@
 mod chars;
 mod error;
 mod error_response;
+mod field_edits;
 mod field_name;
 mod h1;
 mod limits;
 mod path;
+mod semantics;
 mod span;
 
+pub use chars::is_token_slice as is_token;
 pub use error::{
     Blame, Fate, ProtocolError, ProtocolErrorKind, ResponseError, Rule, Severity, Status,
 };
 pub use error_response::{ErrorAnswer, error_response};
+pub use field_edits::FieldEdits;
 pub use field_name::FieldName;
 pub use h1::{
     BodyLength, BodyPart, CONTINUE, CommonFields, Ended, Field, Framed, Head, Method, Outcome,
@@ -42,4 +49,8 @@ pub use h1::{
 };
 pub use limits::Limits;
 pub use path::decode_path;
+pub use semantics::{
+    AcceptEncoding, ByteRange, EntityTag, HttpDate, LastModified, MOST_RANGES, Multipart,
+    Preconditions, Strength, Validators, Verdict, Wanted, unsatisfied,
+};
 pub use span::Span;

@@ -42,6 +42,7 @@ pub(crate) struct Named {
 struct Keys {
     method: Py<PyString>,
     path_info: Py<PyString>,
+    script_name: Py<PyString>,
     query: Py<PyString>,
     protocol: Py<PyString>,
     remote_addr: Py<PyString>,
@@ -71,6 +72,7 @@ struct Cache {
     values: Vec<Option<Kept>>,
     names: HashMap<Vec<u8>, Py<PyString>>,
     path: Option<Kept>,
+    mount: Option<Kept>,
     address: Option<Kept>,
     ports: Vec<Option<(u16, Py<PyString>)>>,
     key: Vec<u8>,
@@ -107,9 +109,9 @@ impl Template {
         )?;
         dict.set_item("SERVER_NAME", &origin.local.name)?;
         dict.set_item("SERVER_PORT", &origin.local.port)?;
-        dict.set_item("SCRIPT_NAME", latin1(py, script_name.as_bytes()))?;
         // What every request sets has its place already: a copy is filled in without growing.
         let keys = KEYS.get_or_init(py, || Keys::new(py));
+        dict.set_item(&keys.script_name, latin1(py, script_name.as_bytes()))?;
         for key in [
             &keys.method,
             &keys.request_uri,
@@ -181,7 +183,7 @@ fn fill<'py>(
     environ.set_item(&keys.protocol, protocol)?;
     set_origin(py, environ, keys, cache, request)?;
     if request.is_forwarded() {
-        set_forwarded(py, environ, request, mount)?;
+        set_forwarded(environ, request)?;
     }
     let id = cache.id(py, request);
     environ.set_item(&keys.id, &id)?;
@@ -207,8 +209,19 @@ fn set_path<'py>(
     target: &Bound<'py, PyString>,
     mount: &str,
 ) -> PyResult<()> {
-    let raw = request.path();
-    if mount.is_empty() && raw.len() == request.target().len() && !raw.contains(&b'%') {
+    if !request.mount().is_empty() || !request.prefix().is_empty() {
+        cache.decoded.clear();
+        cache.decoded.extend_from_slice(request.prefix());
+        decode_path(request.mount(), &mut cache.decoded);
+        cache.decoded.extend_from_slice(mount.as_bytes());
+        environ.set_item(
+            &keys.script_name,
+            keep(py, &mut cache.mount, &cache.decoded),
+        )?;
+    }
+    let raw = request.path_below_mount();
+    let is_target = raw.len() == request.target().len() && !request.is_rewritten();
+    if mount.is_empty() && is_target && !raw.contains(&b'%') {
         return environ.set_item(&keys.path_info, target);
     }
     cache.decoded.clear();
@@ -223,11 +236,12 @@ pub(crate) fn is_below_mount(request: &Request, mount: &str) -> bool {
         return true;
     }
     let mut decoded = Vec::new();
-    decode_path(request.path(), &mut decoded);
+    decode_path(request.path_below_mount(), &mut decoded);
     behind_mount(&decoded, mount).is_some()
 }
 
 /// What PATH_INFO is where SCRIPT_NAME is the mount: together they must be the path (PEP 3333, "environ Variables").
+/// Where a route has matched a prefix, both lie behind that.
 fn behind_mount<'a>(path: &'a [u8], mount: &str) -> Option<&'a [u8]> {
     path.strip_prefix(mount.as_bytes())
         .filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
@@ -251,12 +265,7 @@ fn set_origin(
 
 /// What trusted proxies say, in place of what the template says of the listener.
 #[cold]
-fn set_forwarded(
-    py: Python<'_>,
-    environ: &Bound<'_, PyDict>,
-    request: &Request,
-    mount: &str,
-) -> PyResult<()> {
+fn set_forwarded(environ: &Bound<'_, PyDict>, request: &Request) -> PyResult<()> {
     environ.set_item("SERVER_PORT", request.server_port())?;
     match request.scheme() {
         Scheme::Http => {}
@@ -264,10 +273,6 @@ fn set_forwarded(
             environ.set_item("wsgi.url_scheme", Scheme::Https.as_str())?;
             environ.set_item("HTTPS", "on")?;
         }
-    }
-    if !request.prefix().is_empty() {
-        let name = [request.prefix(), mount.as_bytes()].concat();
-        environ.set_item("SCRIPT_NAME", latin1(py, &name))?;
     }
     Ok(())
 }
@@ -441,6 +446,7 @@ impl Keys {
         Keys {
             method: text("REQUEST_METHOD"),
             path_info: text("PATH_INFO"),
+            script_name: text("SCRIPT_NAME"),
             query: text("QUERY_STRING"),
             protocol: text("SERVER_PROTOCOL"),
             remote_addr: text("REMOTE_ADDR"),

@@ -10,6 +10,7 @@ use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kirsch_files::NamedFiles;
 use kirsch_server::{ErrorAnswer, Exchange, Finished, Gateway, Lane, Request, Status};
 use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
 use pyo3::intern;
@@ -30,7 +31,7 @@ const ELSEWHERE: &str = "the path does not begin with the script-name of this se
 /// what a gateway saw when it was made, the gateway's engine is dead.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// Calls one WSGI application.
+/// Calls one WSGI application: a server's only one, or one that routes lead to.
 pub(crate) struct WsgiGateway {
     application: Py<PyAny>,
     /// `report(exception, message, method, target, request id)`: the error log.
@@ -39,10 +40,13 @@ pub(crate) struct WsgiGateway {
     errors: Py<PyAny>,
     /// Its lines that are not ended, by thread; a stream of another kind has none.
     begun: Option<Py<PyDict>>,
+    /// Where the only application is mounted; empty for one that routes lead to, since the request says it then.
     script_name: String,
     multithread: bool,
     streams: bool,
     templates: Vec<PyOnceLock<Template>>,
+    /// Files that the application may name.
+    named: Option<Arc<NamedFiles>>,
     /// The calls that the application works on; one of each thread at most.
     running: Mutex<Vec<Arc<Mutex<Call>>>>,
     /// `FORKS` when it was made.
@@ -56,6 +60,7 @@ impl WsgiGateway {
         report: Py<PyAny>,
         errors: Py<PyAny>,
         script_name: String,
+        threads: usize,
         config: &kirsch_server::Config,
     ) -> WsgiGateway {
         let begun = errors.bind(py).getattr(intern!(py, "begun"));
@@ -68,12 +73,19 @@ impl WsgiGateway {
                 .map(Bound::unbind),
             errors,
             script_name,
-            multithread: config.threads > 1,
+            multithread: threads > 1,
             streams: config.stream_request_body,
             templates: config.binds.iter().map(|_| PyOnceLock::new()).collect(),
+            named: None,
             running: Mutex::default(),
             forks: Self::forks(),
         }
+    }
+
+    /// Has the server send the files that the application names in `X-Sendfile`.
+    pub(crate) fn naming(mut self, named: Option<Arc<NamedFiles>>) -> WsgiGateway {
+        self.named = named;
+        self
     }
 
     /// Called in a child after a fork: what returns into the server ends there.
@@ -102,10 +114,7 @@ impl WsgiGateway {
                 return exchange.abort();
             }
         };
-        let call = Arc::new(Mutex::new(Call {
-            exchange,
-            head: Head::Missing,
-        }));
+        let call = Arc::new(Mutex::new(Call::new(exchange, self.named.clone())));
         self.running().push(Arc::clone(&call));
         let context = FreshContext::enter(py);
         if let Err(error) = self.converse(py, &environ, &call, &named) {
@@ -166,7 +175,7 @@ impl WsgiGateway {
             // Python's own sequences have no `close()`: one look at the call does it all.
             let mut call = lock(py, call);
             send_all(py, &blocks, &mut call)?;
-            let finished = call.finish()?;
+            let finished = call.finish(py)?;
             drop(call);
             self.check(py, finished, named);
             return Ok(());
@@ -222,7 +231,7 @@ impl WsgiGateway {
     }
 
     fn finish(&self, py: Python<'_>, call: &Mutex<Call>, named: &Named) {
-        let finished = lock(py, call).finish();
+        let finished = lock(py, call).finish(py);
         match finished {
             Ok(finished) => self.check(py, finished, named),
             Err(error) => self.failed(py, call, named, error),
@@ -344,7 +353,7 @@ fn send_all(py: Python<'_>, blocks: &Bound<'_, PyTuple>, call: &mut Call) -> PyR
     for block in blocks.iter_borrowed() {
         total += as_bytes(&block)?.as_bytes().len();
     }
-    call.begin_fresh(total as u64)?;
+    call.begin_fresh(py, total as u64)?;
     if total < LARGE && blocks.len() > 1 {
         // One copy is cheaper than several sends.
         let mut joined = Vec::with_capacity(total);
@@ -369,7 +378,7 @@ fn send_file(py: Python<'_>, wrapper: &Bound<'_, FileWrapper>, call: &mut Call) 
         Head::Missing | Head::Refused | Head::Sent => None,
     };
     let len = given.map_or(real.len, |given| given.min(real.len));
-    call.begin_fresh(len)?;
+    call.begin_fresh(py, len)?;
     let exchange = &mut call.exchange;
     let sent = py.detach(|| {
         if exchange.wants_more() {

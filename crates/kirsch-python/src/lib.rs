@@ -1,9 +1,22 @@
-//! The extension module `kirsch._kirsch`: the engine for Python, and the WSGI gateway.
+//! The engine for Python, and the WSGI gateway; `kirsch-extension` makes the module `kirsch._kirsch` of it.
 //!
 //! The only crate that knows Python. It implements `kirsch_server::Gateway`; the server never learns
 //! what is behind it. The thin package in `python/kirsch` does what is easier said in Python: loading
 //! the application, threads, signals, messages.
+//!
+//! An extension module of your own may be the engine too, and have Rust applications beside it, which
+//! routes lead to as to applications in Python:
+//!
+//! ```ignore
+//! #[pymodule(gil_used = false)]
+//! fn my_server(module: &Bound<'_, PyModule>) -> PyResult<()> {
+//!     kirsch_python::provide("status", || TowerGateway::new(status::application()))?;
+//!     kirsch_python::engine(module)
+//! }
+//! ```
 
+mod dispatch;
+mod engine;
 mod environ;
 mod ffi;
 mod file_wrapper;
@@ -11,39 +24,11 @@ mod gateway;
 mod input;
 mod kept;
 mod log;
+mod provided;
 mod server;
 mod settings;
 mod start_response;
 mod text;
 
-use pyo3::prelude::*;
-
-/// The engine of Kirsch.
-#[pymodule(gil_used = false)]
-mod _kirsch {
-    use pyo3::prelude::*;
-
-    #[pymodule_export]
-    use super::file_wrapper::FileWrapper;
-    #[pymodule_export]
-    use super::input::Input;
-    #[pymodule_export]
-    use super::log::{end_logging, start_logging};
-    #[pymodule_export]
-    use super::server::PyServer;
-    #[pymodule_export]
-    use super::settings::{PyCommand, PySettings, parse_command_line};
-    #[pymodule_export]
-    use super::start_response::StartResponse;
-
-    #[pymodule_init]
-    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("__version__", env!("CARGO_PKG_VERSION"))
-    }
-
-    /// Called in a forked child: the engine is dead there.
-    #[pyfunction]
-    fn after_fork_in_child() {
-        super::gateway::WsgiGateway::after_fork();
-    }
-}
+pub use engine::{engine, fill};
+pub use provided::provide;

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirsch_config::{Origin, Settings};
+use kirsch_files::NamedFiles;
 use kirsch_server::{Bind, BoundAddress, Interpreter, Server, StartError};
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::dispatch::{PyDispatch, gateway};
 use crate::ffi;
 use crate::gateway::WsgiGateway;
+use crate::provided::Started;
 use crate::settings::PySettings;
 
 /// The engine behind `kirsch.Server`.
@@ -20,6 +23,8 @@ pub(crate) struct PyServer {
     server: Server,
     /// Forks before it was made: in a child made since, it is a copy.
     forks: u32,
+    /// Dropped after the server, which ends before they do.
+    _started: Started,
 }
 
 impl Drop for PyServer {
@@ -47,21 +52,36 @@ impl PyServer {
     #[new]
     fn new(
         py: Python<'_>,
-        application: Py<PyAny>,
+        applications: Vec<Py<PyAny>>,
+        dispatch: &PyDispatch,
         settings: &PySettings,
         report: Py<PyAny>,
         errors: Py<PyAny>,
     ) -> PyResult<PyServer> {
         let settings = &settings.settings;
         let config = settings.config.clone();
-        let gateway = WsgiGateway::new(
-            py,
-            application,
-            report,
-            errors,
-            settings.script_name.clone(),
-            &config,
-        );
+        let named = match settings.x_sendfile.as_slice() {
+            [] => None,
+            folders => {
+                Some(Arc::new(NamedFiles::new(folders).map_err(|error| {
+                    PyOSError::new_err(format!("x-sendfile: {error}"))
+                })?))
+            }
+        };
+        let wsgi = |place: usize, mount: &str, threads: usize| {
+            let application = applications[place].clone_ref(py);
+            let (report, errors) = (report.clone_ref(py), errors.clone_ref(py));
+            let mount = mount.to_owned();
+            WsgiGateway::new(py, application, report, errors, mount, threads, &config)
+                .naming(named.clone())
+        };
+        if applications.len() != dispatch.given() {
+            return Err(PyValueError::new_err(
+                "not as many applications as the routes have",
+            ));
+        }
+        let mut started = Started::default();
+        let gateway = gateway(&dispatch.dispatch, settings, &mut started, wsgi)?;
         let mut inherited = Vec::new();
         for bind in &config.binds {
             if let Bind::Descriptor(number) = bind
@@ -71,11 +91,12 @@ impl PyServer {
             }
         }
         let server = py
-            .detach(|| Server::bind_with(config, Arc::new(gateway), inherited))
+            .detach(|| Server::bind_with(config, gateway, inherited))
             .map_err(|error| start_error(settings, &error))?;
         Ok(PyServer {
             server,
             forks: WsgiGateway::forks(),
+            _started: started,
         })
     }
 

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use kirsch_config::{
-    AppSource, AppSpec, AppTarget, Command, Exit, KeywordValue, Settings, from_command_line,
-};
+use kirsch_config::{Command, Exit, KeywordValue, Settings, from_command_line};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PySequence, PyString, PyTuple};
+use pyo3::types::{
+    PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PySequence, PyString, PyTuple,
+};
 
+use crate::dispatch::PyDispatch;
 use crate::start_response::type_name;
 
 /// What the command line asks for.
@@ -22,10 +23,8 @@ pub(crate) struct PyCommand {
     /// What `exit` prints.
     stdout: String,
     stderr: String,
-    /// Where the application is: `module` or `file`, its name, `default`, `attribute` or `factory`, its name.
-    app: Option<(&'static str, String, &'static str, String)>,
-    /// The application as typed.
-    app_text: String,
+    /// What to import, and which requests it is for.
+    dispatch: Option<Py<PyDispatch>>,
     settings: Option<Py<PySettings>>,
 }
 
@@ -40,22 +39,7 @@ impl PySettings {
     /// Settings from keyword arguments.
     #[staticmethod]
     fn from_keywords(keywords: &Bound<'_, PyDict>) -> PyResult<PySettings> {
-        let mut values = Vec::with_capacity(keywords.len());
-        for (name, value) in keywords.iter() {
-            let name: String = name.extract()?;
-            let value = keyword_value(&value, true).map_err(|error| {
-                let what = type_name(&value);
-                if error.is_instance_of::<PyTypeError>(value.py()) {
-                    PyTypeError::new_err(format!("argument {name}: a {what} cannot be a setting"))
-                } else {
-                    PyValueError::new_err(format!(
-                        "argument {name}: this {what} cannot be a setting"
-                    ))
-                }
-            })?;
-            values.push((name, value));
-        }
-        let settings = Settings::from_keywords(values)
+        let settings = Settings::from_keywords(keyword_values(keywords, Nesting::List)?)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(PySettings { settings })
     }
@@ -94,22 +78,20 @@ pub(crate) fn parse_command_line(
     environ: Vec<(OsString, OsString)>,
     cwd: PathBuf,
 ) -> PyResult<PyCommand> {
-    let (action, app, settings) = match from_command_line(argv, environ, &cwd) {
-        Ok(Command::Serve { app, settings }) => ("serve", app, settings),
-        Ok(Command::Check { app, settings }) => ("check", app, settings),
+    let (action, dispatch, settings) = match from_command_line(argv, environ, &cwd) {
+        Ok(Command::Serve { dispatch, settings }) => ("serve", dispatch, settings),
+        Ok(Command::Check { dispatch, settings }) => ("check", dispatch, settings),
         Err(Exit {
             code,
             stdout,
             stderr,
         }) => {
-            let none = String::new();
             return Ok(PyCommand {
                 action: "exit",
                 code,
                 stdout,
                 stderr,
-                app: None,
-                app_text: none,
+                dispatch: None,
                 settings: None,
             });
         }
@@ -119,8 +101,7 @@ pub(crate) fn parse_command_line(
         code: 0,
         stdout: String::new(),
         stderr: String::new(),
-        app_text: app.to_string(),
-        app: Some(describe_app(&app)),
+        dispatch: Some(Py::new(py, PyDispatch::new(dispatch))?),
         settings: Some(Py::new(
             py,
             PySettings {
@@ -130,20 +111,39 @@ pub(crate) fn parse_command_line(
     })
 }
 
-fn describe_app(app: &AppSpec) -> (&'static str, String, &'static str, String) {
-    let (source, place) = match &app.source {
-        AppSource::Module(name) => ("module", name.clone()),
-        AppSource::File(path) => ("file", path.to_string_lossy().into_owned()),
-    };
-    let (kind, name) = match &app.target {
-        AppTarget::Default => ("default", String::new()),
-        AppTarget::Attribute(name) => ("attribute", name.clone()),
-        AppTarget::Factory(name) => ("factory", name.clone()),
-    };
-    (source, place, kind, name)
+/// The named values of a dictionary.
+pub(crate) fn keyword_values(
+    keywords: &Bound<'_, PyDict>,
+    nesting: Nesting,
+) -> PyResult<Vec<(String, KeywordValue)>> {
+    let mut values = Vec::with_capacity(keywords.len());
+    for (name, value) in keywords.iter() {
+        let name: String = name.extract()?;
+        let value = keyword_value(&value, nesting).map_err(|error| {
+            let what = type_name(&value);
+            if error.is_instance_of::<PyTypeError>(value.py()) {
+                PyTypeError::new_err(format!("argument {name}: a {what} cannot be a setting"))
+            } else {
+                PyValueError::new_err(format!("argument {name}: this {what} cannot be a setting"))
+            }
+        })?;
+        values.push((name, value));
+    }
+    Ok(values)
 }
 
-fn keyword_value(value: &Bound<'_, PyAny>, may_be_list: bool) -> PyResult<KeywordValue> {
+/// What a value may consist of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Nesting {
+    /// It stands alone.
+    Nothing,
+    /// It may be a list.
+    List,
+    /// It may be a list or a dictionary.
+    Table,
+}
+
+fn keyword_value(value: &Bound<'_, PyAny>, nesting: Nesting) -> PyResult<KeywordValue> {
     if value.is_none() {
         return Ok(KeywordValue::None);
     }
@@ -159,12 +159,27 @@ fn keyword_value(value: &Bound<'_, PyAny>, may_be_list: bool) -> PyResult<Keywor
     if value.is_instance_of::<PyString>() {
         return Ok(KeywordValue::Str(value.extract()?));
     }
-    if may_be_list && (value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>()) {
+    if nesting >= Nesting::List
+        && (value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>())
+    {
         let items = value.cast::<PySequence>()?.try_iter()?;
         let items = items
-            .map(|item| keyword_value(&item?, false))
+            .map(|item| keyword_value(&item?, Nesting::Nothing))
             .collect::<PyResult<Vec<_>>>()?;
         return Ok(KeywordValue::List(items));
+    }
+    if nesting == Nesting::Table
+        && let Ok(fields) = value.cast::<PyMapping>()
+    {
+        let fields = fields.items()?;
+        let fields = fields
+            .iter()
+            .map(|item| {
+                let (name, value): (String, Bound<'_, PyAny>) = item.extract()?;
+                Ok((name, keyword_value(&value, Nesting::Nothing)?))
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        return Ok(KeywordValue::Table(fields));
     }
     // A path.
     let path: PathBuf = value.extract()?;

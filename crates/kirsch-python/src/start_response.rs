@@ -3,10 +3,16 @@
 //! A [`Call`] is one request's conversation with the application. Its head is checked and encoded
 //! while `start_response` runs, so that every mistake is raised into the application, where it was made.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kirsch_server::{Block, Exchange, Finished, Gone, ResponseError, ResponseHead};
-use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
+use kirsch_files::{NamedError, NamedFiles};
+use kirsch_server::{
+    Block, ErrorAnswer, Exchange, Finished, Gone, ResponseError, ResponseHead, Status,
+};
+use pyo3::exceptions::{PyBrokenPipeError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyCFunction, PyList, PyString, PyTuple};
@@ -17,10 +23,21 @@ use crate::text::with_latin1;
 /// Blocks from this size on are sent with the interpreter released, and kept by reference while they wait.
 pub(crate) const LARGE: usize = 64 * 1024;
 
+/// The field in which an application names a file to be sent in place of its body.
+const X_SENDFILE: &[u8] = b"X-Sendfile";
+
+const MISSING: &str = "there is no such file any more";
+
 /// One request's conversation with the application.
 pub(crate) struct Call {
     pub(crate) exchange: Exchange,
     pub(crate) head: Head,
+    /// The files that the application may name in `X-Sendfile`; without any, the field is one like others.
+    pub(crate) named: Option<Arc<NamedFiles>>,
+    /// The file that it has named.
+    file: Option<PathBuf>,
+    /// Whether that file is the body, so that nothing of what the application gives is.
+    is_diverted: bool,
 }
 
 /// How far the head is.
@@ -66,9 +83,9 @@ impl StartResponse {
     ) -> PyResult<Bound<'py, PyCFunction>> {
         // Looking into the arguments may run code of the application's, which may come back here or call
         // `write()`: not under the lock.
-        let before = {
+        let (before, may_name) = {
             let mut call = lock(py, &self.call);
-            match (&call.head, exc_info) {
+            let before = match (&call.head, exc_info) {
                 // Until this call has come to its end it may be refused.
                 (Head::Missing, _) | (Head::Refused | Head::Given(_), Some(_)) => {
                     Some(std::mem::replace(&mut call.head, Head::Refused))
@@ -79,7 +96,8 @@ impl StartResponse {
                     ));
                 }
                 (Head::Sent, Some(_)) => None,
-            }
+            };
+            (before, call.named.is_some())
         };
         let mut head = match (before, exc_info) {
             (None, Some(exc_info)) => return Err(given_exception(exc_info)?),
@@ -89,11 +107,12 @@ impl StartResponse {
             }
             _ => ResponseHead::new(),
         };
-        fill(&mut head, status, headers)?;
+        let file = fill(&mut head, status, headers, may_name)?;
         {
             let mut call = lock(py, &self.call);
             if !matches!(call.head, Head::Sent) {
                 call.head = Head::Given(head);
+                call.file = file;
             }
         }
         self.write_callable(py)
@@ -139,13 +158,26 @@ impl StartResponse {
 }
 
 impl Call {
+    pub(crate) fn new(exchange: Exchange, named: Option<Arc<NamedFiles>>) -> Call {
+        Call {
+            exchange,
+            head: Head::Missing,
+            named,
+            file: None,
+            is_diverted: false,
+        }
+    }
+
     /// Sends a block of the body, behind the head if that was not sent yet.
     pub(crate) fn send(&mut self, py: Python<'_>, block: &Bound<'_, PyBytes>) -> PyResult<()> {
         let bytes = block.as_bytes();
         if bytes.is_empty() {
             return Ok(());
         }
-        self.begin(None)?;
+        self.begin(py, None)?;
+        if self.is_diverted {
+            return Ok(());
+        }
         let exchange = &mut self.exchange;
         let sent = if bytes.len() >= LARGE {
             let kept = Box::new(KeptBlock::new(block));
@@ -168,21 +200,27 @@ impl Call {
     }
 
     /// As `begin`, for a body that is all there: its length is known, unless something was written before.
-    pub(crate) fn begin_fresh(&mut self, length: u64) -> PyResult<()> {
+    pub(crate) fn begin_fresh(&mut self, py: Python<'_>, length: u64) -> PyResult<()> {
         let fresh = !matches!(self.head, Head::Sent);
-        self.begin(fresh.then_some(length))
+        self.begin(py, fresh.then_some(length))
     }
 
     /// Ends the response; without any block it is empty.
-    pub(crate) fn finish(&mut self) -> PyResult<Finished> {
-        self.begin_fresh(0)?;
+    pub(crate) fn finish(&mut self, py: Python<'_>) -> PyResult<Finished> {
+        self.begin_fresh(py, 0)?;
         Ok(self.exchange.finish())
     }
 
     /// Fixes the head; `length` is that of the whole body, if it is known.
-    pub(crate) fn begin(&mut self, length: Option<u64>) -> PyResult<()> {
+    pub(crate) fn begin(&mut self, py: Python<'_>, length: Option<u64>) -> PyResult<()> {
         match std::mem::replace(&mut self.head, Head::Sent) {
-            Head::Given(head) => self.exchange.begin(head, length),
+            Head::Given(head) => match (&self.named, self.file.take()) {
+                (Some(named), Some(file)) => {
+                    let named = Arc::clone(named);
+                    return self.divert(py, &named, &head, &file);
+                }
+                (_, _) => self.exchange.begin(head, length),
+            },
             Head::Sent => {}
             Head::Missing => {
                 self.head = Head::Missing;
@@ -199,13 +237,39 @@ impl Call {
         }
         Ok(())
     }
+
+    /// Sends the file that the application has named in place of its body.
+    fn divert(
+        &mut self,
+        py: Python<'_>,
+        named: &NamedFiles,
+        head: &ResponseHead,
+        file: &Path,
+    ) -> PyResult<()> {
+        self.is_diverted = true;
+        let exchange = &mut self.exchange;
+        // It may wait for a disk and for the client.
+        match py.detach(|| named.send(exchange, head, file)) {
+            Ok(()) => Ok(()),
+            Err(NamedError::Missing) => {
+                exchange.answer(&ErrorAnswer::new(Status(404), MISSING));
+                Ok(())
+            }
+            Err(error @ (NamedError::Outside | NamedError::System(_))) => Err(PyOSError::new_err(
+                format!("X-Sendfile names {}: {error}", file.display()),
+            )),
+        }
+    }
 }
 
+/// Fills the head. Answers the file that the application names, if it may.
 fn fill(
     head: &mut ResponseHead,
     status: &Bound<'_, PyAny>,
     headers: &Bound<'_, PyAny>,
-) -> PyResult<()> {
+    may_name: bool,
+) -> PyResult<Option<PathBuf>> {
+    let mut file = None;
     let status = status.cast::<PyString>().map_err(|_| {
         PyTypeError::new_err(format!(
             "status must be a str such as '200 OK', not {}",
@@ -246,12 +310,17 @@ fn fill(
         })?;
         with_latin1(name, "a header name", |name_bytes| {
             with_latin1(value, "a header value", |bytes| {
+                if may_name && name_bytes.eq_ignore_ascii_case(X_SENDFILE) {
+                    // The bytes of a path, as everything in a native string (PEP 3333, "Unicode Issues").
+                    file = Some(PathBuf::from(OsStr::from_bytes(bytes.trim_ascii())));
+                    return Ok(());
+                }
                 head.field(name_bytes, bytes)
             })
         })??
         .map_err(|error| refused(error, name))?;
     }
-    Ok(())
+    Ok(file)
 }
 
 fn refused(error: ResponseError, what: &Bound<'_, PyString>) -> PyErr {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::budget::{Charge, Spooled};
 use crate::intake::Intake;
@@ -48,6 +49,25 @@ impl MemoryBody {
     pub fn into_bytes(mut self) -> Vec<u8> {
         self.bytes.drain(..self.position);
         self.bytes
+    }
+}
+
+/// The unread bytes. They count towards the buffers' memory until it is dropped.
+impl AsRef<[u8]> for MemoryBody {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(self.position..).unwrap_or_default()
+    }
+}
+
+impl StreamBody {
+    /// Takes all that has arrived, for a task that must not wait; nothing at the end. If nothing has arrived yet, the
+    /// task is woken when something has. One task at a time may wait.
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionAborted` with a text that says why the body ended early.
+    pub fn poll_take(&mut self, task: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+        self.intake.poll_take(task)
     }
 }
 
@@ -123,9 +143,15 @@ impl Body {
     pub fn memory(&self) -> Option<&[u8]> {
         match self {
             Body::Empty => Some(b""),
-            Body::Memory(body) => body.bytes.get(body.position..),
+            Body::Memory(body) => Some(body.as_ref()),
             Body::File(_) | Body::Stream(_) => None,
         }
+    }
+}
+
+impl fmt::Debug for StreamBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamBody")
     }
 }
 

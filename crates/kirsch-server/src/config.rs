@@ -105,7 +105,9 @@ pub struct Limits {
     /// Open connections; beyond, the longest idle one makes room (of several reactors, that of the one whose turn
     /// it is). Default 10,000. Fewer if the process may not open three descriptors for every two, and some for the rest.
     pub connections: usize,
-    /// Requests that wait for a thread; beyond: 503. Of several reactors each has its share. Default 1024.
+    /// Requests that wait for a thread; beyond: 503. Of several reactors each has its share. As many may wait for the
+    /// threads of each application that may have only some ([`Application::with_threads`](crate::Application::with_threads)).
+    /// Default 1024.
     pub queue_jobs: usize,
 }
 
@@ -127,7 +129,7 @@ pub struct Timeouts {
     pub write: Duration,
     /// A connection may be idle between two requests. Default 75 s, longer than load balancers keep theirs (60 s).
     pub keepalive: Duration,
-    /// A request may wait for a thread; then 503 with Retry-After. Default 30 s.
+    /// A request may wait for a thread, or for one of its application's; then 503 with Retry-After. Default 30 s.
     pub queue: Duration,
     /// An application may take from the complete request to the first byte of its response; then 504. It is not
     /// interrupted, and its thread is free only when it returns. Default: none.

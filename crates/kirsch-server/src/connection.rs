@@ -549,16 +549,15 @@ impl Connection {
     fn begin(&mut self, mut request: Box<Request>, turn: &mut Turn<'_>) -> Step {
         let shared = turn.shared;
         request.origin = Some(Arc::clone(&self.origin));
-        if let Err(kind) = believe(&mut request, &shared.config) {
-            let method = request.head.method;
+        request.id = shared.ids.next();
+        request.received = turn.now;
+        if let Err(error) = self.admit(&mut request, shared) {
             self.request = Some(request);
-            self.refuse(ProtocolError::with_method(kind, method), turn);
+            self.refuse(error, turn);
             return Step::Again;
         }
         self.requests += 1;
         Counters::count(&shared.counters.requests);
-        request.id = shared.ids.next();
-        request.received = turn.now;
         let head = request.head;
         let len = head.len as usize;
         let Some(rest) = request.buf.get(len..) else {
@@ -571,7 +570,7 @@ impl Connection {
             }
             return self.dispatch(request, turn);
         }
-        if shared.gateway.streams_body(&request) {
+        if request.streams_body() {
             self.ahead = rest.to_vec();
             request.buf.truncate(len);
             return self.serve_streaming(request, turn);
@@ -580,6 +579,18 @@ impl Connection {
         request.buf.truncate(len);
         self.state = State::Body(Box::new(Gathering::new(request, input, turn)));
         Step::Again
+    }
+
+    /// Finds out for whom a request is made and on which terms it is served, and holds its body to their limit.
+    fn admit(&mut self, request: &mut Request, shared: &Shared) -> Result<(), ProtocolError> {
+        let method = request.head.method;
+        believe(request, &shared.config)
+            .map_err(|kind| ProtocolError::with_method(kind, method))?;
+        let terms = shared.gateway.admit(request);
+        let usual = shared.config.limits.body_bytes;
+        let limit = terms.limit_body.unwrap_or(usual);
+        request.terms = Some(terms);
+        self.reader.limit_body(limit)
     }
 
     /// The request is complete: it goes to a thread.

@@ -10,7 +10,9 @@
 //!
 //! **Invariant:** a connection is held by one exchange, lies on the shelf, or is owned by the reactor.
 //! **Invariant:** an exchange ends exactly once, by `respond`, `finish`, `abort` or being dropped.
-//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`.
+//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`, and `exchange/detached.rs` for gateways that are tasks.
+
+mod detached;
 
 use std::fs::File;
 use std::io;
@@ -34,9 +36,17 @@ use crate::request::Request;
 use crate::server::current_thread;
 use crate::shared::{Counters, Shared};
 use crate::shelf::{self, Lies};
+use crate::thread_cap::ThreadCap;
+
+pub use detached::Detached;
 
 /// Bodies up to this size are copied behind the head and sent in one call without a vector.
 const JOINED: usize = 16 * 1024;
+
+/// So many bytes of a file a thread sends by itself; the rest goes through the reactor, piece by piece in
+/// turn with others'. More than the largest buffer of a socket, so that only a client that reads as fast
+/// as we send gets here.
+const HELD_SHARE: u64 = 8 * 1024 * 1024;
 
 /// One request and its response.
 #[doc(alias = "HTTPRequest")]
@@ -46,6 +56,8 @@ pub struct Exchange {
     wire: Wire,
     stage: Stage,
     shared: Arc<Shared>,
+    /// Where the threads of its application are counted, if they are.
+    cap: Option<Arc<ThreadCap>>,
     status: u16,
     /// Bytes of content given to the wire, for the access log.
     sent: u64,
@@ -147,6 +159,7 @@ impl Exchange {
         request: Box<Request>,
         wire: Wire,
         key: ForecastKey,
+        cap: Option<Arc<ThreadCap>>,
         shared: Arc<Shared>,
     ) -> Exchange {
         let intake = match &request.body {
@@ -158,6 +171,7 @@ impl Exchange {
             wire,
             stage: Stage::Unanswered,
             shared,
+            cap,
             status: 0,
             sent: 0,
             owed: Owed::default(),
@@ -227,7 +241,11 @@ impl Exchange {
         };
         let body = head.finish(&request.head.facts(), length, &common, keep);
         self.status = head.status_code();
-        self.stage = Stage::Head(head.into_bytes(), body);
+        let mut front = head.into_bytes();
+        if let Some(edits) = &request.edits {
+            edits.apply(&mut front, 0);
+        }
+        self.stage = Stage::Head(front, body);
     }
 
     /// Gives the next block of the body. Does not wait: what the client does not take now is kept, and
@@ -291,6 +309,7 @@ impl Exchange {
         let rest = &rest[..rest.len().saturating_sub(owed.overhang)];
         let hold = ThreadHold {
             shared: &self.shared,
+            cap: self.cap.as_deref(),
             outlet,
             key: *key,
         };
@@ -346,6 +365,7 @@ impl Exchange {
         let suffix = &framed.suffix[unsent(framed.suffix.len())..];
         let hold = ThreadHold {
             shared: &self.shared,
+            cap: self.cap.as_deref(),
             outlet,
             key: *key,
         };
@@ -390,6 +410,7 @@ impl Exchange {
         };
         let hold = ThreadHold {
             shared: &self.shared,
+            cap: self.cap.as_deref(),
             outlet,
             key: *key,
         };
@@ -782,7 +803,11 @@ pub(crate) fn own_response(
         server: shared.config.server_name.as_deref().map(str::as_bytes),
         request_id: (!id.is_empty()).then_some(&id),
     };
-    error_response(answer, &common, out) as u64
+    let content = error_response(answer, &common, out);
+    if let Some(edits) = request.and_then(|request| request.edits.as_ref()) {
+        edits.apply(out, content);
+    }
+    content as u64
 }
 
 /// Sends in the cheapest way: small blocks are copied behind the head, since a vector of slices costs
@@ -820,16 +845,25 @@ fn send_file(
     left: &mut u64,
 ) -> io::Result<bool> {
     if !slices[0].is_empty() || !slices[1].is_empty() {
-        let sent = connection.stream.send(&slices[..2])?;
+        let front = if slices[1].is_empty() {
+            &slices[..1]
+        } else {
+            &slices[..2]
+        };
+        let sent = connection.stream.send_front(front)?;
         skip(slices, sent);
         if !slices[0].is_empty() || !slices[1].is_empty() {
             return Ok(false);
         }
     }
+    let enough = left.saturating_sub(HELD_SHARE);
     while *left > 0 {
         match connection.stream.send_file(file, offset, *left)? {
             0 => return Ok(false),
             sent => *left -= sent as u64,
+        }
+        if *left > 0 && *left <= enough {
+            return Ok(false);
         }
     }
     if !slices[3].is_empty() {
@@ -854,6 +888,7 @@ fn skip(slices: &mut [&[u8]; 4], mut count: usize) {
 
 struct ThreadHold<'a> {
     shared: &'a Shared,
+    cap: Option<&'a ThreadCap>,
     outlet: &'a Arc<Outlet>,
     key: Key,
 }
@@ -868,9 +903,18 @@ impl Hold for ThreadHold<'_> {
             warn!("every thread waits for a slow client; the slowest response is aborted");
             slowest.abandon();
         }
+        if let Some(slowest) = self.cap.and_then(|cap| cap.begin_hold(self.outlet)) {
+            warn!(
+                "every thread of an application waits for a slow client; the slowest response is aborted"
+            );
+            slowest.abandon();
+        }
     }
 
     fn end(&self) {
+        if let Some(cap) = self.cap {
+            cap.end_hold(self.outlet);
+        }
         let Some(pool) = self.shared.pool() else {
             return;
         };

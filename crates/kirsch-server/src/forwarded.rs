@@ -283,10 +283,7 @@ impl Forwarded {
     fn with_port(mut self, request: &Request) -> Forwarded {
         if self.port.is_none() && (self.host.is_some() || self.scheme.is_some()) {
             let host = self.host.as_deref().or_else(|| request.authority());
-            let usual = match self.scheme {
-                Some(Scheme::Https) => 443,
-                Some(Scheme::Http) | None => 80,
-            };
+            let usual = self.scheme.unwrap_or(Scheme::Http).default_port();
             let port = host.and_then(authority_port).unwrap_or(usual);
             self.port = Some(port.to_string());
         }
@@ -310,6 +307,14 @@ impl Scheme {
         match self {
             Scheme::Http => "http",
             Scheme::Https => "https",
+        }
+    }
+
+    /// The port that is meant where none is written.
+    pub(crate) const fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
         }
     }
 

@@ -2,11 +2,14 @@
 //!
 //! The server knows this trait and nothing of what is behind it.
 
+use std::sync::Arc;
+
 use kirsch_http::ResponseHead;
 use kirsch_pool::Lane;
 
 use crate::exchange::Exchange;
 use crate::request::Request;
+use crate::thread_cap::ThreadCap;
 
 /// Answers requests. `handle` is called by several threads at once.
 #[doc(alias = "WSGIGateway")]
@@ -15,13 +18,30 @@ pub trait Gateway: Send + Sync + 'static {
     /// an answer is answered with 500; so is one whose gateway panics.
     fn handle(&self, exchange: Exchange);
 
-    /// Where `handle` may run. Default: on any pool thread, since it may block.
+    /// Decides on which terms a request is served: called once for each, when its head is complete, before a byte of
+    /// its body is read or asked for. It may note in the request what `handle` will want to know. Who drives the
+    /// reactor waits for it, so it must be quick and never wait. Default: what `lane` and `streams_body` say.
+    fn admit(&self, request: &mut Request) -> Terms {
+        Terms {
+            streams_body: self.streams_body(request),
+            ..Terms::new(self.lane())
+        }
+    }
+
+    /// Whether `handle` needs the interpreter for any request, so that one reactor serves all of them.
+    /// Default: whether `lane` says so.
+    fn needs_interpreter(&self) -> bool {
+        self.lane() == Lane::Interpreter
+    }
+
+    /// Where `handle` may run, where it is the same for all requests. Default: on any pool thread, since it may block.
     fn lane(&self) -> Lane {
         Lane::Thread
     }
 
-    /// Whether the body of this request is handed on while it arrives, instead of after it was buffered.
-    /// Default: no.
+    /// Whether the body of this request is handed on while it arrives, instead of after it was buffered. A gateway
+    /// that answers without reading the body says yes: then nobody waits for it, and "100 Continue" is sent only
+    /// when somebody reads. Default: no.
     fn streams_body(&self, _request: &Request) -> bool {
         false
     }
@@ -32,13 +52,43 @@ pub trait Gateway: Send + Sync + 'static {
     fn cut(&self) {}
 
     /// Bytes of blocks that the server has let go of ([`Exchange::shared_block`]) and that are not freed yet,
-    /// where letting go of them is not enough. Asked by who drives the reactor, so it must not wait. Default: 0.
+    /// where letting go of them is not enough. Asked by who drives the reactor, so it must not wait. Gateways that share
+    /// an interpreter answer for each other, as one of them is asked. Default: 0.
     fn unfreed_bytes(&self) -> u64 {
         0
     }
 
     /// Frees them: called by a pool thread if they are many. May wait.
     fn free(&self) {}
+}
+
+/// On which terms a request is served.
+#[derive(Clone)]
+pub struct Terms {
+    /// Where [`Gateway::handle`] runs.
+    pub lane: Lane,
+    /// Whether the body is handed on while it arrives, as in [`Gateway::streams_body`].
+    pub streams_body: bool,
+    /// Bytes of the request's body; beyond: 413, before any of it is read where its length is announced. `None` for
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes), than which it may be more or less.
+    pub limit_body: Option<u64>,
+    /// Whose request it is; 0 for a server's only gateway.
+    pub(crate) application: usize,
+    /// What its application may have of the threads, if that is not all.
+    pub(crate) cap: Option<Arc<ThreadCap>>,
+}
+
+impl Terms {
+    /// A request whose body is buffered within the usual limit, then run here.
+    pub fn new(lane: Lane) -> Terms {
+        Terms {
+            lane,
+            streams_body: false,
+            limit_body: None,
+            application: 0,
+            cap: None,
+        }
+    }
 }
 
 /// A fixed answer, for yardsticks and tests.

@@ -1,7 +1,8 @@
 //! The responses whose threads wait for slow clients, because their buffers are full.
 //!
 //! Waiting is harmless while other threads are free. When all threads wait and a request needs one,
-//! the slowest of these responses is given up.
+//! the slowest of these responses is given up. What is said here of a reactor's threads holds for those that an
+//! application may have, too (`thread_cap.rs`).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -13,7 +14,7 @@ use crate::outlet::Outlet;
 /// The responses that hold a thread.
 pub(crate) struct Holds {
     held: Mutex<Vec<Held>>,
-    /// Threads of the pool.
+    /// Threads of the pool, or that the application may have.
     threads: usize,
 }
 
@@ -39,12 +40,7 @@ impl Holds {
         pool: &Pool<P>,
         thread: Option<ThreadId>,
     ) -> Option<Arc<Outlet>> {
-        let held = Held {
-            outlet: Arc::clone(outlet),
-            since: Instant::now(),
-            sent_before: outlet.progress(),
-        };
-        self.lock().push(held);
+        self.hold(outlet);
         if let Some(thread) = thread {
             pool.hold(thread, true);
         }
@@ -54,7 +50,15 @@ impl Holds {
     /// The response to give up: the slowest, if every thread waits and a request waits for one of them.
     /// One that was given up already will free its thread soon, and is enough.
     pub(crate) fn to_relieve<P: Poller>(&self, pool: &Pool<P>) -> Option<Arc<Outlet>> {
-        if pool.queue_len() == 0 || self.waiting() < self.threads {
+        if pool.queue_len() == 0 {
+            return None;
+        }
+        self.slowest_of_all()
+    }
+
+    /// The slowest, if every thread waits.
+    pub(crate) fn slowest_of_all(&self) -> Option<Arc<Outlet>> {
+        if self.waiting() < self.threads {
             return None;
         }
         self.slowest()
@@ -67,11 +71,26 @@ impl Holds {
         pool: &Pool<P>,
         thread: Option<ThreadId>,
     ) {
-        self.lock()
-            .retain(|held| !Arc::ptr_eq(&held.outlet, outlet));
+        self.let_go(outlet);
         if let Some(thread) = thread {
             pool.hold(thread, false);
         }
+    }
+
+    /// A response begins to hold a thread.
+    pub(crate) fn hold(&self, outlet: &Arc<Outlet>) {
+        let held = Held {
+            outlet: Arc::clone(outlet),
+            since: Instant::now(),
+            sent_before: outlet.progress(),
+        };
+        self.lock().push(held);
+    }
+
+    /// A response holds no thread any more.
+    pub(crate) fn let_go(&self, outlet: &Arc<Outlet>) {
+        self.lock()
+            .retain(|held| !Arc::ptr_eq(&held.outlet, outlet));
     }
 
     /// How many threads wait and go on waiting.

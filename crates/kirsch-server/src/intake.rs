@@ -1,10 +1,11 @@
-//! The pipe of a streamed request body: the reactor puts in, the application's thread takes out.
+//! The pipe of a streamed request body: the reactor puts in, the application's thread or task takes out.
 //!
 //! Bounded: while it is full the reactor stops to read, and the client's TCP window closes.
 
 use std::io;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use kirsch_http::BodyLength;
 
@@ -37,6 +38,8 @@ struct State {
     awaits_continue: bool,
     /// The reactor stopped to read because there was no room.
     paused: bool,
+    /// The task that waits for bytes, where it is one.
+    waker: Option<Waker>,
 }
 
 /// How a body ended.
@@ -45,6 +48,18 @@ pub(crate) enum End {
     Complete,
     /// It will never be complete, and why.
     Broken(String),
+}
+
+impl End {
+    fn to_result(&self) -> io::Result<()> {
+        match self {
+            End::Complete => Ok(()),
+            End::Broken(why) => Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                why.clone(),
+            )),
+        }
+    }
 }
 
 impl Intake {
@@ -58,6 +73,7 @@ impl Intake {
                 end: None,
                 awaits_continue,
                 paused: false,
+                waker: None,
             }),
             arrived: Condvar::new(),
             key,
@@ -70,13 +86,7 @@ impl Intake {
         if buf.is_empty() {
             return Ok(0);
         }
-        let mut state = self.lock();
-        if state.awaits_continue && state.bytes.is_empty() && state.end.is_none() {
-            state.awaits_continue = false;
-            drop(state);
-            self.shared.post(Mail::Continue(self.key));
-            state = self.lock();
-        }
+        let mut state = self.ask();
         loop {
             let rest = &state.bytes[state.taken..];
             if !rest.is_empty() {
@@ -89,29 +99,39 @@ impl Intake {
                     state.taken = 0;
                     state.charge.shrink_to(0);
                 }
-                let room = state.bytes.len() - state.taken <= ROOM / 2;
-                let resume = room && mem::take(&mut state.paused);
-                drop(state);
-                if resume {
-                    self.shared.post(Mail::Room(self.key));
-                }
+                self.resume(state);
                 return Ok(count);
             }
-            match &state.end {
-                Some(End::Complete) => return Ok(0),
-                Some(End::Broken(why)) => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::ConnectionAborted,
-                        why.clone(),
-                    ));
-                }
-                None => {}
+            if let Some(end) = &state.end {
+                return end.to_result().map(|()| 0);
             }
             state = self
                 .arrived
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Takes all that is there; nothing at the end. If there is nothing yet, the task is woken when there is. One
+    /// task at a time waits for a pipe.
+    pub(crate) fn poll_take(&self, task: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+        let mut state = self.ask();
+        let taken = mem::take(&mut state.taken);
+        let mut bytes = mem::take(&mut state.bytes);
+        bytes.drain(..taken);
+        if !bytes.is_empty() {
+            state.charge.shrink_to(0);
+            self.resume(state);
+            return Poll::Ready(Ok(bytes));
+        }
+        if let Some(end) = &state.end {
+            return Poll::Ready(end.to_result().map(|()| bytes));
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(task.waker()),
+            None => state.waker = Some(task.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// Whether there is room; if not, [`Mail::Room`] tells when there is.
@@ -133,8 +153,10 @@ impl Intake {
             state.bytes.drain(..taken);
         }
         state.bytes.extend_from_slice(bytes);
+        let waker = state.waker.take();
         drop(state);
         self.arrived.notify_one();
+        waker.inspect(Waker::wake_by_ref);
     }
 
     /// Says that nothing more will come. The first end counts.
@@ -143,8 +165,10 @@ impl Intake {
         if state.end.is_none() {
             state.end = Some(end);
         }
+        let waker = state.waker.take();
         drop(state);
         self.arrived.notify_all();
+        waker.inspect(Waker::wake_by_ref);
     }
 
     /// Whether the client was never told to send its body.
@@ -165,6 +189,28 @@ impl Intake {
             }
             (None, BodyLength::Chunked) => false,
             (None, BodyLength::None) => true,
+        }
+    }
+
+    /// Somebody wants the body: a client that waits to be asked for it is asked.
+    fn ask(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        if state.awaits_continue && state.bytes.is_empty() && state.end.is_none() {
+            state.awaits_continue = false;
+            drop(state);
+            self.shared.post(Mail::Continue(self.key));
+            state = self.lock();
+        }
+        state
+    }
+
+    /// Has the reactor go on, if it stopped to read and there is room again.
+    fn resume(&self, mut state: MutexGuard<'_, State>) {
+        let room = state.bytes.len() - state.taken <= ROOM / 2;
+        let resume = room && mem::take(&mut state.paused);
+        drop(state);
+        if resume {
+            self.shared.post(Mail::Room(self.key));
         }
     }
 

@@ -7,18 +7,20 @@
 //! 3. Bytes arrive; [`connection`] reads them through its [`stream`]
 //! 4. and gives them to `kirsch-http`, which finds requests in them, of clients for whom a proxy may speak ([`forwarded`]),
 //! 5. or a broken rule, which decides status and fate.
-//! 6. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
-//! 7. The connection answers "dispatch", and leaves the reactor by value.
-//! 8. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
-//! 9. That thread makes an [`exchange`] and calls the [`gateway`],
-//! 10. which answers; bytes go to the socket, now or together with the end ([`shelf`]), or through the [`outlet`]
+//! 6. The [`gateway`] says on which terms it takes the request; if it is a [`router`], for which application.
+//! 7. [`gather`] buffers the body: memory, then a file within the [`budget`], at the client's [`pace`].
+//! 8. The connection answers "dispatch", and leaves the reactor by value.
+//! 9. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
+//! 10. That thread makes an [`exchange`] and calls the [`gateway`],
+//! 11. which answers; bytes go to the socket, now or together with the end ([`shelf`]), or through the [`outlet`]
 //!     if the client is slow ([`transmit`]).
-//! 11. [`access_log`] hears how it ended.
-//! 12. The connection returns to the reactor and waits for the next request, or closes.
+//! 12. [`access_log`] hears how it ended.
+//! 13. The connection returns to the reactor and waits for the next request, or closes.
 
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod application;
 mod bind_error;
 mod body;
 mod budget;
@@ -44,24 +46,28 @@ mod reactor;
 mod reason;
 mod request;
 mod room;
+mod router;
 mod seldom;
 mod server;
 mod shared;
 mod shelf;
 mod sigpipe;
 mod stream;
+mod thread_cap;
 mod transmit;
 mod wheel;
 
 pub use access_log::{AccessLogError, FormatError, LineFormat};
+pub use application::Application;
 pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
-pub use exchange::{Block, Exchange, Finished};
+pub use exchange::{Block, Detached, Exchange, Finished};
 pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
-pub use gateway::{Answer, Gateway};
+pub use gateway::{Answer, Gateway, Terms};
 pub use kirsch_http::{
-    ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
+    BodyLength, ErrorAnswer, FieldEdits, FieldName, Head, Method, ResponseError, ResponseHead,
+    Status, TargetForm, Version,
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use listener::BoundAddress;
@@ -70,4 +76,8 @@ pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use reason::reason;
 pub use request::{LocalName, Origin, Request, RequestId};
+pub use router::{
+    Action, Condition, FixedAnswer, HostPattern, PathPrefix, Redirect, Route, RouteError, Router,
+    RouterError, RouterOptions, Serve, Shadowed, UnknownHost, unreachable,
+};
 pub use server::{Server, StartError, Statistics, no_thread};

@@ -48,6 +48,11 @@ impl Network {
         }
     }
 
+    /// Whether every address of `other` lies in it.
+    pub(crate) fn covers(&self, other: &Network) -> bool {
+        self.bits <= other.bits && self.contains(other.first)
+    }
+
     /// The network of that many bits that an address lies in.
     fn around(address: IpAddr, bits: u8) -> Network {
         let first = match address {
@@ -132,6 +137,25 @@ mod tests {
 
     fn network(text: &str) -> Network {
         text.parse().expect("a network")
+    }
+
+    #[test]
+    fn a_network_covers_those_that_lie_in_it() {
+        for (wide, narrow, covers) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("10.1.0.0/16", "10.0.0.0/8", false),
+            ("10.0.0.0/8", "11.0.0.0/16", false),
+            ("::/0", "10.0.0.0/8", false),
+            ("2001:db8::/32", "2001:db8:1::/48", true),
+        ] {
+            assert_eq!(
+                network(wide).covers(&network(narrow)),
+                covers,
+                "{wide} {narrow}"
+            );
+        }
     }
 
     #[test]

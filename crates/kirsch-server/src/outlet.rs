@@ -2,13 +2,15 @@
 //!
 //! The application goes on computing while the reactor transmits. What waits lies in memory, then in
 //! a spool file; only beyond the response buffer does the thread wait for room. The outlet knows
-//! bytes and files, no framing: what goes in is on the wire as it is.
+//! bytes and files, no framing: what goes in is on the wire as it is. A task that may not wait puts in
+//! by reference what memory has no room for, and is woken when there is room.
 //! Read next: `exchange.rs`, which puts in; `connection.rs`, which takes out.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tracing::warn;
@@ -48,6 +50,22 @@ struct State {
     instead: Option<Instead>,
     /// The connection is gone, or was given up: nothing put in will be sent.
     gone: bool,
+    /// The task that puts in, where it is one, and waits.
+    waiter: Option<Waiter>,
+}
+
+/// A task that waits for the pipe.
+struct Waiter {
+    waker: Waker,
+    for_what: Wait,
+}
+
+/// What a task waits for; in any case also for the news that nobody will receive anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// No more than so many bytes in the pipe.
+    Room(u64),
+    Gone,
 }
 
 /// A part of what waits.
@@ -174,6 +192,7 @@ impl Outlet {
                 hung_up: false,
                 instead: None,
                 gone: false,
+                waiter: None,
             }),
             room: Condvar::new(),
             may_keep,
@@ -229,6 +248,20 @@ impl Outlet {
         hold: &dyn Hold,
     ) -> Result<(), Gone> {
         self.await_room(shared, hold)?;
+        if self.push_piece(before, piece, after)? {
+            hold.notify();
+        }
+        Ok(())
+    }
+
+    /// As [`Outlet::put_piece`], whatever waits already: who calls it has seen that there is room. Never blocks.
+    /// Answers whether the reactor has to be told.
+    pub(crate) fn push_piece(
+        &self,
+        before: &[&[u8]],
+        piece: Piece,
+        after: &[u8],
+    ) -> Result<bool, Gone> {
         let mut state = self.lock();
         if state.gone {
             return Err(Gone);
@@ -241,12 +274,31 @@ impl Outlet {
             state.pieces.push_back(piece);
         }
         state.push_memory(after);
-        let notify = mem::take(&mut state.starved);
-        drop(state);
-        if notify {
-            hold.notify();
+        Ok(mem::take(&mut state.starved))
+    }
+
+    /// Whether less than `limit` bytes wait, or none; if not, the task is woken when there is room again, or nobody
+    /// will receive anything. One task at a time waits for a pipe.
+    pub(crate) fn poll_room(&self, task: &mut Context<'_>, limit: u64) -> Poll<Result<(), Gone>> {
+        let mut state = self.lock();
+        if state.gone {
+            return Poll::Ready(Err(Gone));
         }
-        Ok(())
+        if state.waiting == 0 || state.waiting < limit {
+            return Poll::Ready(Ok(()));
+        }
+        state.wait(task, Wait::Room(worth_waking(limit)));
+        Poll::Pending
+    }
+
+    /// Whether nobody will receive what is put in; if somebody will, the task is woken when that changes.
+    pub(crate) fn poll_gone(&self, task: &mut Context<'_>) -> Poll<Gone> {
+        let mut state = self.lock();
+        if state.gone {
+            return Poll::Ready(Gone);
+        }
+        state.wait(task, Wait::Gone);
+        Poll::Pending
     }
 
     /// Puts in bytes that memory has no room for: into the spool file, and if the response buffer is
@@ -307,7 +359,7 @@ impl Outlet {
         }
     }
 
-    /// Bytes of a taken piece have left; wakes a thread that waits for room. `freed` bytes of memory are
+    /// Bytes of a taken piece have left; wakes whoever waits for room. `freed` bytes of memory are
     /// free again, all at once when the last byte of their piece has left.
     pub(crate) fn sent(&self, bytes: u64, freed: u64) {
         let mut state = self.lock();
@@ -318,27 +370,36 @@ impl Outlet {
             let left = state.in_memory;
             state.charge.shrink_to(left);
         }
+        let waiting = state.waiting;
+        let has_room = |waiter: &mut Waiter| match waiter.for_what {
+            Wait::Room(most) => waiting <= most,
+            Wait::Gone => false,
+        };
+        let waiter = state.waiter.take_if(has_room);
         drop(state);
         self.room.notify_one();
+        wake(waiter);
     }
 
     /// The response is given up: whoever puts in learns it, whoever waits wakes up. The connection still
     /// hears how it ends.
     pub(crate) fn abandon(&self) {
-        self.lock().abandon();
+        let waiter = self.lock().abandon();
         self.room.notify_all();
+        wake(waiter);
     }
 
     /// The connection leaves, perhaps with an answer of the server's own. Answers the record of a response
     /// that had ended; one that ends later is the exchange's to log.
     pub(crate) fn hang_up(&self, instead: Option<Instead>) -> Option<Record> {
         let mut state = self.lock();
-        state.abandon();
+        let waiter = state.abandon();
         state.hung_up = true;
         state.instead = instead;
         let record = state.ended.take().and_then(|ended| ended.record);
         drop(state);
         self.room.notify_all();
+        wake(waiter);
         match (record, instead) {
             (Some(record), Some(instead)) => Some(instead.correct(record)),
             (record, _) => record.map(Record::aborted),
@@ -412,8 +473,7 @@ impl Outlet {
         let mut state = self.lock();
         let mut deadline = Instant::now() + patience;
         let mut seen = state.sent;
-        // A quarter of the buffer is worth waking up for; a byte is not.
-        while !state.gone && state.waiting > limit / 4 * 3 {
+        while !state.gone && state.waiting > worth_waking(limit) {
             let now = Instant::now();
             if state.sent != seen {
                 seen = state.sent;
@@ -436,13 +496,43 @@ impl Outlet {
     }
 }
 
+/// How full a buffer may be when whoever waits for room is woken: a quarter of it is worth that, a byte is not.
+fn worth_waking(limit: u64) -> u64 {
+    limit / 4 * 3
+}
+
+/// Wakes a task. Not under the lock: its runtime has locks of its own.
+fn wake(waiter: Option<Waiter>) {
+    if let Some(waiter) = waiter {
+        waiter.waker.wake();
+    }
+}
+
 impl State {
-    fn abandon(&mut self) {
+    /// Answers the task to wake.
+    #[must_use]
+    fn abandon(&mut self) -> Option<Waiter> {
         self.gone = true;
         self.pieces.clear();
         self.spool = None;
         self.in_memory = 0;
         self.charge.shrink_to(0);
+        self.waiter.take()
+    }
+
+    fn wait(&mut self, task: &Context<'_>, for_what: Wait) {
+        match &mut self.waiter {
+            Some(waiter) => {
+                waiter.waker.clone_from(task.waker());
+                waiter.for_what = for_what;
+            }
+            None => {
+                self.waiter = Some(Waiter {
+                    waker: task.waker().clone(),
+                    for_what,
+                });
+            }
+        }
     }
 
     fn push_memory(&mut self, bytes: &[u8]) {

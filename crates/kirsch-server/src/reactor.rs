@@ -16,12 +16,14 @@
 //! Where a server has several reactors, the first has the listeners and deals what it accepts; a
 //! connection stays with the reactor it was dealt to. They speak to each other by mail alone.
 //!
-//! Read next: `reactor/accept.rs`, `connection.rs`.
+//! Read next: `reactor/accept.rs`, `reactor/permits.rs`, `connection.rs`.
 
 mod accept;
+mod permits;
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -36,16 +38,19 @@ use slab::Slab;
 use tracing::{error, warn};
 
 use crate::access_log::{Ending, Record};
+use crate::body::Body;
 use crate::connection::{Connection, Key, Next, Readiness, State, Turn as Lent};
 use crate::cork;
 use crate::exchange::{Fate, Wire};
 use crate::forecast::ForecastKey;
+use crate::gateway::Terms;
 use crate::listener::Listener;
 use crate::outlet::{Ended, Told};
 use crate::request::{Origin, Request};
 use crate::seldom::Seldom;
 use crate::shared::{Counters, Shared};
 use crate::stream::Stream;
+use crate::thread_cap::{Permit, ThreadCap};
 use crate::wheel::{Entry, Wheel};
 
 /// Events taken from the kernel at once.
@@ -85,6 +90,9 @@ pub(crate) struct RequestJob {
     pub(crate) forecast: Forecast,
     /// When it was ready for a thread.
     pub(crate) ready: Instant,
+    /// One of the threads that its application may have, if they are counted. The last field, so that what else
+    /// there is has gone when the next request gets it.
+    pub(crate) permit: Option<Permit>,
 }
 
 impl Task for Job {
@@ -115,6 +123,8 @@ pub(crate) enum Mail {
     Room(Key),
     /// An application asks for the body its client announced.
     Continue(Key),
+    /// A request that waited for one of its application's threads has got it.
+    Permitted(RequestJob),
     /// Blocks lie on the shelf, unless their exchanges have taken them back.
     Shelf,
     /// A connection that the first reactor has accepted.
@@ -146,6 +156,12 @@ pub(crate) struct Reactor {
     ready: VecDeque<Ready>,
     /// Steps since the kernel was asked, whatever turns they belong to.
     steps: usize,
+    /// Requests that have waited for one of their application's threads, and may run.
+    permitted: VecDeque<RequestJob>,
+    /// The last job came from there: others have their turn.
+    permitted_last: bool,
+    /// The applications for whose threads requests of this reactor wait.
+    crowded: Vec<Arc<ThreadCap>>,
     /// Connections whose responses wait to be sent together, and since when.
     corked: VecDeque<Key>,
     corked_since: Instant,
@@ -219,6 +235,9 @@ impl Reactor {
             generations: Vec::new(),
             ready: VecDeque::with_capacity(EVENTS),
             steps: 0,
+            permitted: VecDeque::new(),
+            permitted_last: false,
+            crowded: Vec::new(),
             corked: VecDeque::new(),
             corked_since: now,
             wheel: Wheel::new(now),
@@ -260,13 +279,14 @@ impl Reactor {
         self.now = Instant::now();
         self.steps = 0;
         self.refuse_at = None;
-        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let mut events = mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             self.note(event);
         }
         events.clear();
         self.events = events;
         self.expire();
+        self.refuse_the_late();
     }
 
     /// How long may be slept: until the next deadline.
@@ -276,7 +296,9 @@ impl Reactor {
         let pause = self.accept_again.map(until);
         let refusal = self.refuse_at.map(until);
         let wheel = self.wheel.wait(now);
-        let wait = [pause, refusal, wheel].into_iter().flatten().min()?;
+        let permit = self.first_in_line().map(until);
+        let waits = [pause, refusal, wheel, permit];
+        let wait = waits.into_iter().flatten().min()?;
         // The kernel counts in milliseconds; a wait cut short would be followed by another.
         Some(wait + Duration::from_millis(1))
     }
@@ -360,10 +382,10 @@ impl Reactor {
                 }
             }
             Next::Yield => self.bring_back(key, connection, stamp, true),
-            Next::Hold(request) => return Some(self.request_job(request, Wire::Held(connection))),
+            Next::Hold(request) => return self.request_job(request, Wire::Held(connection)),
             Next::Serve(request, outlet) => {
                 self.bring_back(key, connection, stamp, true);
-                return Some(self.request_job(request, Wire::Remote(outlet, key)));
+                return self.request_job(request, Wire::Remote(outlet, key));
             }
             Next::Spool => return Some(Job::Spool(connection)),
             Next::SendFile => return Some(Job::SendFile(connection)),
@@ -372,22 +394,34 @@ impl Reactor {
         None
     }
 
-    fn request_job(&self, request: Box<Request>, wire: Wire) -> Job {
-        let key = ForecastKey::new(0, request.method_name(), request.path());
-        let forecast = match request.body {
+    /// A request is complete, or as complete as it has to be. `None` if it has to wait for a thread of its
+    /// application's, or is refused.
+    fn request_job(&mut self, mut request: Box<Request>, wire: Wire) -> Option<Job> {
+        let terms = request
+            .terms
+            .take()
+            .unwrap_or_else(|| Terms::new(Lane::Thread));
+        let key = ForecastKey::new(terms.application, request.method_name(), request.path());
+        let forecast = match (terms.lane, &request.body) {
+            // It never blocks, whatever it does with the body.
+            (Lane::Inline, _) => Forecast::Quick,
             // Reading it means waiting for the client.
-            crate::body::Body::Stream(_) => Forecast::Blocks,
+            (_, Body::Stream(_)) => Forecast::Blocks,
             _ => self.shared.forecaster.forecast(key),
         };
-        let lane = self.shared.gateway.lane();
-        Job::Request(RequestJob {
+        let job = RequestJob {
             request,
             wire,
             key,
-            lane,
+            lane: terms.lane,
             forecast,
             ready: self.now,
-        })
+            permit: None,
+        };
+        match terms.cap {
+            None => Some(Job::Request(job)),
+            Some(cap) => self.line_up(&cap, job),
+        }
     }
 
     fn take_away(&mut self, key: Key) -> Option<(Box<Connection>, u64)> {
@@ -396,7 +430,7 @@ impl Reactor {
             Place::Here { stamp, .. } => *stamp,
             Place::Away { .. } => return None,
         };
-        match std::mem::replace(
+        match mem::replace(
             place,
             Place::Away {
                 missed: Readiness::default(),
@@ -436,7 +470,7 @@ impl Reactor {
     }
 
     fn expire(&mut self) {
-        let mut due = std::mem::take(&mut self.due);
+        let mut due = mem::take(&mut self.due);
         self.wheel.expired(self.now, &mut due);
         for entry in due.drain(..) {
             let key = Key(entry.key);
@@ -584,6 +618,7 @@ impl Reactor {
     }
 
     fn abort(&mut self) {
+        self.empty_lines();
         for key in self.here() {
             if let Some((connection, _)) = self.take_away(key) {
                 self.remove(key, connection);
@@ -630,6 +665,12 @@ impl Poller for Reactor {
         let mut polled = false;
         loop {
             self.uncork();
+            if !mem::take(&mut self.permitted_last)
+                && self.steps < STEPS
+                && let Some(job) = self.next_permitted()
+            {
+                return Turn::Job(job);
+            }
             while self.steps < STEPS
                 && let Some(ready) = self.ready.pop_front()
             {
@@ -653,17 +694,17 @@ impl Poller for Reactor {
             }
             if polled {
                 self.shared.cork.set(false);
-                return Turn::Idle;
+                return self.next_permitted().map_or(Turn::Idle, Turn::Job);
             }
             polled = true;
             self.relieve();
             if self.has_to_free() {
                 return Turn::Job(Job::Free);
             }
-            self.poll(if self.ready.is_empty() {
-                patience
-            } else {
+            self.poll(if self.has_ready() {
                 Patience::Look
+            } else {
+                patience
             });
         }
     }
@@ -679,6 +720,7 @@ impl Poller for Reactor {
                 }
                 self.queue(key);
             }
+            Mail::Permitted(job) => self.permitted.push_back(job),
             Mail::Shelf => self.clear_shelf(),
             Mail::Admit(stream, origin) => self.admit(stream, origin),
             Mail::MakeRoom(asked) => self.make_room(asked),
@@ -689,7 +731,7 @@ impl Poller for Reactor {
     }
 
     fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.corked.is_empty()
+        !self.ready.is_empty() || !self.corked.is_empty() || !self.permitted.is_empty()
     }
 
     fn refuse(&mut self, job: Job, why: Refusal) {

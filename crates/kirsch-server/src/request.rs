@@ -9,10 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use kirsch_http::{BodyLength, Field, FieldName, Head, Method, Span, TargetForm, Version};
+use kirsch_http::{
+    BodyLength, Field, FieldEdits, FieldName, Head, Method, Span, TargetForm, Version,
+};
 
 use crate::body::Body;
 use crate::forwarded::{Forwarded, Scheme};
+use crate::gateway::Terms;
 
 /// Names longer than this are not taken over as a request's id.
 const LONGEST_ID: usize = 128;
@@ -48,6 +51,32 @@ pub struct Request {
     pub(crate) forwarded: Option<Box<Forwarded>>,
     pub(crate) received: Instant,
     pub(crate) id: u64,
+    /// On which terms it is served; `None` until its head was complete.
+    pub(crate) terms: Option<Terms>,
+    /// What the router chose.
+    pub(crate) chosen: Chosen,
+    /// Bytes of the path in front that are where the application is mounted.
+    pub(crate) mount_len: usize,
+    /// The path that takes the place of the one that was sent.
+    pub(crate) rewritten: Option<Vec<u8>>,
+    /// What is changed in the fields of its response.
+    pub(crate) edits: Option<Arc<FieldEdits>>,
+}
+
+/// What a router chose for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// None was asked yet.
+    #[default]
+    Unasked,
+    /// The route of this place.
+    Route(usize),
+    /// No route, though one is for the request's host.
+    Nothing,
+    /// No route is for the request's host.
+    UnknownHost,
+    /// A second router was asked, and there is no room for what both chose.
+    Twice,
 }
 
 /// Where a connection comes from and where it arrived; the same for all its requests.
@@ -83,6 +112,11 @@ impl Request {
             forwarded: None,
             received: Instant::now(),
             id: 0,
+            terms: None,
+            chosen: Chosen::Unasked,
+            mount_len: 0,
+            rewritten: None,
+            edits: None,
         }
     }
 
@@ -94,6 +128,11 @@ impl Request {
         self.body = Body::Empty;
         self.origin = None;
         self.forwarded = None;
+        self.terms = None;
+        self.chosen = Chosen::Unasked;
+        self.mount_len = 0;
+        self.rewritten = None;
+        self.edits = None;
     }
 
     /// The facts of the head.
@@ -126,6 +165,11 @@ impl Request {
         &line[..len]
     }
 
+    /// Whether its body is handed on while it arrives.
+    pub(crate) fn streams_body(&self) -> bool {
+        self.terms.as_ref().is_some_and(|terms| terms.streams_body)
+    }
+
     fn start_of_line(&self) -> &[u8] {
         let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
         // An empty line before it is none of it (RFC 9112, 2.2).
@@ -156,8 +200,33 @@ impl Request {
         !self.head.method_name.is_empty()
     }
 
-    /// The path of the target, undecoded; `/` for an absolute-form target without one.
+    /// The path asked for, undecoded: that of the target, `/` for an absolute-form target without one, or what a
+    /// route has made of it.
     pub fn path(&self) -> &[u8] {
+        match &self.rewritten {
+            Some(path) => path,
+            None => self.original_path(),
+        }
+    }
+
+    /// The part of the path, undecoded, under which the application is mounted: the prefix of the route that leads
+    /// to it. Empty, or it begins with a slash and does not end with one.
+    pub fn mount(&self) -> &[u8] {
+        &self.path()[..self.mount_len]
+    }
+
+    /// The rest of the path, undecoded: empty, or it begins with a slash, which may be written as `%2F`.
+    pub fn path_below_mount(&self) -> &[u8] {
+        &self.path()[self.mount_len..]
+    }
+
+    /// Whether the path is another than the target's.
+    pub fn is_rewritten(&self) -> bool {
+        self.rewritten.is_some()
+    }
+
+    /// The path of the target, undecoded, whatever a route has made of it; for logs.
+    pub(crate) fn original_path(&self) -> &[u8] {
         match self.head.path.of(&self.buf) {
             b"" => b"/",
             path => path,

@@ -84,7 +84,8 @@ pub enum StartError {
 /// What a server has done and is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// The pool's counters; of several pools, their sums.
+    /// The pool's counters; of several pools, their sums. Those `refused` count here too whose application had none
+    /// of its threads for them.
     pub pool: PoolCounters,
     /// What each thread is doing, in the order of their ids.
     pub threads: Vec<Doing>,
@@ -106,7 +107,7 @@ pub struct Statistics {
     pub outran: u64,
     /// Panics caught.
     pub panics: u64,
-    /// Requests that wait for a thread.
+    /// Requests that wait for a thread, or for one of those that their application may have.
     pub queued: usize,
     /// Bytes in buffers.
     pub buffer_bytes: u64,
@@ -136,7 +137,7 @@ impl Server {
         inherited: Vec<(RawFd, OwnedFd)>,
     ) -> Result<Server, StartError> {
         let reactors = reactors(&config);
-        if reactors > 1 && gateway.lane() == Lane::Interpreter {
+        if reactors > 1 && gateway.needs_interpreter() {
             return Err(StartError::Reactors(reactors));
         }
         fit_into_descriptors(&mut config);
@@ -325,8 +326,9 @@ impl Server {
         // The first may still deal connections to the others.
         for crew in &self.inner.crews {
             let (reactor, jobs) = crew.pool.take_over();
-            drop(jobs);
+            // In this order: a job gives its permit to who waits for it, until the reactor has taken those out.
             drop(reactor);
+            drop(jobs);
         }
         self.close_access_log();
     }
@@ -367,7 +369,8 @@ impl Server {
             statistics.joined += read(&counters.joined);
             statistics.outran += read(&counters.remote);
             statistics.panics += read(&counters.panics) + of_pool.panics;
-            statistics.queued += pool.queue_len();
+            statistics.queued += pool.queue_len() + shared.in_line.load(Ordering::Relaxed);
+            statistics.pool.refused += read(&counters.turned_away);
         }
         let doing: Vec<Vec<Doing>> = crews.iter().map(|crew| crew.pool.doing()).collect();
         statistics.threads = (0..self.threads())
@@ -417,7 +420,10 @@ fn run(shared: &Arc<Shared>, job: Job) {
                 Lane::Inline => None,
                 Lane::Interpreter | Lane::Thread | Lane::Long => shared.forecaster.measure(job.key),
             };
-            let exchange = Exchange::new(job.request, job.wire, job.key, Arc::clone(shared));
+            // Kept until the gateway has returned, or panicked.
+            let permit = job.permit;
+            let cap = permit.as_ref().map(|permit| Arc::clone(permit.cap()));
+            let exchange = Exchange::new(job.request, job.wire, job.key, cap, Arc::clone(shared));
             if exchange.is_gone() {
                 // While it waited for a thread, the client left or was told that it takes too long.
                 return;
@@ -429,6 +435,7 @@ fn run(shared: &Arc<Shared>, job: Job) {
             if let Some(measurement) = measurement {
                 shared.forecaster.learn(&measurement);
             }
+            drop(permit);
         }
         Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
         Job::SendFile(connection) => {

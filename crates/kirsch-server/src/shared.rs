@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) shelf: Shelf,
     /// A thread is, or will be, told to free what the gateway has not freed.
     pub(crate) freeing: AtomicBool,
+    /// Requests that wait for one of their application's threads.
+    pub(crate) in_line: AtomicUsize,
     /// Set once, right after the reactor was made, which holds this struct.
     pool: OnceLock<Arc<Pool<Reactor>>>,
 }
@@ -66,6 +68,8 @@ pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
     pub(crate) requests: AtomicU64,
     pub(crate) refused: AtomicU64,
+    /// Requests that got none of their application's threads.
+    pub(crate) turned_away: AtomicU64,
     pub(crate) evicted: AtomicU64,
     pub(crate) remote: AtomicU64,
     pub(crate) corked: AtomicU64,
@@ -93,7 +97,8 @@ impl Common {
                 head_bytes: limits.head_bytes,
                 fields: limits.head_fields,
                 target_bytes: limits.target_bytes,
-                body_bytes: limits.body_bytes,
+                // Only the head tells which limit holds: `Connection::begin` sets it.
+                body_bytes: u64::MAX,
                 ..kirsch_http::Limits::default()
             },
             memory: Budget::new(limits.buffer_memory_bytes),
@@ -164,6 +169,7 @@ impl Shared {
             cork: Cork::new(),
             shelf: Shelf::new(),
             freeing: AtomicBool::new(false),
+            in_line: AtomicUsize::new(0),
             pool: OnceLock::new(),
         }
     }

@@ -14,17 +14,21 @@ use tracing::warn;
 /// Where SIGPIPE is taken back.
 static PENDING: OnceLock<Option<SignalFd>> = OnceLock::new();
 
-/// Runs `send` with SIGPIPE blocked for this thread.
+/// Runs `send`, which is to send `count` bytes and answers how many it did, with SIGPIPE blocked for this thread.
 ///
 /// # Errors
 ///
 /// Those of `send`, and of the system if it does not let signals be blocked.
-pub(crate) fn without_sigpipe<T>(send: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn without_sigpipe(
+    count: usize,
+    send: impl FnOnce() -> io::Result<usize>,
+) -> io::Result<usize> {
     let before = sigpipe().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let sent = send();
-    // Even if some bytes were sent: the signal may have come behind them. It was raised for this thread, and
-    // a read gives a thread its own signals. None may have come, so this does not wait.
-    if let Some(pending) = pending() {
+    // Even if some bytes were sent: the signal may have come behind them, unless they were all. It was raised for
+    // this thread, and a read gives a thread its own signals. None may have come, so this does not wait.
+    let is_whole = sent.as_ref().is_ok_and(|&sent| sent == count);
+    if let (false, Some(pending)) = (is_whole, pending()) {
         let _ = pending.read_signal();
     }
     before.thread_set_mask()?;

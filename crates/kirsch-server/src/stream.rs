@@ -60,10 +60,19 @@ impl Stream {
 
     /// Sends what the socket takes of the slices together; 0 if it takes nothing now.
     pub(crate) fn send(&self, slices: &[&[u8]]) -> io::Result<usize> {
+        self.send_with(slices, SendFlags::NOSIGNAL)
+    }
+
+    /// As [`Stream::send`], where more follows at once: what does not fill a packet waits for it.
+    pub(crate) fn send_front(&self, slices: &[&[u8]]) -> io::Result<usize> {
+        self.send_with(slices, SendFlags::NOSIGNAL | SendFlags::MORE)
+    }
+
+    fn send_with(&self, slices: &[&[u8]], flags: SendFlags) -> io::Result<usize> {
         loop {
             let sent = match slices {
                 [] => return Ok(0),
-                [slice] => send(self, slice, SendFlags::NOSIGNAL),
+                [slice] => send(self, slice, flags),
                 _ => {
                     let mut vector = [IoSlice::new(&[]); 4];
                     let used = slices.len().min(vector.len());
@@ -74,7 +83,7 @@ impl Stream {
                         self,
                         &vector[..used],
                         &mut SendAncillaryBuffer::default(),
-                        SendFlags::NOSIGNAL,
+                        flags,
                     )
                 }
             };
@@ -95,7 +104,7 @@ impl Stream {
     pub(crate) fn send_file(&self, file: &File, offset: &mut u64, count: u64) -> io::Result<usize> {
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(1 << 20);
         loop {
-            let sent = without_sigpipe(|| {
+            let sent = without_sigpipe(count, || {
                 rustix::fs::sendfile(self, file, Some(offset), count).map_err(io::Error::from)
             });
             match sent {

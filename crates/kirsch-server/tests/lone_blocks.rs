@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Poll, Waker};
 
 use kirsch_server::{AccessLog, AccessLogFormat, Config, Exchange};
 use support::{Bodies, Client, End, PATIENCE, TestServer, get, ok};
@@ -46,6 +47,15 @@ fn pages(change: impl FnOnce(&mut Config)) -> Pages {
         }
         if then.contains("large") {
             let _ = exchange.put(&vec![b'x'; 1 << 20]);
+        }
+        if then.contains("detach") {
+            let mut task = exchange.detach();
+            let room = task.poll_room(&mut Context::from_waker(Waker::noop()));
+            if matches!(room, Poll::Ready(Ok(()))) {
+                let _ = task.block(b"more");
+            }
+            task.finish();
+            return;
         }
         if then.contains("abort") {
             return exchange.abort();
@@ -118,6 +128,20 @@ fn a_lone_block_and_its_end_are_sent_together() {
         }
     }
     panic!("{:?}", pages.running.server.statistics());
+}
+
+#[test]
+fn a_block_that_waits_goes_before_what_a_task_gives() {
+    for count in [1, 2] {
+        let pages = pages(threads(count));
+        for _ in 0..50 {
+            pages.teach();
+            let mut client = pages.ask("detach");
+            read_head(&mut client);
+            let whole = b"4\r\npage\r\n4\r\nmore\r\n0\r\n\r\n";
+            assert_eq!(client.exactly(whole.len()), whole);
+        }
+    }
 }
 
 #[test]

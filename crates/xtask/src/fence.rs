@@ -1,7 +1,7 @@
 //! The fence around `unsafe`: it stands in the files named here and nowhere else, each use with its reason.
 //!
 //! The compiler does most of it: `#![forbid(unsafe_code)]` at the root of every crate, and in every file of
-//! `kirsch-python` but those in which pyo3's macros generate some. This looks that none of these lines was
+//! the crates for Python but those in which pyo3's macros generate some. This looks that none of these lines was
 //! taken away, and at what the compiler does not see.
 
 use std::fs;
@@ -11,7 +11,14 @@ use std::path::{Path, PathBuf};
 const FENCED: [&str; 1] = ["crates/kirsch-python/src/ffi.rs"];
 
 /// Where Rust stands.
-const FOLDERS: [&str; 2] = ["crates", "fuzz/fuzz_targets"];
+const FOLDERS: [&str; 3] = ["crates", "examples", "fuzz/fuzz_targets"];
+
+/// The crates that deny `unsafe` and do not forbid it, since pyo3's macros generate some in them.
+const PYTHON: [&str; 3] = [
+    "crates/kirsch-extension/",
+    "crates/kirsch-python/",
+    "examples/two-hosts/server/",
+];
 
 const FORBID: &str = "#![forbid(unsafe_code)]";
 
@@ -107,7 +114,7 @@ fn outside(name: &str, text: &str) -> Vec<String> {
         }
     }
     let is_root = name.ends_with("/src/lib.rs") || name.ends_with("/src/main.rs");
-    let is_python = name.starts_with("crates/kirsch-python/");
+    let is_python = is_python(name);
     let generates = GENERATORS.iter().any(|word| text.contains(word));
     if (is_root || is_python)
         && !(is_python && generates)
@@ -118,11 +125,15 @@ fn outside(name: &str, text: &str) -> Vec<String> {
     faults
 }
 
+fn is_python(name: &str) -> bool {
+    PYTHON.iter().any(|folder| name.starts_with(folder))
+}
+
 /// Every crate has the workspace's lints, or denies what it cannot forbid.
 fn faults_of_manifest(name: &str, text: &str) -> Option<String> {
-    let wanted = match name {
-        "crates/kirsch-python/Cargo.toml" => "unsafe_code = \"deny\"",
-        _ => "[lints]\nworkspace = true",
+    let wanted = match is_python(name) {
+        true => "unsafe_code = \"deny\"",
+        false => "[lints]\nworkspace = true",
     };
     (!text.contains(wanted)).then(|| format!("{name}: {wanted:?} is missing"))
 }

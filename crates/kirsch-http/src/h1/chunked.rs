@@ -111,6 +111,11 @@ impl ChunkedDecoder {
         }
     }
 
+    /// Changes the body limit, before the first byte.
+    pub(super) fn limit_body(&mut self, most: u64) {
+        self.limits.body_bytes = most;
+    }
+
     /// Takes framing up to the next piece of body, which counts as taken too.
     pub(super) fn decode(&mut self, buf: &[u8]) -> Result<Decoded, ProtocolErrorKind> {
         for (skip, &byte) in buf.iter().enumerate() {

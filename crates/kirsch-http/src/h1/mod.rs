@@ -23,6 +23,7 @@ pub use head::{BodyLength, Head, Method, RequestFacts, TargetForm, Version};
 pub use host::{authority_port, is_authority};
 pub use reader::{BodyPart, RequestReader};
 pub use response_body::{Ended, Framed, Outcome, Prefix, ResponseBody};
+pub(crate) use response_head::is_servers_own;
 pub use response_head::{CONTINUE, ResponseHead};
 pub use server_fields::CommonFields;
 pub(crate) use server_fields::{push_common, push_connection, push_field, push_length};

@@ -138,6 +138,31 @@ impl RequestReader {
         }
     }
 
+    /// Sets the body limit of the request whose head was just read, in place of [`Limits::body_bytes`]: only the
+    /// head tells whose request it is. Does not undo a refusal, so that limit must not be smaller.
+    ///
+    /// # Errors
+    ///
+    /// If the length that the head announces is more; the same on every further call.
+    pub fn limit_body(&mut self, most: u64) -> Result<(), ProtocolError> {
+        match &mut self.state {
+            State::Body(Body::Length { remaining }, method) if *remaining > most => {
+                let error = ProtocolError::with_method(ProtocolErrorKind::BodyTooLarge, *method);
+                Err(self.fail(error, None))
+            }
+            State::Body(Body::Chunked(decoder), _) => {
+                decoder.limit_body(most);
+                Ok(())
+            }
+            State::Body(Body::Length { .. }, _) | State::Done => Ok(()),
+            State::Failed(error, _) => Err(*error),
+            State::Head(_) => {
+                debug_assert!(false, "limit_body() before a head");
+                Ok(())
+            }
+        }
+    }
+
     /// The request line of a head that is not whole or was refused, for logs: a head without fields
     /// and body. `None` if no sound request line has arrived.
     pub fn head_so_far(&self) -> Option<Head> {
@@ -307,6 +332,36 @@ fn after_head(head: &Head, limits: &Limits) -> State {
 mod tests {
     use super::*;
     use crate::{FieldName, TargetForm, Version};
+
+    #[test]
+    fn a_limit_of_the_request_s_own_takes_the_place_of_the_common_one() {
+        let limits = Limits {
+            body_bytes: u64::MAX,
+            ..Limits::default()
+        };
+        let read = |framing: &str, body: &[u8], most| {
+            let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\n{framing}\r\n\r\n");
+            let (mut reader, mut fields) = (RequestReader::new(), Vec::new());
+            reader
+                .next_head(head.as_bytes(), &limits, &mut fields)
+                .expect("it is good");
+            reader.limit_body(most)?;
+            reader.next_body(body)
+        };
+        let data = BodyPart::Data { skip: 0, len: 5 };
+        let chunk = BodyPart::Data { skip: 3, len: 5 };
+        let too_large = ProtocolError::with_method(ProtocolErrorKind::BodyTooLarge, Method::Post);
+        assert_eq!(read("Content-Length: 5", b"hello", 5), Ok(data));
+        assert_eq!(read("Content-Length: 5", b"hello", 4), Err(too_large));
+        assert_eq!(
+            read("Transfer-Encoding: chunked", b"5\r\nhello", 5),
+            Ok(chunk)
+        );
+        assert_eq!(
+            read("Transfer-Encoding: chunked", b"5\r\nhello", 4),
+            Err(too_large)
+        );
+    }
 
     #[test]
     fn a_request_with_a_body_is_read_and_the_next_one_follows() {

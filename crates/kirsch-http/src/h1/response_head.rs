@@ -191,6 +191,30 @@ impl ResponseHead {
         &self.buf
     }
 
+    /// The status as given, without the version; empty before [`ResponseHead::status`].
+    pub fn status_text(&self) -> &[u8] {
+        self.lines()
+            .next()
+            .and_then(|line| line.strip_prefix(VERSION))
+            .unwrap_or_default()
+    }
+
+    /// The fields so far: names as given, and values. What was noted of the connection is not among them.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines().skip(1).filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            Some((&line[..colon], chars::trim_blanks(&line[colon + 1..])))
+        })
+    }
+
+    /// The lines so far. Neither statuses nor values hold an end of line.
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.buf
+            .split(|&byte| byte == b'\n')
+            .filter_map(|line| line.strip_suffix(b"\r"))
+            .filter(|line| !line.is_empty())
+    }
+
     /// The status code; 0 before [`ResponseHead::status`].
     pub fn status_code(&self) -> u16 {
         self.status
@@ -319,6 +343,15 @@ enum Special {
     HopByHop,
 }
 
+/// Whether a field is the server's to send: it frames the message, describes the connection, or has to be
+/// in every response (RFC 9110 section 6.6.1).
+pub(crate) fn is_servers_own(name: &[u8]) -> bool {
+    match Special::of(name) {
+        Special::Date | Special::ContentLength | Special::Connection | Special::HopByHop => true,
+        Special::None | Special::Server | Special::RequestId => false,
+    }
+}
+
 impl Special {
     #[inline]
     fn of(name: &[u8]) -> Special {
@@ -394,6 +427,19 @@ mod tests {
         };
         let body = head.finish(&request, known_length, &common, true);
         (String::from_utf8_lossy(head.bytes()).into_owned(), body)
+    }
+
+    #[test]
+    fn what_was_given_can_be_read_again() {
+        let mut head = ResponseHead::new();
+        assert_eq!((head.status_text(), head.fields().count()), (&b""[..], 0));
+        head.status(b"404 Not: Found").expect("a status");
+        head.field(b"X-A", b" a:b ").expect("a field");
+        head.field(b"Connection", b"close").expect("a field");
+        head.field(b"x-empty", b"").expect("a field");
+        assert_eq!(head.status_text(), b"404 Not: Found");
+        let fields: Vec<_> = head.fields().collect();
+        assert_eq!(fields, [(&b"X-A"[..], &b"a:b"[..]), (b"x-empty", b"")]);
     }
 
     #[test]

@@ -272,7 +272,7 @@ impl Directive {
             Directive::ContentOrDash if record.sent == 0 => out.push(b'-'),
             Directive::ContentOrDash | Directive::Content => write_number(record.sent.into(), out),
             Directive::Method => write_or_dash(request.method_name(), out),
-            Directive::Path if request.has_line() => write_or_dash(request.path(), out),
+            Directive::Path if request.has_line() => write_or_dash(request.original_path(), out),
             Directive::Path => out.push(b'-'),
             Directive::Query => write_query(request, out),
             Directive::Version if request.has_line() => out.extend_from_slice(version(request)),

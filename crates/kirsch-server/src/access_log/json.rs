@@ -22,7 +22,7 @@ pub(super) fn write(record: &Record, clock: &Clock, out: &mut Vec<u8>) {
     }
     if request.has_line() {
         write_text("http.request.method", request.method_name(), out);
-        write_text("url.path", request.path(), out);
+        write_text("url.path", request.original_path(), out);
         write_text("url.query", request.query(), out);
         write_text("network.protocol.version", version(request.version()), out);
     }

@@ -33,6 +33,17 @@ impl<F: Fn(Exchange) + Send + Sync + 'static> Gateway for Closure<F> {
     }
 }
 
+/// A gateway made of a function.
+pub fn gateway(
+    bodies: Bodies,
+    handle: impl Fn(Exchange) + Send + Sync + 'static,
+) -> Arc<dyn Gateway> {
+    Arc::new(Closure {
+        handle,
+        streams: bodies == Bodies::Streamed,
+    })
+}
+
 /// A server that stops when the test ends.
 pub struct TestServer {
     pub server: Server,
@@ -52,17 +63,18 @@ impl TestServer {
         bodies: Bodies,
         handle: impl Fn(Exchange) + Send + Sync + 'static,
     ) -> TestServer {
+        TestServer::serve(change, gateway(bodies, handle))
+    }
+
+    /// Starts a server with this gateway.
+    pub fn serve(change: impl FnOnce(&mut Config), gateway: Arc<dyn Gateway>) -> TestServer {
         let mut config = Config {
             binds: vec![Bind::Tcp(([127, 0, 0, 1], 0).into())],
             threads: 4,
             ..Config::default()
         };
         change(&mut config);
-        let gateway = Closure {
-            handle,
-            streams: bodies == Bodies::Streamed,
-        };
-        let server = Server::bind(config, Arc::new(gateway)).expect("a free port");
+        let server = Server::bind(config, gateway).expect("a free port");
         server.start().expect("threads");
         TestServer { server }
     }

@@ -1,0 +1,268 @@
+//! One route as written: which requests it takes, and what becomes of them.
+//!
+//! It owns which keys go together. It does not know which applications there are.
+//! Read next: `route_keys.rs`, the list of keys; `dispatch.rs`, which finds the applications.
+
+use std::path::Path;
+
+use kirsch_files::FilesOptions;
+use kirsch_server::{Condition, FieldEdits, FixedAnswer, PathPrefix, Redirect};
+
+use crate::error::{ConfigError, Origin};
+use crate::mount::Mount;
+use crate::route_keys::{FILES_KEYS, complain, route_keys};
+use crate::table::{KeyGiven, Places, fill};
+use crate::value::KeywordValue;
+
+/// A route as written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteSpec {
+    /// Which requests it takes.
+    pub when: Condition,
+    /// What becomes of them.
+    pub action: RouteAction,
+    /// What is changed in the fields of responses.
+    pub fields: FieldEdits,
+    /// What takes the place of the path that matched.
+    pub rewrite: Option<PathPrefix>,
+    /// Bytes of a request's body, in place of the server's limit.
+    pub limit_body: Option<u64>,
+    /// Whether the application reads a body while it arrives, in place of the server's setting.
+    pub stream_body: Option<bool>,
+    origin: Origin,
+    places: Places,
+}
+
+/// What becomes of a request that a route takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteAction {
+    /// The application of this name answers.
+    App(String),
+    /// A file of a folder is the answer.
+    Files(Box<FilesOptions>),
+    /// The client is sent elsewhere.
+    Redirect(Redirect),
+    /// The answer is always the same.
+    Answer(FixedAnswer),
+}
+
+/// Nothing was written yet; [`RouteSpec::from_table`] replaces it.
+impl Default for RouteAction {
+    fn default() -> Self {
+        RouteAction::App(String::new())
+    }
+}
+
+/// A table while it is read.
+pub struct RouteTable {
+    pub(crate) route: RouteSpec,
+    pub(crate) app: Option<String>,
+    /// Its root counts once `files` was read.
+    pub(crate) files: FilesOptions,
+    pub(crate) redirect: Option<String>,
+    pub(crate) answer: Option<u16>,
+    pub(crate) status: Option<u16>,
+    pub(crate) body: Option<String>,
+}
+
+/// It keeps method and body, and a browser asks no more for what has moved: what most redirects are for.
+const REDIRECT_STATUS: u16 = 308;
+
+/// Keys that mean something only beside one of others, with what to write instead.
+const COMPANY: [(&[&str], &[&str], &str); 5] = [
+    (
+        &["status"],
+        &["redirect"],
+        "write redirect beside it, or answer in place of it",
+    ),
+    (&["body"], &["answer"], "write answer beside it"),
+    (
+        &["rewrite", "limit_body"],
+        &["app", "files"],
+        "leave it out",
+    ),
+    (&["stream_body"], &["app"], "leave it out"),
+    (
+        &FILES_KEYS,
+        &["files"],
+        "write files = \"FOLDER\" beside it, or leave it out",
+    ),
+];
+
+impl RouteTable {
+    /// The route, if the table says exactly one thing that becomes of a request.
+    fn into_route(self) -> Result<RouteSpec, ConfigError> {
+        let mut route = self.route;
+        let mut actions = Vec::new();
+        actions.extend(self.app.map(|name| ("app", RouteAction::App(name))));
+        if route.places.of("files").is_some() {
+            actions.push(("files", RouteAction::Files(Box::new(self.files))));
+        }
+        if let Some(to) = self.redirect {
+            let redirect = Redirect::new(&to, self.status.unwrap_or(REDIRECT_STATUS))
+                .map_err(|error| complain(&error).at(route.place("redirect").clone()))?;
+            actions.push(("redirect", RouteAction::Redirect(redirect)));
+        }
+        if let Some(status) = self.answer {
+            let body = self.body.map(|text| format!("{text}\n").into_bytes());
+            let answer = FixedAnswer::new(status, body)
+                .map_err(|error| complain(&error).at(route.place("answer").clone()))?;
+            actions.push(("answer", RouteAction::Answer(answer)));
+        }
+        let mut actions = actions.into_iter();
+        let Some((first, action)) = actions.next() else {
+            let hint = "write app, files, redirect or answer in it".to_owned();
+            let message = "does not say what becomes of a request";
+            return Err(ConfigError::new(route.origin, message, Some(hint)));
+        };
+        if let Some((second, _)) = actions.next() {
+            let message = format!("stands beside {first}, and a route does one thing");
+            let hint = "keep one of them, or write two routes".to_owned();
+            let place = route.place(second).clone();
+            return Err(ConfigError::new(place, message, Some(hint)));
+        }
+        route.action = action;
+        Ok(route)
+    }
+}
+
+impl RouteSpec {
+    /// A route that takes requests by host and path alone.
+    pub(crate) fn at(mount: &Mount, action: RouteAction, origin: &Origin) -> Self {
+        RouteSpec {
+            when: Condition {
+                hosts: mount.host.iter().cloned().collect(),
+                paths: mount.path.iter().cloned().collect(),
+                ..Condition::default()
+            },
+            action,
+            origin: origin.clone(),
+            ..RouteSpec::default()
+        }
+    }
+
+    /// A route from the arguments of `kirsch.Route`; relative paths begin at the working directory.
+    ///
+    /// # Errors
+    /// When an argument is not known or its value is of no use; the origin is `argument NAME`.
+    pub fn from_keywords(
+        keywords: impl IntoIterator<Item = (String, KeywordValue)>,
+    ) -> Result<Self, ConfigError> {
+        let given = keywords
+            .into_iter()
+            .filter(|(_, value)| *value != KeywordValue::None)
+            .map(|(name, value)| KeyGiven {
+                origin: Origin::Argument(name.clone()),
+                name,
+                value,
+            });
+        RouteSpec::from_table(
+            Origin::Argument("route".to_owned()),
+            given.collect(),
+            Path::new(""),
+        )
+    }
+
+    /// Reads a table.
+    pub(crate) fn from_table(
+        origin: Origin,
+        given: Vec<KeyGiven>,
+        base: &Path,
+    ) -> Result<Self, ConfigError> {
+        let mut table = RouteTable {
+            route: RouteSpec::default(),
+            app: None,
+            files: FilesOptions::new(""),
+            redirect: None,
+            answer: None,
+            status: None,
+            body: None,
+        };
+        let places = fill(&mut table, route_keys(), given, base)?;
+        table.route.origin = origin;
+        table.route.places = places;
+        table.route.check_company()?;
+        table.into_route()
+    }
+
+    /// Looks that every key stands beside what gives it a meaning.
+    fn check_company(&self) -> Result<(), ConfigError> {
+        let is_given = |key: &str| self.places.of(key).is_some();
+        for (keys, company, hint) in COMPANY {
+            if company.iter().any(|key| is_given(key)) {
+                continue;
+            }
+            if let Some(lonely) = keys.iter().find(|key| is_given(key)) {
+                let message = format!("belongs to {}", company.join(" or "));
+                let place = self.place(lonely).clone();
+                return Err(ConfigError::new(place, message, Some(hint.to_owned())));
+            }
+        }
+        Ok(())
+    }
+
+    /// The path it is mounted at, if it leads every request below that to an application, and changes nothing.
+    pub(crate) fn plain_mount(&self) -> Option<&str> {
+        let Condition { paths, .. } = &self.when;
+        let mount = match paths.as_slice() {
+            [] => "",
+            [path] => path.as_str(),
+            [_, _, ..] => return None,
+        };
+        let plain = RouteSpec {
+            when: Condition {
+                paths: paths.clone(),
+                ..Condition::default()
+            },
+            action: self.action.clone(),
+            origin: self.origin.clone(),
+            places: self.places.clone(),
+            ..RouteSpec::default()
+        };
+        (matches!(self.action, RouteAction::App(_)) && plain == *self).then_some(mount)
+    }
+
+    /// The route in a few words: `blog.test/v1=blog:app`.
+    pub fn brief(&self) -> String {
+        let Condition {
+            hosts,
+            paths,
+            methods,
+            headers,
+            scheme,
+            clients,
+        } = &self.when;
+        let more = |count: usize| if count > 1 { ",…" } else { "" };
+        let mut place = String::new();
+        if let Some(host) = hosts.first() {
+            place = format!("{host}{}", more(hosts.len()));
+        }
+        if let Some(path) = paths.first().filter(|path| !path.as_str().is_empty()) {
+            place = format!("{place}{path}{}", more(paths.len()));
+        }
+        let narrow =
+            !methods.is_empty() || !headers.is_empty() || scheme.is_some() || !clients.is_empty();
+        let what = match &self.action {
+            RouteAction::App(name) => name.clone(),
+            RouteAction::Files(files) => files.root.display().to_string(),
+            RouteAction::Redirect(_) => "redirect".to_owned(),
+            RouteAction::Answer(_) => "answer".to_owned(),
+        };
+        match (place.as_str(), narrow) {
+            ("", false) => what,
+            ("", true) => format!("some requests={what}"),
+            (_, false) => format!("{place}={what}"),
+            (_, true) => format!("some of {place}={what}"),
+        }
+    }
+
+    /// Where the route stands.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Where a key of the route stands; the route itself where it was not written.
+    pub fn place(&self, key: &str) -> &Origin {
+        self.places.of(key).unwrap_or(&self.origin)
+    }
+}

@@ -1,0 +1,168 @@
+"""`X-Sendfile`: the application says which file, the server sends it.
+
+What is sent of a file, and how, is tested beside the code, in `crates/kirsch-files`. Here is what an
+application does and sees: however it is written, the file takes the place of its body, once and only if it
+may be named.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.client import Client
+from support.server import in_process
+
+LARGE = bytes(range(251)) * 1000
+Answer = Iterable[bytes]
+
+
+class Naming:
+    """An application that names the file of its path, in each of the ways an application can be written.
+
+    Attributes:
+        top: A folder with `open`, whose files may be named, and `closed`.
+        calls: What was called on the iterable that it returned.
+        caught: Exceptions that the server raised into it.
+    """
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.calls: list[str] = []
+        self.caught: list[BaseException] = []
+        for name in ("open", "closed"):
+            (top / name).mkdir()
+            (top / name / "a.txt").write_text(name)
+        (top / "open" / "large.bin").write_bytes(LARGE)
+        (top / "open" / "é.txt").write_text("accents")
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Answer:
+        path = str(self.top) + environ["PATH_INFO"]
+        fields = [("Content-Type", "text/plain"), ("x-SendFile", path), ("X-Other", "kept")]
+        way = environ["QUERY_STRING"]
+        if way == "generator":
+            return self.generator(start_response, fields)
+        if way == "write":
+            write = start_response("200 OK", fields)
+            try:
+                write(b"not the file")
+                write(b"nor this")
+            except OSError as error:
+                self.caught.append(error)
+                raise
+            return []
+        if way == "wrapper":
+            start_response("200 OK", fields)
+            return environ["wsgi.file_wrapper"](open(__file__, "rb"))  # type: ignore[no-any-return]
+        if way == "closed":
+            start_response("200 OK", fields)
+            return Closing(self)
+        if way == "twice":
+            start_response("200 OK", fields)
+            try:
+                raise ValueError("changed its mind")
+            except ValueError as error:
+                start_response("500 Sorry", [], (ValueError, error, None))
+            return [b"sorry"]
+        start_response("200 OK", fields)
+        return [b"not ", b"the file"] if way == "list" else []
+
+    def generator(self, start_response: Any, fields: list[tuple[str, str]]) -> Iterator[bytes]:
+        start_response("200 OK", fields)
+        yield b"not the file"
+        yield b"nor this"
+
+
+class Closing:
+    """An iterable that notes what is called on it."""
+
+    def __init__(self, naming: Naming) -> None:
+        self.naming = naming
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.naming.calls.append("iter")
+        yield b"x" * 100_000
+
+    def close(self) -> None:
+        self.naming.calls.append("close")
+
+
+@pytest.fixture
+def naming(tmp_path: Path) -> Naming:
+    return Naming(tmp_path)
+
+
+@pytest.fixture
+def client(naming: Naming) -> Iterator[Client]:
+    with (
+        in_process(naming, x_sendfile=[str(naming.top / "open")]) as address,
+        Client(address) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("way", ["", "list", "generator", "write", "wrapper", "closed"])
+def test_the_file_takes_the_place_of_the_body(client: Client, naming: Naming, way: str) -> None:
+    for _ in range(2):
+        response = client.request(f"/open/a.txt?{way}")
+        assert (response.status, response.body, response.framing) == (200, b"open", "length")
+        assert response.get("X-Sendfile") is None
+        assert response.get("X-Other") == "kept"
+    assert client.request(f"/open/large.bin?{way}").body == LARGE
+    if way == "closed":
+        assert naming.calls == ["iter", "close"] * 3
+
+
+def test_ranges_and_conditions_are_served_from_the_file(client: Client) -> None:
+    tag = client.request("/open/a.txt").get("ETag")
+    assert tag is not None
+    assert client.request("/open/a.txt", fields=(f"If-None-Match: {tag}",)).status == 304
+    part = client.request("/open/large.bin", fields=("Range: bytes=250-252",))
+    assert (part.status, part.body) == (206, b"\xfa\x00\x01")
+    assert part.get("Content-Range") == "bytes 250-252/251000"
+    parts = client.request("/open/large.bin", fields=("Range: bytes=0-0,5000-5000",))
+    assert parts.status == 206
+    assert re.match("multipart/byteranges; boundary=", parts.get("Content-Type") or "")
+
+
+def test_a_name_is_the_bytes_of_a_native_string(client: Client) -> None:
+    assert client.request("/open/%C3%A9.txt").body == b"accents"
+
+
+def test_what_start_response_is_told_last_counts(client: Client) -> None:
+    response = client.request("/open/a.txt?twice")
+    assert (response.status, response.body) == (500, b"sorry")
+
+
+@pytest.mark.parametrize("path", ["/closed/a.txt", "/open/../closed/a.txt", "/opened"])
+@pytest.mark.parametrize("way", ["", "generator", "write"])
+def test_no_other_file_is_given_away(
+    naming: Naming, path: str, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        in_process(naming, x_sendfile=str(naming.top / "open")) as address,
+        Client(address) as client,
+    ):
+        response = client.request(f"{path}?{way}")
+    assert response.status == 500
+    assert b"closed" not in response.body
+    # The server has stopped, so what it had to say was said.
+    assert "lies in none of the folders that may be named" in caplog.text
+    assert [type(error) for error in naming.caught] == ([OSError] if way == "write" else [])
+
+
+def test_a_link_leads_nowhere_else_and_what_is_gone_is_not_there(client: Client, naming: Naming) -> None:
+    os.symlink("../closed/a.txt", naming.top / "open" / "link")
+    for path in ("/open/link", "/open/gone", "/open/"):
+        assert client.request(path).status == 404
+
+
+def test_without_folders_the_field_is_one_like_others(naming: Naming) -> None:
+    with in_process(naming) as address, Client(address) as client:
+        response = client.request("/open/a.txt?list")
+        assert response.body == b"not the file"
+        assert response.get("X-Sendfile") == str(naming.top / "open" / "a.txt")
