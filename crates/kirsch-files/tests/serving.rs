@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kirsch_files::{CacheRule, Dotfiles, Files, FilesOptions, Symlinks};
-use kirsch_server::{Bind, Config, Lane, Server};
+use kirsch_server::{Bind, Config, Doing, Lane, Server};
 use support::{Client, Response, TestServer, pattern};
 use tempfile::TempDir;
 
@@ -677,6 +677,49 @@ fn a_slow_client_gets_a_large_file_and_holds_up_nobody() {
     }
     drop(waiting);
     assert!(slow.response().body == content);
+}
+
+#[test]
+fn slow_clients_of_many_ranges_hold_no_thread() {
+    let served = Served::plain();
+    let content = pattern(80_000_000);
+    served.write("large", &content);
+    served.write("small", "small");
+    let ranges: Vec<_> = (0..40)
+        .map(|at| format!("{}-{}", at * 2_000_000, at * 2_000_000 + 1_500_000))
+        .collect();
+    let field = format!("Range: bytes={}", ranges.join(","));
+    // More of them than threads, each with more to take than any buffer holds.
+    let mut slow: Vec<Client> = (0..8)
+        .map(|_| {
+            let mut client = served.client();
+            client.send(request("GET", "/large", &[&field]));
+            client.exactly(1);
+            client
+        })
+        .collect();
+    served.server.until("no thread waits", |statistics| {
+        statistics.threads.iter().all(|&doing| doing != Doing::Held)
+            && statistics
+                .threads
+                .iter()
+                .filter(|&&doing| doing == Doing::Running)
+                .count()
+                == 0
+    });
+    assert_eq!(served.get("/small").text(), "small");
+    let (rest, _) = {
+        let mut client = slow.remove(0);
+        client
+            .wire
+            .shutdown(std::net::Shutdown::Write)
+            .expect("an open socket");
+        drop(slow);
+        client.rest()
+    };
+    let found = memchr::memmem::find_iter(&rest, b"Content-Range: bytes ").count();
+    assert_eq!(found, 40);
+    assert!(rest.ends_with(b"--\r\n"));
 }
 
 #[test]

@@ -373,7 +373,7 @@ impl Exchange {
     }
 
     /// Gives `count` bytes of a file from `offset` as a block. May wait for the disk, and for the client if
-    /// the response buffer is full.
+    /// hundreds of such blocks wait already.
     ///
     /// # Errors
     ///

@@ -23,6 +23,10 @@ use crate::shared::Shared;
 /// Pieces longer than this are not copied together.
 const COALESCE: usize = 16 * 1024;
 
+/// So many pieces of files that lie elsewhere may wait whatever their length: as many as the ranges of a request
+/// make, with the text between them, and a bound for a gateway that never ends.
+const FREE_PIECES: usize = 256;
+
 /// The pipe. Shared by the exchange, which puts in, and the connection, which takes out.
 pub(crate) struct Outlet {
     state: Mutex<State>,
@@ -171,6 +175,16 @@ impl Piece {
     }
 }
 
+impl Piece {
+    /// Whether it takes no room of ours while it waits.
+    fn lies_elsewhere(&self) -> bool {
+        match self {
+            Piece::Memory(_) | Piece::Shared { .. } => false,
+            Piece::File { file, .. } => matches!(file, FileSource::Given(_)),
+        }
+    }
+}
+
 impl Outlet {
     /// The pipe of a response that has begun.
     pub(crate) fn new(shared: &Shared) -> Arc<Outlet> {
@@ -238,7 +252,8 @@ impl Outlet {
     }
 
     /// Puts in a piece of a file of the application's, or a block by reference, with its framing. If the
-    /// response buffer is full, after waiting until the client has taken some. Blocks.
+    /// response buffer is full, a block waits until the client has taken some, and so do pieces of files once
+    /// there are many. Blocks.
     pub(crate) fn put_piece(
         &self,
         before: &[&[u8]],
@@ -247,7 +262,9 @@ impl Outlet {
         shared: &Shared,
         hold: &dyn Hold,
     ) -> Result<(), Gone> {
-        self.await_room(shared, hold)?;
+        if !(piece.lies_elsewhere() && self.lock().pieces.len() < FREE_PIECES) {
+            self.await_room(shared, hold)?;
+        }
         if self.push_piece(before, piece, after)? {
             hold.notify();
         }
