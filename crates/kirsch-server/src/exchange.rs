@@ -856,15 +856,11 @@ fn send_file(
             return Ok(false);
         }
     }
-    let enough = left.saturating_sub(HELD_SHARE);
-    while *left > 0 {
-        match connection.stream.send_file(file, offset, *left)? {
-            0 => return Ok(false),
-            sent => *left -= sent as u64,
-        }
-        if *left > 0 && *left <= enough {
-            return Ok(false);
-        }
+    let share = (*left).min(HELD_SHARE);
+    let sent = connection.stream.send_file(file, offset, share)?;
+    *left -= sent;
+    if *left > 0 {
+        return Ok(false);
     }
     if !slices[3].is_empty() {
         let sent = connection.stream.send(&slices[3..])?;

@@ -104,6 +104,10 @@ enum Sent {
     Enough,
 }
 
+/// So many bytes of files a thread sends on behalf of the reactor before others have their turn; as much as nginx
+/// (`sendfile_max_chunk`). Each turn costs a job, and a client seldom takes more than this at once.
+const FILE_SHARE: u64 = 2 * 1024 * 1024;
+
 impl Connection {
     /// The request goes to a thread while its body is still arriving.
     pub(crate) fn serve_streaming(&mut self, mut request: Box<Request>, turn: &Turn<'_>) -> Step {
@@ -332,7 +336,7 @@ impl Connection {
         if work.ended.is_some() {
             return Sent::All;
         }
-        let mut budget = FAIR_SHARE;
+        let mut budget = if files { FILE_SHARE } else { FAIR_SHARE };
         loop {
             let (piece, done) = match &mut work.sending {
                 Some(sending) => (&mut sending.0, &mut sending.1),
@@ -351,6 +355,8 @@ impl Connection {
                 },
             };
             work.unanswered = None;
+            // A short send of a file has tried once more; of memory the next one will tell.
+            let mut blocks = false;
             let result = match piece {
                 Piece::Memory(bytes) => self.stream.send(&[&bytes[*done as usize..]]),
                 Piece::Shared { bytes, start, end } => {
@@ -361,7 +367,10 @@ impl Connection {
                 Piece::File { .. } if !files => return Sent::Blocked,
                 Piece::File { file, offset, len } => {
                     let mut at = *offset + *done;
-                    self.stream.send_file(file.file(), &mut at, *len - *done)
+                    let count = (*len - *done).min(budget);
+                    let sent = self.stream.send_file(file.file(), &mut at, count);
+                    blocks = sent.as_ref().is_ok_and(|&sent| sent < count);
+                    sent.map(|sent| sent as usize)
                 }
             };
             match result {
@@ -381,6 +390,10 @@ impl Connection {
                         work.sending = None;
                     }
                     work.outlet.sent(count as u64, freed);
+                    if blocks {
+                        self.readiness.writable = false;
+                        return Sent::Blocked;
+                    }
                     budget = budget.saturating_sub(count as u64);
                     if budget == 0 {
                         return Sent::Enough;
