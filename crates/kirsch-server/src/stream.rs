@@ -107,10 +107,16 @@ impl Stream {
             let mut left = count;
             while left > 0 {
                 let piece = usize::try_from(left).unwrap_or(usize::MAX);
-                // One that comes short does not say why; the next does.
                 match rustix::fs::sendfile(self, file, Some(offset), piece) {
                     Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(sent) => left -= sent as u64,
+                    Ok(sent) => {
+                        left -= sent as u64;
+                        // One that comes short does not say why. Another try would find a little room with every
+                        // packet that the client takes; whether there is enough is what the reactor is told of.
+                        if left > 0 && !self.has_room()? {
+                            break;
+                        }
+                    }
                     Err(Errno::AGAIN) => break,
                     Err(Errno::INTR) => {}
                     Err(err) => return Err(err.into()),
@@ -118,6 +124,16 @@ impl Stream {
             }
             Ok(count - left)
         })
+    }
+
+    /// Whether the kernel would tell that there is room to send, or that the peer has left. If not, it will.
+    fn has_room(&self) -> io::Result<bool> {
+        let mut look = [PollFd::new(self, PollFlags::OUT)];
+        match poll(&mut look, Some(&Timespec::default())) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(true),
+            Err(err) => Err(err.into()),
+        }
     }
 
     /// Whether there is something to read, the end included, as far as the kernel has it.

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use crate::access_log::Record;
 use crate::connection::{Connection, FAIR_SHARE, Fill, Next, PART_COST, State, Step, Turn};
-use crate::exchange::Fate;
+use crate::exchange::{FILE_SHARE, Fate};
 use crate::intake::{End, Intake};
 use crate::outlet::{Ended, Instead, Outlet, Piece, Take};
 use crate::pace::Pace;
@@ -103,10 +103,6 @@ enum Sent {
     /// Others have to have their turn.
     Enough,
 }
-
-/// So many bytes of files a thread sends on behalf of the reactor before others have their turn; as much as nginx
-/// (`sendfile_max_chunk`). Each turn costs a job, and a client seldom takes more than this at once.
-const FILE_SHARE: u64 = 2 * 1024 * 1024;
 
 impl Connection {
     /// The request goes to a thread while its body is still arriving.
