@@ -245,10 +245,11 @@ static KEYS: &[KeySpec<RouteTable>] = &[
                 KeywordValue::Bool(false) => Vec::new(),
                 _ => {
                     let names: Vec<String> = Vec::read(given, reading)?;
-                    let found = names.iter().map(|name| coding(name));
-                    found
-                        .collect::<Option<_>>()
-                        .ok_or_else(|| reading.refuse(given))?
+                    let read = |name: &String| {
+                        let unknown = || reading.refuse(&KeywordValue::Str(name.clone()));
+                        coding(name).ok_or_else(unknown)
+                    };
+                    names.iter().map(read).collect::<Result<_, _>>()?
                 }
             };
             Ok(())

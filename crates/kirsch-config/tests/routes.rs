@@ -536,6 +536,11 @@ fn what_is_wrong_in_a_table_is_said_with_its_line_and_what_to_write_instead() {
             "for instance \"public\"",
         ),
         (
+            route("precompressed = [\"br\", \"zip\"]"),
+            "2: routes.precompressed: \"zip\" is not br, zstd, gzip",
+            "for instance",
+        ),
+        (
             route("precompressed = \"deflate\""),
             "2: routes.precompressed: \"deflate\" is not br, zstd, gzip",
             "for instance [\"br\"",
@@ -759,6 +764,11 @@ fn what_is_typed_wrong_before_an_equals_sign_says_what_to_write() {
             &["m", "--static", "/s="],
             "flag --static: no folder stands after",
             "write /s=FOLDER",
+        ),
+        (
+            &["m", "--static", "static=public"],
+            "flag --static: \"static\" is no path",
+            "write /static=public for the path, or static/=public for the host",
         ),
         (
             &["m", "--static", "a b=/s"],
