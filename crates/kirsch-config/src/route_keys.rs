@@ -417,8 +417,14 @@ pub(crate) fn complain(error: &RouteError) -> Complaint {
 }
 
 fn field_refused(name: &str, error: ResponseError) -> Complaint {
+    let why = match error {
+        ResponseError::HopByHop => {
+            "it frames the message or speaks of the connection, and so is the server's".to_owned()
+        }
+        other => other.to_string(),
+    };
     Complaint {
-        message: format!("{name:?} cannot be set or removed: {error}"),
+        message: format!("{name:?} cannot be set or removed: {why}"),
         hint: None,
     }
 }

@@ -195,6 +195,30 @@ fn an_internal_route_hides_clients_routes_and_only_other_internal_ones_hide_it()
 }
 
 #[test]
+fn a_fallback_that_is_not_there_is_found_and_served_without() {
+    let text = "[[routes]]\nfiles = \".\"\nfallback = \"/app/index.html\"\n";
+    let folder = Folder::with("kirsch.toml", text);
+    let dispatch = dispatch(&folder, &["check"], &[]);
+    let [finding] = dispatch.findings.as_slice() else {
+        panic!("{:?}", dispatch.findings);
+    };
+    let text = finding.error.to_string();
+    assert!(
+        text.contains("kirsch.toml:3: routes.fallback: there is no file /"),
+        "{text}"
+    );
+    assert!(
+        text.contains("app/index.html; make it") && !finding.fatal,
+        "{text}"
+    );
+    folder.write(
+        "kirsch.toml",
+        "[[routes]]\nfiles = \".\"\nfallback = \"kirsch.toml\"\n",
+    );
+    assert_eq!(findings(&folder), Vec::<String>::new());
+}
+
+#[test]
 fn an_internal_route_says_nothing_of_responses() {
     let route = |lines: &str| format!("[[routes]]\nfiles = \".\"\n{lines}\n");
     for key in [
