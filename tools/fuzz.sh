@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 seconds="${1:-60}"
 [ "$#" -gt 0 ] && shift
-[ "$#" -gt 0 ] || set -- head target chunked connection response options
+[ "$#" -gt 0 ] || set -- head target chunked connection response range options
 
 if ! cargo fuzz --version >/dev/null 2>&1; then
     echo "cargo-fuzz is missing; install it and try again:" >&2

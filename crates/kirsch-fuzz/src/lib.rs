@@ -10,10 +10,10 @@
 //! | `chunked` | a chunked body | cuts, the body a second decoder finds, and ours coded and decoded again |
 //! | `connection` | all that a client sends | cuts, and a second reader sees the same requests end at the same bytes |
 //! | `response` | choices of an application | nothing it gives can break the framing: a strict reader finds what it gave |
+//! | `range` | a length and a Range field | what is asked for is sent, once, and nothing that was not |
 //! | `options` | a TOML file | settings, or one message with the line it stands on |
 //!
 //! The second opinions stand in [`reference`]: written from the RFCs, and sharing no line with what is tested.
-//! There is no target for Range: Kirsch hands that field on to applications and never reads it.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod connection;
 mod head;
 mod mutation;
 mod options;
+mod range;
 mod response;
 mod seeds;
 mod splits;
@@ -43,7 +44,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target {
         name: "head",
         run: head::run,
@@ -63,6 +64,10 @@ pub const TARGETS: [Target; 6] = [
     Target {
         name: "response",
         run: response::run,
+    },
+    Target {
+        name: "range",
+        run: range::run,
     },
     Target {
         name: "options",

@@ -635,3 +635,56 @@ mod tests {
         }
     }
 }
+
+/// A range as asked for: offsets of the first and the last byte, or how many of the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedRange {
+    /// `5-` and `5-9`.
+    From(u64, u64),
+    /// `-5`.
+    Last(u64),
+}
+
+impl AskedRange {
+    /// What there is of it in so many bytes.
+    pub fn within(self, complete: u64) -> Option<(u64, u64)> {
+        let end = complete.checked_sub(1)?;
+        match self {
+            AskedRange::From(first, last) => (first <= end).then_some((first, last.min(end))),
+            AskedRange::Last(0) => None,
+            AskedRange::Last(count) => Some((complete.saturating_sub(count), end)),
+        }
+    }
+}
+
+/// The ranges of a Range field in bytes (RFC 9110 section 14.1.2); `None` if it is none, or not well formed.
+pub fn byte_ranges(value: &[u8]) -> Option<Vec<AskedRange>> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (unit, set) = text.split_once('=')?;
+    if unit.to_lowercase() != "bytes" {
+        return None;
+    }
+    let blank = [' ', '\t'];
+    let mut asked = Vec::new();
+    for element in set.split(',').map(|it| it.trim_matches(blank)) {
+        if element.is_empty() {
+            continue;
+        }
+        let number = |digits: &str| -> Option<u64> {
+            let good = !digits.is_empty() && digits.chars().all(|it| it.is_ascii_digit());
+            // What is beyond 64 bits is beyond every representation.
+            good.then(|| digits.parse().unwrap_or(u64::MAX))
+        };
+        asked.push(match element.split_once('-')? {
+            ("", count) => AskedRange::Last(number(count)?),
+            (first, "") => AskedRange::From(number(first)?, u64::MAX),
+            (first, last) => AskedRange::From(number(first)?, number(last)?),
+        });
+        if let Some(AskedRange::From(first, last)) = asked.last()
+            && first > last
+        {
+            return None;
+        }
+    }
+    (!asked.is_empty()).then_some(asked)
+}

@@ -14,6 +14,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let mut seeds = match target {
         "options" => files(),
         "response" => applications(),
+        "range" => ranges(),
         _ => requests()
             .iter()
             .filter_map(|request| from_request(target, request))
@@ -50,6 +51,7 @@ pub fn dictionary(target: &str) -> Vec<Vec<u8>> {
                 .map(String::into_bytes)
                 .collect();
         }
+        "range" => RANGE_WORDS.to_vec(),
         "response" => [&STATUSES[..], &NAMES[..], &VALUES[..]].concat(),
         _ => WORDS.to_vec(),
     };
@@ -114,6 +116,23 @@ const WORDS: &[&[u8]] = &[
     b"T: 1\r\n",
 ];
 
+const RANGE_WORDS: &[&[u8]] = &[
+    b"bytes=",
+    b"Bytes=",
+    b"lines=",
+    b"0-",
+    b"-1",
+    b"0-0",
+    b"5-4",
+    b"-",
+    b",",
+    b" , ",
+    b",,",
+    b"0-,0-,0-,0-,0-,0-,0-,0-,",
+    b"18446744073709551615",
+    b"18446744073709551616",
+];
+
 /// What the clients of the cases send, also behind a good request.
 fn requests() -> Vec<Vec<u8>> {
     let good = b"GET /good HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -145,6 +164,40 @@ fn from_request(target: &str, request: &[u8]) -> Option<Vec<u8>> {
         }
         _ => None,
     }
+}
+
+/// Ranges of representations of several lengths, good and odd ones, and lists of them.
+fn ranges() -> Vec<Vec<u8>> {
+    let sets = [
+        "0-499",
+        "500-",
+        "-500",
+        "-0",
+        "0-0,-1",
+        "0-999, 4500-5499, -1000",
+        "500-600,601-999",
+        "0-0,5000-5000,0-4999",
+        "9000-,100-200,0-50",
+        "5-4",
+        "-",
+        ",,1-2,",
+        "1-2-3",
+        "a-b",
+        "",
+    ];
+    let many = (0..70)
+        .map(|at| format!("{0}-{0},", at * 100))
+        .collect::<String>();
+    let values = sets
+        .iter()
+        .map(|set| format!("bytes={set}"))
+        .chain([format!("bytes={many}")]);
+    values
+        .flat_map(|value| {
+            [0u16, 1, 600, 10_000]
+                .map(|length| [&length.to_be_bytes()[..], value.as_bytes()].concat())
+        })
+        .collect()
 }
 
 /// Choices of applications: each status with each name and value that means something.

@@ -49,6 +49,11 @@ fn nothing_an_application_gives_breaks_the_framing() {
 }
 
 #[test]
+fn ranges_that_are_asked_for_are_sent_once() {
+    try_all("range", 100_000);
+}
+
+#[test]
 fn a_file_is_settings_or_one_message_with_its_line() {
     try_all("options", 5_000);
 }

@@ -14,6 +14,9 @@
 //! What a peer may do wrong is a closed enum, [`ProtocolErrorKind`], and one table in `error.rs` says
 //! for each kind: status, log level, fate of the connection, and the text that names the rule.
 //!
+//! Beside it stand the rules that are the same in every version of HTTP, for who serves files and the like:
+//! `semantics/` has dates, entity tags, preconditions, ranges and the choice of a content coding.
+//!
 //! **Invariant:** the crate keeps no byte of the request. A [`Head`] holds offsets into the buffer of
 //! the caller, which stays the only owner.
 //!
@@ -28,6 +31,7 @@ mod field_name;
 mod h1;
 mod limits;
 mod path;
+mod semantics;
 mod span;
 
 pub use error::{
@@ -42,4 +46,8 @@ pub use h1::{
 };
 pub use limits::Limits;
 pub use path::decode_path;
+pub use semantics::{
+    AcceptEncoding, ByteRange, EntityTag, HttpDate, LastModified, MOST_RANGES, Multipart,
+    Preconditions, Strength, Validators, Verdict, Wanted, unsatisfied,
+};
 pub use span::Span;
