@@ -3,9 +3,10 @@
 //! In the order a request meets them: `reader` (the states of a connection), `scan` (where the
 //! head ends), `request_line`, `target` and `host`, `fields` (httparse), `framing` (how long the
 //! body is), `head` (what comes of it), `chunked`; then the response's `response_head`,
-//! `server_fields` and `response_body`.
+//! `content_coding`, `server_fields` and `response_body`.
 
 mod chunked;
+mod content_coding;
 mod fields;
 mod framing;
 mod head;

@@ -263,8 +263,21 @@ impl ResponseHead {
         }
     }
 
-    fn push(&mut self, name: &[u8], value: &[u8]) {
+    pub(super) fn push(&mut self, name: &[u8], value: &[u8]) {
         push_field(&mut self.buf, name, chars::trim_blanks(value));
+    }
+
+    /// Adds a line as it stands.
+    pub(super) fn push_line(&mut self, line: &[u8]) {
+        self.buf.extend_from_slice(line);
+        self.buf.extend_from_slice(b"\r\n");
+    }
+
+    /// Takes all lines out, to be put in again one by one.
+    pub(super) fn take_lines(&mut self) -> Vec<u8> {
+        self.content_length = None;
+        let room = self.buf.capacity();
+        std::mem::replace(&mut self.buf, Vec::with_capacity(room))
     }
 
     fn push_content_length(&mut self, name: &[u8], value: &[u8]) -> Result<(), ResponseError> {
