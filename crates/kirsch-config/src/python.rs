@@ -14,7 +14,7 @@ impl OptionSpec {
             Kind::Size { .. } | Kind::Mode | Kind::Workers => "int | str",
             Kind::Duration { .. } => "float | str",
             Kind::Binds => "str | int | Sequence[str | int]",
-            Kind::Proxies => "str | Sequence[str]",
+            Kind::Proxies | Kind::Codings | Kind::MediaTypes => "str | Sequence[str]",
             Kind::AccessLogFormat => "str | bool",
             Kind::Text
             | Kind::Path
@@ -37,7 +37,7 @@ impl OptionSpec {
     pub fn python_default(&self) -> String {
         match (self.kind, self.default_text().as_str()) {
             (_, "none" | "off") => "None".to_owned(),
-            (Kind::Proxies, _) => "()".to_owned(),
+            (Kind::Proxies | Kind::Codings, _) => "()".to_owned(),
             (Kind::Switch, "true") => "True".to_owned(),
             (Kind::Switch, _) => "False".to_owned(),
             (Kind::Count { .. } | Kind::Mode | Kind::Workers, number) => number.to_owned(),

@@ -65,6 +65,10 @@ pub enum Kind {
     Proxies,
     /// Which fields proxies write.
     ProxyFields,
+    /// Content codings, each with or without a level.
+    Codings,
+    /// Media types, or patterns of them.
+    MediaTypes,
     /// One of `error`, `warn`, `info`, `debug`.
     LogLevel,
     /// The name of an access log format, or `%` directives.
@@ -99,6 +103,12 @@ impl Kind {
             }
             Kind::Proxies => "an address, a network such as 10.0.0.0/8, or unix".to_owned(),
             Kind::ProxyFields => "either, x-forwarded or forwarded".to_owned(),
+            Kind::Codings => {
+                "zstd, br or gzip, with a colon and a level if you like, such as gzip:9".to_owned()
+            }
+            Kind::MediaTypes => {
+                "a media type such as text/html, text/* or application/*+json".to_owned()
+            }
             Kind::LogLevel => "error, warn, info or debug".to_owned(),
             Kind::AccessLogFormat => "combined, json or a string with % directives".to_owned(),
             Kind::Prefix => "a path that begins with a slash and does not end with one".to_owned(),
@@ -109,7 +119,10 @@ impl Kind {
 
     /// Whether it takes several values.
     pub fn is_list(&self) -> bool {
-        matches!(self, Kind::Binds | Kind::Proxies)
+        matches!(
+            self,
+            Kind::Binds | Kind::Proxies | Kind::Codings | Kind::MediaTypes
+        )
     }
 
     /// The placeholder of the value in help.
@@ -126,6 +139,8 @@ impl Kind {
             Kind::Binds => "ADDRESS",
             Kind::Proxies => "NETWORK",
             Kind::ProxyFields => "FIELDS",
+            Kind::Codings => "CODING",
+            Kind::MediaTypes => "TYPE",
             Kind::LogLevel => "LEVEL",
             Kind::AccessLogFormat => "FORMAT",
             Kind::Prefix => "PREFIX",

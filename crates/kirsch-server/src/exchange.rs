@@ -10,7 +10,9 @@
 //!
 //! **Invariant:** a connection is held by one exchange, lies on the shelf, or is owned by the reactor.
 //! **Invariant:** an exchange ends exactly once, by `respond`, `finish`, `abort` or being dropped.
-//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`.
+//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`; `exchange/coded.rs` for bodies that are compressed.
+
+mod coded;
 
 use std::fs::File;
 use std::io;
@@ -22,8 +24,10 @@ use kirsch_http::{
 };
 use tracing::{debug, warn};
 
+use self::coded::Coded;
 use crate::access_log::{Ending, Record};
 use crate::body::Body;
+use crate::compression::Plan;
 use crate::connection::{Connection, Key};
 use crate::date;
 use crate::forecast::ForecastKey;
@@ -57,6 +61,10 @@ pub struct Exchange {
     key: ForecastKey,
     /// Whether one small block was given, as a chunk, and no more.
     lone: Lone,
+    /// What encodes the body, if anything may.
+    coded: Option<Box<Coded>>,
+    /// Whether the body may be encoded, as far as the gateway is concerned.
+    compressible: bool,
 }
 
 /// Whether the body may turn out to be a single block, whose end nobody has announced.
@@ -94,6 +102,8 @@ pub(crate) enum Wire {
 /// How far the response is.
 enum Stage {
     Unanswered,
+    /// The first block decides whether the body is encoded, and so on the head, which waits in `coded`.
+    Undecided,
     /// The head is made but waits for the first block, with which it is sent.
     Head(Vec<u8>, ResponseBody),
     Body(ResponseBody),
@@ -129,7 +139,8 @@ impl Fate {
 pub enum Block {
     /// It is; the buffer it lay in is free again.
     Taken,
-    /// The last `usize` bytes of it have to be given to [`Exchange::rest`], which may wait.
+    /// The last `usize` bytes of it have to be given to [`Exchange::rest`], which may wait, or take its time to
+    /// compress them. So it has to be called for none of them, too.
     Rest(usize),
 }
 
@@ -164,6 +175,8 @@ impl Exchange {
             intake,
             key,
             lone: Lone::No,
+            coded: None,
+            compressible: true,
         }
     }
 
@@ -190,6 +203,12 @@ impl Exchange {
         !matches!(self.stage, Stage::Unanswered)
     }
 
+    /// Sees to it that the response is not compressed, whatever is configured: for gateways that have their
+    /// content in several encodings already. To be called before the response begins.
+    pub fn without_compression(&mut self) {
+        self.compressible = false;
+    }
+
     /// Sends a whole response, with its length, and ends the exchange. A client that has left is no error here.
     pub fn respond(mut self, head: ResponseHead, body: &[u8]) {
         self.begin(head, Some(body.len() as u64));
@@ -203,6 +222,22 @@ impl Exchange {
     /// `length` is the length of the whole body if the caller knows it.
     pub fn begin(&mut self, mut head: ResponseHead, length: Option<u64>) {
         debug_assert!(!self.is_begun(), "a response begins once");
+        let compression = &self.shared.config.compression;
+        if compression.is_on()
+            && self.compressible
+            && let Some(request) = &self.request
+            && let Plan::Encoded(coding) = compression.plan(request, &mut head, length)
+        {
+            self.status = head.status_code();
+            self.coded = Some(Box::new(Coded::new(coding, head, length)));
+            self.stage = Stage::Undecided;
+            return;
+        }
+        self.fix(head, length);
+    }
+
+    /// Fixes the head.
+    fn fix(&mut self, mut head: ResponseHead, length: Option<u64>) {
         let Some(request) = &self.request else { return };
         let mut id = Vec::new();
         let shared = &*self.shared;
@@ -238,6 +273,17 @@ impl Exchange {
     ///
     /// [`Gone`] if nobody will receive it.
     pub fn block(&mut self, data: &[u8]) -> Result<Block, Gone> {
+        if data.is_empty() {
+            return Ok(Block::Taken);
+        }
+        if self.coded.is_some() {
+            return self.coded_block(data);
+        }
+        self.plain_block(data)
+    }
+
+    /// A block as it goes on the wire.
+    fn plain_block(&mut self, data: &[u8]) -> Result<Block, Gone> {
         if data.is_empty() {
             return Ok(Block::Taken);
         }
@@ -284,6 +330,14 @@ impl Exchange {
     ///
     /// [`Gone`] if nobody will receive it, or the client did not take anything for too long.
     pub fn rest(&mut self, rest: &[u8]) -> Result<(), Gone> {
+        if self.coded.is_some() {
+            return self.coded_rest(rest);
+        }
+        self.plain_rest(rest)
+    }
+
+    /// The rest of a block as it goes on the wire.
+    fn plain_rest(&mut self, rest: &[u8]) -> Result<(), Gone> {
         let Wire::Remote(outlet, key) = &self.wire else {
             return Err(Gone);
         };
@@ -307,6 +361,9 @@ impl Exchange {
         let len = (*data).as_ref().len();
         if len == 0 {
             return Ok(());
+        }
+        if self.decide((*data).as_ref())? {
+            return self.put_encoded((*data).as_ref());
         }
         let (front, mut body) = self.take_stage()?;
         let framed = body.frame(len);
@@ -359,7 +416,7 @@ impl Exchange {
     ///
     /// [`Gone`] if nobody will receive it, or the file is shorter than that: the response is aborted.
     pub fn file(&mut self, file: &Arc<File>, mut offset: u64, count: u64) -> Result<(), Gone> {
-        if count == 0 {
+        if count == 0 || self.coded.is_some() && self.coded_file(file, offset, count)? {
             return Ok(());
         }
         let (front, mut body) = self.take_stage()?;
@@ -398,6 +455,14 @@ impl Exchange {
 
     /// Ends the response: the body is whole. The connection is given back, whatever the caller still does.
     pub fn finish(&mut self) -> Finished {
+        match self.coded.take() {
+            Some(coded) => self.coded_finish(*coded),
+            None => self.plain_finish(b""),
+        }
+    }
+
+    /// Ends the response with the last bytes of its body, which no block has held.
+    fn plain_finish(&mut self, last: &[u8]) -> Finished {
         let lone = self.lone;
         let Ok((mut front, mut body)) = self.take_stage() else {
             return Finished {
@@ -406,6 +471,7 @@ impl Exchange {
             };
         };
         let overflow = body.overflow();
+        let framed = body.frame(last.len());
         let ended = body.end();
         let (fate, missing) = match ended.outcome {
             Outcome::Complete if body.keep_alive() => (Fate::Keep, 0),
@@ -424,6 +490,12 @@ impl Exchange {
                 Counters::count(&self.shared.counters.joined);
             }
         }
+        if !last.is_empty() {
+            self.sent += framed.take as u64;
+            front.extend_from_slice(&framed.prefix);
+            front.extend_from_slice(&last[..framed.take]);
+            front.extend_from_slice(framed.suffix);
+        }
         front.extend_from_slice(ended.tail);
         self.end(&front, fate);
         Finished { missing, overflow }
@@ -432,9 +504,10 @@ impl Exchange {
     /// Ends the response without completing it: what was sent stays sent, and the client can tell that
     /// it is not whole. Unanswered, the client gets a 500.
     pub fn abort(&mut self) {
+        self.coded = None;
         match self.stage {
             Stage::Unanswered => self.answer(&ErrorAnswer::new(Status(500), FAILED)),
-            Stage::Head(..) => {
+            Stage::Undecided | Stage::Head(..) => {
                 self.stage = Stage::Unanswered;
                 self.answer(&ErrorAnswer::new(Status(500), FAILED));
             }
@@ -484,8 +557,10 @@ impl Exchange {
     /// not where the response has no content.
     pub fn wants_more(&self) -> bool {
         match &self.stage {
-            Stage::Unanswered => true,
-            Stage::Head(_, body) | Stage::Body(body) => body.sends_body() && body.overflow() == 0,
+            Stage::Unanswered | Stage::Undecided => true,
+            Stage::Head(_, body) | Stage::Body(body) => {
+                body.sends_body() && body.overflow() == 0 && self.coded_overflow() == 0
+            }
             Stage::Ended => false,
         }
     }
@@ -493,9 +568,16 @@ impl Exchange {
     /// Whether more was given than all of `Content-Length`.
     pub fn is_overfull(&self) -> bool {
         match &self.stage {
-            Stage::Head(_, body) | Stage::Body(body) => body.sends_body() && body.overflow() > 0,
-            Stage::Unanswered | Stage::Ended => false,
+            Stage::Head(_, body) | Stage::Body(body) => {
+                body.sends_body() && body.overflow() + self.coded_overflow() > 0
+            }
+            Stage::Unanswered | Stage::Undecided | Stage::Ended => false,
         }
+    }
+
+    /// What was given beyond what was announced, before it was encoded.
+    fn coded_overflow(&self) -> u64 {
+        self.coded.as_ref().map_or(0, |coded| coded.overflow())
     }
 
     /// Whether the client is known to have left. While the exchange writes to the socket itself, only the next
@@ -518,6 +600,14 @@ impl Exchange {
         match self.block(data)? {
             Block::Taken => Ok(()),
             Block::Rest(count) => self.rest(&data[data.len() - count..]),
+        }
+    }
+
+    /// As [`Exchange::put`], of bytes as they go on the wire.
+    fn plain_put(&mut self, data: &[u8]) -> Result<(), Gone> {
+        match self.plain_block(data)? {
+            Block::Taken => Ok(()),
+            Block::Rest(count) => self.plain_rest(&data[data.len() - count..]),
         }
     }
 
@@ -646,9 +736,9 @@ impl Exchange {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Head(front, body) => Ok((front, body)),
             Stage::Body(body) => Ok((self.take_down(), body)),
-            Stage::Unanswered => {
-                debug_assert!(false, "a block before begin()");
-                self.stage = Stage::Unanswered;
+            early @ (Stage::Unanswered | Stage::Undecided) => {
+                debug_assert!(false, "a block before begin(), or before it was decided on");
+                self.stage = early;
                 Err(Gone)
             }
             Stage::Ended => Err(Gone),

@@ -11,8 +11,8 @@
 //! 7. The connection answers "dispatch", and leaves the reactor by value.
 //! 8. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
 //! 9. That thread makes an [`exchange`] and calls the [`gateway`],
-//! 10. which answers; bytes go to the socket, now or together with the end ([`shelf`]), or through the [`outlet`]
-//!     if the client is slow ([`transmit`]).
+//! 10. which answers; what is set to be is compressed ([`compression`]); bytes go to the socket, now or together with
+//!     the end ([`shelf`]), or through the [`outlet`] if the client is slow ([`transmit`]).
 //! 11. [`access_log`] hears how it ended.
 //! 12. The connection returns to the reactor and waits for the next request, or closes.
 
@@ -22,6 +22,7 @@ mod access_log;
 mod bind_error;
 mod body;
 mod budget;
+mod compression;
 pub mod config;
 mod connection;
 mod cork;
@@ -54,6 +55,7 @@ mod wheel;
 pub use access_log::{AccessLogError, FormatError, LineFormat};
 pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
+pub use compression::{CodingError, Compression, ContentCoding, MediaRange, NoMediaRange};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
 pub use exchange::{Block, Exchange, Finished};
 pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
