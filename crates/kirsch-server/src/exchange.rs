@@ -209,6 +209,20 @@ impl Exchange {
         self.compressible = false;
     }
 
+    /// Gives the connection to the reactor, so that [`Exchange::is_gone`] tells when the client leaves while the gateway
+    /// waits for something else than the client. To be called before the response begins.
+    pub fn watch(&mut self) {
+        match std::mem::replace(&mut self.wire, Wire::Ended) {
+            Wire::Held(mut connection) => {
+                let outlet = Outlet::with(&self.shared, connection.may_keep(&self.shared));
+                self.wire = Wire::Remote(Arc::clone(&outlet), connection.key);
+                connection.go_remote(outlet);
+                self.shared.post(Mail::Return(connection));
+            }
+            other => self.wire = other,
+        }
+    }
+
     /// Sends a whole response, with its length, and ends the exchange. A client that has left is no error here.
     pub fn respond(mut self, head: ResponseHead, body: &[u8]) {
         self.begin(head, Some(body.len() as u64));

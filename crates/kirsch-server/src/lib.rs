@@ -61,7 +61,7 @@ pub use exchange::{Block, Exchange, Finished};
 pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
 pub use gateway::{Answer, Gateway};
 pub use kirsch_http::{
-    ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version,
+    ErrorAnswer, FieldName, Head, Method, ResponseError, ResponseHead, Status, Version, decode_path,
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use listener::BoundAddress;
