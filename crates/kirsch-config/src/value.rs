@@ -69,6 +69,10 @@ pub enum Kind {
     Proxies,
     /// Which fields proxies write.
     ProxyFields,
+    /// Content codings to compress with, each with or without a level.
+    Compressors,
+    /// Media types, or patterns of them.
+    MediaTypes,
     /// One of `error`, `warn`, `info`, `debug`.
     LogLevel,
     /// The name of an access log format, or `%` directives.
@@ -156,6 +160,12 @@ impl Kind {
             }
             Kind::Proxies => "an address, a network such as 10.0.0.0/8, or unix".to_owned(),
             Kind::ProxyFields => "either, x-forwarded or forwarded".to_owned(),
+            Kind::Compressors => {
+                "zstd, br or gzip, with a colon and a level if you like, such as gzip:9".to_owned()
+            }
+            Kind::MediaTypes => {
+                "a media type such as text/html, text/* or application/*+json".to_owned()
+            }
             Kind::LogLevel => "error, warn, info or debug".to_owned(),
             Kind::AccessLogFormat => "combined, json or a string with % directives".to_owned(),
             Kind::Prefix => "a path that begins with a slash and does not end with one".to_owned(),
@@ -189,7 +199,13 @@ impl Kind {
     pub fn is_list(&self) -> bool {
         matches!(
             self,
-            Kind::Apps | Kind::Binds | Kind::Folders | Kind::Proxies | Kind::StaticFolders
+            Kind::Apps
+                | Kind::Binds
+                | Kind::Compressors
+                | Kind::Folders
+                | Kind::MediaTypes
+                | Kind::Proxies
+                | Kind::StaticFolders
         )
     }
 
@@ -207,6 +223,8 @@ impl Kind {
             Kind::Binds => "ADDRESS",
             Kind::Proxies => "NETWORK",
             Kind::ProxyFields => "FIELDS",
+            Kind::Compressors | Kind::Codings => "CODING",
+            Kind::MediaTypes => "TYPE",
             Kind::LogLevel => "LEVEL",
             Kind::AccessLogFormat => "FORMAT",
             Kind::Prefix => "PREFIX",
@@ -225,7 +243,6 @@ impl Kind {
             Kind::Redirect => "ADDRESS",
             Kind::FileName | Kind::FileNames => "FILE",
             Kind::CacheRules => "RULES",
-            Kind::Codings => "CODING",
             Kind::Status { .. } => "STATUS",
         }
     }
