@@ -6,8 +6,13 @@ mod support;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
-use kirsch_server::{Config, ContentCoding, Exchange, ResponseHead};
+use kirsch_server::{
+    Action, Answer, Application, Condition, Config, ContentCoding, Exchange, FieldEdits,
+    ResponseHead, Route, Router, RouterOptions, Serve,
+};
 use proptest::prelude::*;
 use support::{Bodies, TestServer};
 
@@ -19,11 +24,49 @@ enum Way {
     File,
 }
 
+/// Who gives it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Hands {
+    /// A thread.
+    #[default]
+    Thread,
+    /// A task, to which the ways are one.
+    Task,
+    /// A task that sends the head before it has a block.
+    TaskWithHead,
+}
+
 /// A response of an application.
 #[derive(Clone, Debug, Default)]
 struct Given {
     blocks: Vec<(Way, Vec<u8>)>,
     announced: bool,
+    hands: Hands,
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn give_as_task(exchange: Exchange, given: Given, head: ResponseHead, length: Option<u64>) {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut exchange = exchange.detach();
+    exchange.begin(head, length);
+    if given.hands == Hands::TaskWithHead {
+        exchange.send_head().expect("the client listens");
+    }
+    for (_, block) in given.blocks {
+        while exchange.poll_room(&mut Context::from_waker(&waker)) == Poll::Pending {
+            thread::park();
+        }
+        exchange.block(block).expect("the client listens");
+    }
+    let finished = exchange.finish();
+    assert_eq!((finished.missing, finished.overflow), (0, 0));
 }
 
 fn give(mut exchange: Exchange, given: &Given) {
@@ -32,7 +75,11 @@ fn give(mut exchange: Exchange, given: &Given) {
     head.status(b"200 OK").expect("it is good");
     head.field(b"Content-Type", b"text/plain")
         .expect("it is good");
-    exchange.begin(head, given.announced.then_some(total as u64));
+    let length = given.announced.then_some(total as u64);
+    if given.hands != Hands::Thread {
+        return give_as_task(exchange, given.clone(), head, length);
+    }
+    exchange.begin(head, length);
     for (way, block) in &given.blocks {
         match way {
             Way::Copied => exchange.put(block),
@@ -127,7 +174,7 @@ fn the_client_reads_what_was_given_in_whichever_blocks() {
     let given = Arc::new(Mutex::new(Given::default()));
     let server = server(&given, |_| {});
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 60,
+        cases: 120,
         failure_persistence: None,
         ..ProptestConfig::default()
     });
@@ -135,11 +182,20 @@ fn the_client_reads_what_was_given_in_whichever_blocks() {
         prop::collection::vec(any_block(), 0..5),
         any::<bool>(),
         any::<bool>(),
+        prop_oneof![
+            Just(Hands::Thread),
+            Just(Hands::Task),
+            Just(Hands::TaskWithHead)
+        ],
     );
     runner
-        .run(&any, |(blocks, announced, http10)| {
+        .run(&any, |(blocks, announced, http10, hands)| {
             let expected: Vec<u8> = blocks.iter().flat_map(|(_, block)| block.clone()).collect();
-            *given.lock().expect("nobody panics") = Given { blocks, announced };
+            *given.lock().expect("nobody panics") = Given {
+                blocks,
+                announced,
+                hands,
+            };
             for coding in ["gzip", "br", "zstd"] {
                 let (head, content) = ask(&server, coding, http10);
                 prop_assert!(content == expected, "{} {}", coding, head);
@@ -219,4 +275,70 @@ fn a_gateway_may_keep_its_content_as_it_is() {
         "{head}"
     );
     assert_eq!(content, b"cherry ".repeat(1000));
+}
+
+/// A router before a page of cherries, with a change of its fields.
+fn edited(change: impl FnOnce(&mut FieldEdits)) -> TestServer {
+    let mut fields = FieldEdits::new();
+    change(&mut fields);
+    let page = Answer {
+        status: "200 OK".to_owned(),
+        fields: vec![
+            ("Content-Type".to_owned(), "text/html".to_owned()),
+            ("ETag".to_owned(), "\"a\"".to_owned()),
+            ("Server".to_owned(), "its own".to_owned()),
+        ],
+        body: b"cherry ".repeat(1000),
+    };
+    let action = Action::Serve(Serve::new(Application::new(Arc::new(page))));
+    let route = Route {
+        fields,
+        ..Route::new(Condition::default(), action)
+    };
+    let router = Router::new(vec![route], RouterOptions::default()).expect("it can match");
+    TestServer::serve(
+        |config| config.compression.codings = vec![ContentCoding::Gzip(6)],
+        Arc::new(router),
+    )
+}
+
+#[test]
+fn what_a_route_says_of_the_content_decides_before_it_is_compressed() {
+    let server = edited(|it| {
+        it.set(b"Cache-Control", b"no-transform").expect("good");
+    });
+    let (head, _) = ask(&server, "gzip", false);
+    assert!(!head.contains("Content-Encoding"), "{head}");
+    assert!(head.contains("Cache-Control: no-transform\r\n"), "{head}");
+    let server = edited(|it| {
+        it.set(b"Content-Type", b"image/png").expect("good");
+    });
+    let (head, _) = ask(&server, "gzip", false);
+    assert!(!head.contains("Content-Encoding"), "{head}");
+}
+
+#[test]
+fn what_a_route_sets_is_changed_as_what_the_application_gave() {
+    let server = edited(|it| {
+        it.set(b"ETag", b"\"b\"").expect("good");
+        it.set(b"Vary", b"Cookie").expect("good");
+        it.remove(b"Server").expect("good");
+        it.remove(b"X-Request-ID").expect("good");
+    });
+    let (head, content) = ask(&server, "gzip", false);
+    assert_eq!(content, b"cherry ".repeat(1000));
+    for line in [
+        "ETag: W/\"b\"",
+        "Vary: Cookie",
+        "Vary: Accept-Encoding",
+        "Content-Encoding: gzip",
+    ] {
+        assert_eq!(
+            head.matches(&format!("\r\n{line}\r\n")).count(),
+            1,
+            "{head}"
+        );
+    }
+    assert!(!head.contains("Server:"), "{head}");
+    assert!(!head.contains("X-Request-ID:"), "{head}");
 }
