@@ -1,11 +1,13 @@
-//! A folder of CGI scripts on a port.
+//! A folder of CGI scripts below `/cgi-bin`, on a port.
 //!
 //! `cargo run -p kirsch-cgi --example cgi -- PORT FOLDER`
 
 use std::sync::Arc;
 
 use kirsch_cgi::Cgi;
-use kirsch_server::{Bind, Config, Server};
+use kirsch_server::{
+    Action, Application, Bind, Condition, Config, Route, Router, RouterOptions, Serve, Server,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
@@ -15,8 +17,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         binds: vec![Bind::Tcp(([127, 0, 0, 1], port).into())],
         ..Config::default()
     };
-    let scripts = Cgi::folder(folder)?.below("/cgi-bin");
-    let server = Server::bind(config, Arc::new(scripts))?;
+    let scripts = Application::new(Arc::new(Cgi::folder(folder)?));
+    let below = Condition {
+        paths: vec!["/cgi-bin".parse()?],
+        ..Condition::default()
+    };
+    let route = Route::new(below, Action::Serve(Serve::new(scripts)));
+    let router = Router::new(vec![route], RouterOptions::default())?;
+    let server = Server::bind(config, Arc::new(router))?;
     for address in server.addresses() {
         eprintln!("serving on {address}");
     }

@@ -29,6 +29,8 @@ pub(crate) enum Nonsense {
     NothingSaid,
     /// `Status` is no three-digit number of a final response.
     Status,
+    /// The target of a redirect cannot be sent.
+    Location,
     /// A field that cannot be sent.
     Field(ResponseError),
 }
@@ -117,6 +119,7 @@ impl Nonsense {
                 "its head has neither Content-Type nor Location nor Status".to_owned()
             }
             Nonsense::Status => "its Status is no number from 200 to 999".to_owned(),
+            Nonsense::Location => "its Location has characters that no field may have".to_owned(),
             Nonsense::Field(err) => err.to_string(),
         }
     }

@@ -1,19 +1,20 @@
 //! The bytes between a client and a running script, in all directions at once.
 //!
 //! One thread waits for whatever is possible next: the script takes of the body, gives of its answer, complains, or
-//! ends. So neither side can hold the other up by what it does first. A client that is slow fills the response
+//! ends, and the client sends more of it. So neither side can hold the other up by what it does first. A client that is slow fills the response
 //! buffer, and then the script waits in its own write.
 //! It does not know where the script came from; `gateway.rs` starts it, `answer.rs` reads its head.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use kirsch_server::{Body, Exchange, Gone};
+use kirsch_server::{Exchange, Gone};
 use rustix::event::{PollFd, PollFlags, poll};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::answer::{Answer, HEAD_BYTES, Nonsense, head_end, read};
+use crate::input::{Input, Needs};
 use crate::process::{Process, timespec, was_cut};
 
 /// What is moved at once: as much as a pipe holds.
@@ -56,15 +57,10 @@ pub(crate) enum Failure {
     Late,
     /// The client has left.
     Gone,
+    /// The client has not sent all of the body.
+    BodyBroken(io::Error),
     /// A pipe, or the body's file, failed.
     System(io::Error),
-}
-
-/// The body, on its way to the script.
-struct Input {
-    body: Body,
-    piece: Vec<u8>,
-    start: usize,
 }
 
 /// How far the script's output is.
@@ -95,7 +91,7 @@ impl<'a> Conversation<'a> {
     pub(crate) fn new(
         exchange: &'a mut Exchange,
         process: Process,
-        body: Body,
+        input: Input,
         deadline: Instant,
         complaints: Complaints,
     ) -> Conversation<'a> {
@@ -104,11 +100,7 @@ impl<'a> Conversation<'a> {
             process,
             deadline,
             complaints,
-            input: Input {
-                body,
-                piece: Vec::new(),
-                start: 0,
-            },
+            input,
             output: Output::Head(Vec::new()),
         }
     }
@@ -150,9 +142,12 @@ impl<'a> Conversation<'a> {
         let stdout = process.stdout.as_ref().map(AsFd::as_fd);
         let stderr = process.stderr.as_ref().map(AsFd::as_fd);
         let stdin = process.stdin.as_ref().map(AsFd::as_fd);
+        let stdin = stdin.filter(|_| self.input.needs() == Needs::Script);
         fds.extend(stdout.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         fds.extend(stderr.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         fds.extend(stdin.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)));
+        let arrival = self.input.arrival();
+        fds.extend(arrival.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, Some(&timespec(left.min(LOOK)))) {
             Ok(_) => Ok(!fds[0].revents().is_empty()),
             Err(rustix::io::Errno::INTR) => Ok(false),
@@ -160,35 +155,12 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Gives the script of the body what it takes. One that does not read loses it.
     fn feed(&mut self) -> Result<(), Failure> {
-        let Some(stdin) = &mut self.process.stdin else {
-            return Ok(());
-        };
-        let input = &mut self.input;
-        loop {
-            if input.start == input.piece.len() {
-                input.piece.resize(PIECE, 0);
-                let count = input.body.read(&mut input.piece).map_err(Failure::System)?;
-                input.piece.truncate(count);
-                input.start = 0;
-                if count == 0 {
-                    // The end of the file tells the script that this was all.
-                    self.process.stdin = None;
-                    return Ok(());
-                }
-            }
-            match stdin.write(&input.piece[input.start..]) {
-                Ok(count) => input.start += count,
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(err) => {
-                    debug!(%err, "a script does not read its request's body");
-                    self.process.stdin = None;
-                    return Ok(());
-                }
-            }
-        }
+        let fed = self.input.feed(&mut self.process.stdin);
+        fed.map_err(|err| match err.kind() {
+            io::ErrorKind::ConnectionAborted => Failure::BodyBroken(err),
+            _ => Failure::System(err),
+        })
     }
 
     /// Takes what the script has written, and gives it to the client.

@@ -6,11 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use kirsch_server::{Body, ErrorAnswer, Exchange, Gateway, Lane, Status, decode_path};
+use kirsch_server::{
+    Body, BodyLength, ErrorAnswer, Exchange, Gateway, Lane, Request, ResponseHead, Status,
+    decode_path,
+};
 use tracing::{debug, error, warn};
 
+use crate::answer::Nonsense;
 use crate::conversation::{Complaints, Conversation, Ending, Failure};
 use crate::environment::Call;
+use crate::input::Input;
 use crate::place::{Found, Place, Refusal};
 use crate::process::Process;
 
@@ -19,15 +24,14 @@ const REDIRECTS: usize = 10;
 
 /// Answers requests by running scripts.
 ///
-/// A body is buffered before its script is started, so that `CONTENT_LENGTH` is there also for a chunked one, and no
-/// script waits for a slow client.
+/// What a route has taken of the path, its mount, is in front of the scripts' names: [`Request::mount`].
+/// A body is buffered before its script is started, unless [`Cgi::streaming`] says otherwise.
 #[derive(Clone, Debug)]
 pub struct Cgi {
     place: Place,
-    /// Empty, or with a slash in front and none at the end.
-    mount: String,
     passed: Vec<String>,
     authorization: bool,
+    streams: bool,
     limits: Limits,
     running: Arc<AtomicUsize>,
 }
@@ -53,6 +57,19 @@ impl Default for Limits {
 }
 
 impl Cgi {
+    /// [`Cgi::folder`] where a folder is, otherwise [`Cgi::script`].
+    ///
+    /// # Errors
+    ///
+    /// Theirs: there is nothing, or a file that is not executable.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Cgi> {
+        let path = path.as_ref();
+        match path.is_dir() {
+            true => Cgi::folder(path),
+            false => Cgi::script(path),
+        }
+    }
+
     /// Every executable file in this folder, and in the folders in it, is a script. Links are followed as long as they
     /// stay inside; names with a dot in front are hidden. `nph-` scripts, which write the whole of their response
     /// themselves, are refused: nobody would see to it that the client can tell where it ends.
@@ -76,19 +93,12 @@ impl Cgi {
     fn at(place: Place) -> Cgi {
         Cgi {
             place,
-            mount: String::new(),
             passed: Vec::new(),
             authorization: false,
+            streams: false,
             limits: Limits::default(),
             running: Arc::default(),
         }
-    }
-
-    /// The scripts are below this path, such as `/cgi-bin`; others are answered with 404. Default: below `/`.
-    #[must_use]
-    pub fn below(mut self, mount: &str) -> Cgi {
-        mount.trim_end_matches('/').clone_into(&mut self.mount);
-        self
     }
 
     /// Names of variables of the server's own environment that scripts get, beside `PATH`. Default: none, as it may
@@ -104,6 +114,15 @@ impl Cgi {
     #[must_use]
     pub fn with_authorization(mut self) -> Cgi {
         self.authorization = true;
+        self
+    }
+
+    /// Starts a script when the head of its request is there, and gives it the body while that arrives. Default: when
+    /// all of it is there, so that no script, and no thread, waits for a slow client. A chunked body is buffered in any
+    /// case, since nobody knows its `CONTENT_LENGTH` before its end.
+    #[must_use]
+    pub fn streaming(mut self) -> Cgi {
+        self.streams = true;
         self
     }
 
@@ -125,29 +144,24 @@ impl Cgi {
         entered.ok().map(|_| Running(Arc::clone(&self.running)))
     }
 
-    /// The part of a path that is the scripts', decoded.
-    fn below_mount(&self, raw: &[u8]) -> Option<Vec<u8>> {
-        let mut path = Vec::new();
-        decode_path(raw, &mut path);
-        let rest = path.strip_prefix(self.mount.as_bytes())?;
-        (rest.is_empty() || rest.starts_with(b"/")).then(|| rest.to_vec())
-    }
-
     /// Answers with a script, and those that it sends on to.
     fn serve(&self, exchange: &mut Exchange) -> Result<(), Refused> {
         let deadline = Instant::now() + self.limits.run;
         let request = exchange.request();
         let mut method = request.method_name().to_vec();
-        let mut path = self.below_mount(request.path());
+        let mount = decoded(request.mount());
+        let mut path = decoded(request.path_below_mount());
         let mut query = request.query().to_vec();
         let mut body = exchange.request_mut().take_body();
+        let mut content = content_length(exchange.request(), &body)?;
         for _ in 0..=REDIRECTS {
-            let path_here = path.ok_or(Refused::Path(Refusal::Missing))?;
-            let found = self.place.find(&path_here).map_err(Refused::Path)?;
+            let found = self.place.find(&path).map_err(Refused::Path)?;
             let asked = Asked {
                 found: &found,
+                mount: &mount,
                 method: &method,
                 query: &query,
+                content,
             };
             let target = match self.run(exchange, &asked, body, deadline)? {
                 Ending::Answered => return Ok(()),
@@ -156,9 +170,13 @@ impl Cgi {
             // Section 6.2.2: as if the client had asked for it, without a body.
             let end = memchr::memchr(b'#', &target).unwrap_or(target.len());
             let question = memchr::memchr(b'?', &target[..end]);
-            path = self.below_mount(&target[..question.unwrap_or(end)]);
+            let whole = decoded(&target[..question.unwrap_or(end)]);
+            let Some(below) = below(&whole, &[exchange.request().prefix(), &mount].concat()) else {
+                return send_away(exchange, &target);
+            };
+            path = below.to_vec();
             query = question.map_or_else(Vec::new, |at| target[at + 1..end].to_vec());
-            body = Body::Empty;
+            (body, content) = (Body::Empty, None);
             if method != b"HEAD" {
                 method = b"GET".to_vec();
             }
@@ -179,11 +197,11 @@ impl Cgi {
         let call = Call {
             request,
             found: asked.found,
-            mount: self.mount.as_bytes(),
+            mount: asked.mount,
             translated: self.place.translate(&asked.found.info),
             method: asked.method,
             query: asked.query,
-            content: body.len().filter(|&len| len > 0),
+            content: asked.content,
             authorization: self.authorization,
         };
         let environment = call.environment(&self.passed);
@@ -194,8 +212,10 @@ impl Cgi {
             Refused::Start
         })?;
         let id = complaints.request.clone();
-        let conversation = Conversation::new(exchange, process, body, deadline, complaints);
-        conversation.run().map_err(|failure| {
+        let answered = Input::new(body).map_err(Failure::System).and_then(|input| {
+            Conversation::new(exchange, process, input, deadline, complaints).run()
+        });
+        answered.map_err(|failure| {
             match &failure {
                 Failure::Nonsense(nonsense) => {
                     error!(
@@ -207,6 +227,9 @@ impl Cgi {
                 }
                 Failure::Late => error!(script, id, "a script took too long, and was ended"),
                 Failure::Gone => debug!(script, id, "a client has left, and its script was ended"),
+                Failure::BodyBroken(err) => {
+                    debug!(%err, script, id, "a request's body broke off, and its script was ended");
+                }
                 Failure::System(err) => error!(%err, script, id, "a script's pipe failed"),
             }
             Refused::Run(failure)
@@ -217,8 +240,46 @@ impl Cgi {
 /// What a script is asked for.
 struct Asked<'a> {
     found: &'a Found,
+    mount: &'a [u8],
     method: &'a [u8],
     query: &'a [u8],
+    /// Bytes of the body, if there is one.
+    content: Option<u64>,
+}
+
+/// Bytes of the body, which has arrived or has a length that was announced.
+fn content_length(request: &Request, body: &Body) -> Result<Option<u64>, Refused> {
+    let length = match (body.len(), request.head().body) {
+        (Some(length), _) | (None, BodyLength::Known(length)) => length,
+        (None, BodyLength::None) => 0,
+        // Only where a router was told to stream it.
+        (None, BodyLength::Chunked) => return Err(Refused::NoLength),
+    };
+    Ok(Some(length).filter(|&length| length > 0))
+}
+
+fn decoded(raw: &[u8]) -> Vec<u8> {
+    let mut path = Vec::new();
+    decode_path(raw, &mut path);
+    path
+}
+
+/// What is below a prefix: empty, or with a slash in front.
+fn below<'a>(path: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(prefix)?;
+    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+}
+
+/// What is not below the mount is not ours to answer: the client is sent there.
+fn send_away(exchange: &mut Exchange, target: &[u8]) -> Result<(), Refused> {
+    let mut head = ResponseHead::new();
+    let made = head.status(b"302 Found");
+    if made.and_then(|()| head.field(b"Location", target)).is_err() {
+        return Err(Refused::Run(Failure::Nonsense(Nonsense::Location)));
+    }
+    exchange.begin(head, Some(0));
+    exchange.finish();
+    Ok(())
 }
 
 /// Why a request has no answer of a script's.
@@ -228,6 +289,8 @@ enum Refused {
     Start,
     Run(Failure),
     Circle,
+    /// The body is chunked and was not buffered.
+    NoLength,
 }
 
 impl Refused {
@@ -247,6 +310,8 @@ impl Refused {
             Refused::Run(Failure::System(_)) => {
                 (500, "the script failed; the server's log says why")
             }
+            Refused::Run(Failure::BodyBroken(_)) => (400, "the request's body broke off"),
+            Refused::NoLength => (411, "a script needs the length of the body"),
             Refused::Run(Failure::Gone) => return None,
         };
         Some(ErrorAnswer::new(Status(status), text))
@@ -269,6 +334,10 @@ impl Gateway for Cgi {
 
     fn lane(&self) -> Lane {
         Lane::Thread
+    }
+
+    fn streams_body(&self, request: &Request) -> bool {
+        self.streams && matches!(request.head().body, BodyLength::Known(_))
     }
 }
 

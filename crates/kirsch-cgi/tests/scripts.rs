@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kirsch_cgi::{Cgi, Limits};
-use kirsch_server::{Bind, BoundAddress, Config, Server};
+use kirsch_server::{
+    Action, Application, Bind, BoundAddress, Condition, Config, Route, Router, RouterOptions,
+    Serve, Server,
+};
 
 /// Longer than anything may take; whoever waits so long has found a bug.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,15 +36,20 @@ impl Site {
             fs::write(&file, text).expect("a file");
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("its mode");
         }
-        let cgi = Cgi::folder(folder.path())
-            .expect("it is there")
-            .below("/cgi-bin");
+        let cgi = Cgi::folder(folder.path()).expect("it is there");
+        let scripts = Serve::new(Application::new(Arc::new(change(cgi))));
+        let below = Condition {
+            paths: vec!["/cgi-bin".parse().expect("a prefix")],
+            ..Condition::default()
+        };
+        let route = Route::new(below, Action::Serve(scripts));
+        let router = Router::new(vec![route], RouterOptions::default()).expect("it can match");
         let config = Config {
             binds: vec![Bind::Tcp(([127, 0, 0, 1], 0).into())],
             threads: 6,
             ..Config::default()
         };
-        let server = Server::bind(config, Arc::new(change(cgi))).expect("a free port");
+        let server = Server::bind(config, Arc::new(router)).expect("a free port");
         server.start().expect("threads");
         Site { folder, server }
     }
@@ -100,6 +108,16 @@ fn body(response: &str) -> String {
         }
         out.push_str(&after[..size]);
         rest = &after[size + 2..];
+    }
+}
+
+/// Reads until what was read ends so.
+fn read_until(wire: &mut TcpStream, response: &mut Vec<u8>, end: &[u8]) {
+    let mut piece = [0; 1024];
+    while !response.ends_with(end) {
+        let count = wire.read(&mut piece).expect("in time");
+        assert!(count > 0, "{}", String::from_utf8_lossy(response));
+        response.extend_from_slice(&piece[..count]);
     }
 }
 
@@ -256,14 +274,77 @@ fn body_and_answer_flow_at_the_same_time() {
 
 #[test]
 fn a_chunked_body_has_a_length() {
-    let site = Site::new(&[(
-        "len",
-        "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; echo $CONTENT_LENGTH; cat\n",
-    )]);
-    let response = site.ask(
-        "POST /cgi-bin/len HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+    for streaming in [false, true] {
+        let script =
+            "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; echo $CONTENT_LENGTH; cat\n";
+        let site = Site::with(&[("len", script)], |cgi| match streaming {
+            true => cgi.streaming(),
+            false => cgi,
+        });
+        let response = site.ask(
+            "POST /cgi-bin/len HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        );
+        assert_eq!(body(&response), "5\nabcde", "{response}");
+    }
+}
+
+/// It gives back what it is given, as it comes.
+const ECHO: &str = "#!/usr/bin/env python3\nimport os\n\
+                    os.write(1, b'Content-Type: text/plain\\n\\n' + os.environ['CONTENT_LENGTH'].encode() + b' ')\n\
+                    while piece := os.read(0, 100000):\n    while piece:\n        piece = piece[os.write(1, piece):]\n";
+
+#[test]
+fn a_body_reaches_its_script_while_it_arrives() {
+    let site = Site::with(&[("echo", ECHO)], Cgi::streaming);
+    let mut wire = site.send(
+        b"POST /cgi-bin/echo HTTP/1.1\r\nHost: a.test\r\nContent-Length: 6\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
     );
-    assert_eq!(body(&response), "5\nabcde", "{response}");
+    let mut response = Vec::new();
+    read_until(&mut wire, &mut response, b"HTTP/1.1 100 Continue\r\n\r\n");
+    for part in ["ab", "cd"] {
+        wire.write_all(part.as_bytes()).expect("it reads");
+        read_until(&mut wire, &mut response, format!("{part}\r\n").as_bytes());
+    }
+    wire.write_all(b"ef").expect("it reads");
+    wire.read_to_end(&mut response).expect("in time");
+    let response = String::from_utf8_lossy(&response);
+    let (_, response) = response.split_once("\r\n\r\n").expect("it was asked");
+    assert_eq!(body(response), "6 abcdef");
+}
+
+#[test]
+fn a_large_body_streams_through_its_script() {
+    let site = Site::with(&[("echo", ECHO)], Cgi::streaming);
+    let content = "0123456789".repeat(300_000);
+    let wire = site.send(
+        format!("POST /cgi-bin/echo HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", content.len()).as_bytes(),
+    );
+    let mut response = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (&wire).write_all(content.as_bytes()).expect("it reads"));
+        (&wire).read_to_end(&mut response).expect("in time");
+    });
+    let response = String::from_utf8_lossy(&response);
+    assert!(
+        body(&response) == format!("{} {content}", content.len()),
+        "{}",
+        response.len()
+    );
+}
+
+#[test]
+fn a_client_that_leaves_within_its_body_ends_the_script() {
+    let script = format!("{ENDLESS}cat >/dev/null\ntouch whole\nwait\n");
+    let site = Site::with(&[("endless", &script)], Cgi::streaming);
+    let wire = site
+        .send(b"POST /cgi-bin/endless HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\nabc");
+    until("it runs", || site.file("self").exists());
+    let pids = [read(&site.file("self")), read(&site.file("child"))];
+    drop(wire);
+    for pid in pids {
+        until("the process is gone", || !is_running(&pid));
+    }
+    assert!(!site.file("whole").exists(), "it took a part for the whole");
 }
 
 #[test]
@@ -293,12 +374,7 @@ fn output_arrives_while_the_script_runs() {
     let mut wire =
         site.send(b"GET /cgi-bin/slow HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
     let mut response = Vec::new();
-    let mut piece = [0; 1024];
-    while !response.ends_with(b"first\r\n") {
-        let count = wire.read(&mut piece).expect("in time");
-        assert!(count > 0, "{}", String::from_utf8_lossy(&response));
-        response.extend_from_slice(&piece[..count]);
-    }
+    read_until(&mut wire, &mut response, b"first\r\n");
     fs::write(site.file("go"), "").expect("a file");
     wire.read_to_end(&mut response).expect("in time");
     assert_eq!(body(&String::from_utf8_lossy(&response)), "firstsecond");
@@ -328,8 +404,8 @@ fn heads_say_what_the_client_gets() {
             "#!/bin/sh\necho x >> count\nprintf 'Location: /cgi-bin/circle\\n\\n'\n",
         ),
         (
-            "nowhere",
-            "#!/bin/sh\nprintf 'Location: /elsewhere\\n\\n'\n",
+            "elsewhere",
+            "#!/bin/sh\nprintf 'Location: /elsewhere?a=b\\n\\n'\n",
         ),
         ("silent", "#!/bin/sh\nexit 3\n"),
         (
@@ -359,6 +435,12 @@ fn heads_say_what_the_client_gets() {
             "HTTP/1.1 200 OK\r\n",
             "GET /info q=%20r []\n",
         ),
+        // Not a script's to answer: the client goes there itself.
+        (
+            "/cgi-bin/elsewhere",
+            "HTTP/1.1 302 Found\r\nLocation: /elsewhere?a=b\r\n",
+            "",
+        ),
         ("/cgi-bin/code", "HTTP/1.1 200 OK\r\n", "whole"),
     ] {
         let response = site.get(target);
@@ -367,7 +449,6 @@ fn heads_say_what_the_client_gets() {
     }
     for (target, status) in [
         ("/cgi-bin/circle", 502),
-        ("/cgi-bin/nowhere", 404),
         ("/cgi-bin/silent", 502),
         ("/cgi-bin/nonsense", 502),
         ("/cgi-bin/noshebang", 500),
@@ -531,8 +612,11 @@ fn one_script_may_answer_all_paths() {
     fs::write(&file, "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; echo \"[$SCRIPT_NAME] [$PATH_INFO]\"\n").expect("a file");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("its mode");
     let site = Site::with(&[], |_| Cgi::script(&file).expect("a script"));
-    assert_eq!(body(&site.get("/any/path?x")), "[] [/any/path]\n");
-    assert_eq!(body(&site.get("/")), "[] [/]\n");
+    assert_eq!(
+        body(&site.get("/cgi-bin/any/path?x")),
+        "[/cgi-bin] [/any/path]\n"
+    );
+    assert_eq!(body(&site.get("/cgi-bin")), "[/cgi-bin] []\n");
 }
 
 #[test]
