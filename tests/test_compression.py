@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import brotli
+import kirsch
 import pytest
 import zstandard
 from support.client import BrokenResponse, Client, Response
@@ -403,3 +404,39 @@ def test_the_log_counts_what_was_sent(tmp_path: Path) -> None:
     log = tmp_path / "log"
     response = once(page(), compress="gzip:9", access_log="json", access_log_file=str(log))
     assert json.loads(log.read_text())["http.response.body.size"] == len(response.body) < len(PAGE)
+
+
+def test_files_are_sent_as_they_are_with_their_ranges_and_strong_tags(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_bytes(PAGE)
+    (tmp_path / "packed.html").write_bytes(PAGE)
+    (tmp_path / "packed.html.gz").write_bytes(gzip.compress(PAGE))
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [HTML, ("X-Sendfile", str(tmp_path / "page.html"))])
+        return []
+
+    routes = [kirsch.Route(path="/files", files=tmp_path)]
+    options: dict[str, Any] = {"compress": list(CODINGS), "x_sendfile": tmp_path}
+    with in_process(app, routes=routes, **options) as address, Client(address) as client:
+        for target in ("/files/page.html", "/named"):
+            response = client.request(target, fields=accepting("gzip, br, zstd"))
+            assert (response.body, response.get("Content-Encoding")) == (PAGE, None), target
+            tag = response.get("ETag")
+            assert tag is not None and tag.startswith('"')
+            assert response.get("Accept-Ranges") == "bytes"
+            part = client.request(target, fields=(*accepting("gzip"), "Range: bytes=1-3", f"If-Range: {tag}"))
+            assert (part.status, part.body) == (206, PAGE[1:4])
+            known = client.request(target, fields=(*accepting("gzip"), f"If-None-Match: W/{tag}"))
+            assert (known.status, known.get("ETag")) == (304, tag)
+        packed = client.request("/files/packed.html", fields=accepting("gzip"))
+        assert (packed.get("Content-Encoding"), gzip.decompress(packed.body)) == ("gzip", PAGE)
+
+
+def test_a_route_may_say_that_its_application_is_not_to_be_compressed() -> None:
+    fields = {"cache-control": "no-transform"}
+    routes = [kirsch.Route(path="/secret", app=page(), set_headers=fields)]
+    with in_process(page(), routes=routes, compress="gzip") as address, Client(address) as client:
+        assert client.request("/", fields=accepting("gzip")).get("Content-Encoding") == "gzip"
+        response = client.request("/secret", fields=accepting("gzip"))
+    assert (response.body, response.get("Content-Encoding")) == (PAGE, None)
+    assert response.get("Cache-Control") == "no-transform"

@@ -61,6 +61,7 @@ pub(crate) fn python_type(kind: Kind) -> &'static str {
         | Kind::RoutePaths
         | Kind::Methods
         | Kind::FieldNames
+        | Kind::Variables
         | Kind::Networks
         | Kind::Proxies
         | Kind::Compressors

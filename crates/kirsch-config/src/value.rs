@@ -101,6 +101,8 @@ pub enum Kind {
     Fields,
     /// Names of fields.
     FieldNames,
+    /// Names of environment variables.
+    Variables,
     /// `http` or `https`.
     Scheme,
     /// Addresses and networks.
@@ -182,6 +184,7 @@ impl Kind {
             Kind::Methods => "a method in capitals or a list of them".to_owned(),
             Kind::Fields => "fields with their values".to_owned(),
             Kind::FieldNames => "the name of a field or a list of them".to_owned(),
+            Kind::Variables => "the name of a variable or a list of them".to_owned(),
             Kind::Scheme => "http or https".to_owned(),
             Kind::Networks => "an address, a network such as 10.0.0.0/8, or a list of them".to_owned(),
             Kind::AppName => "the name of an application, which [apps.NAME] describes".to_owned(),
@@ -238,6 +241,7 @@ impl Kind {
             Kind::Methods => "METHOD",
             Kind::Fields => "FIELDS",
             Kind::FieldNames => "FIELD",
+            Kind::Variables => "VARIABLE",
             Kind::Scheme => "SCHEME",
             Kind::Networks => "NETWORK",
             Kind::Redirect => "ADDRESS",

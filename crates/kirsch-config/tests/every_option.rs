@@ -227,6 +227,7 @@ fn bad(option: &OptionSpec) -> Option<&'static str> {
         | Kind::Methods
         | Kind::Fields
         | Kind::FieldNames
+        | Kind::Variables
         | Kind::Scheme
         | Kind::Networks
         | Kind::AppName
