@@ -86,6 +86,7 @@ class Route:
         answer: The status that is the answer, from 200 to 599.
         status: The status of the redirect; 308 without it.
         body: The text of the answer; what the status means without it.
+        internal: Whether only applications lead to the files, by ``X-Accel-Redirect``; clients get 404.
         index: Names of files, the first of which is served for a folder; ``index.html`` without it.
         listing: Whether a folder without one is answered with a list of what is in it.
         fallback: The file that is served for paths that lead to nothing, if their last part has no dot.
@@ -124,6 +125,7 @@ class Route:
     answer: int | None = None
     status: int | None = None
     body: str | None = None
+    internal: bool | None = None
     index: str | Sequence[str] | None = None
     listing: bool | None = None
     fallback: str | None = None

@@ -188,6 +188,7 @@ fn led(route: RouteSpec, known: &[Application]) -> Led {
         RouteAction::App(name) => known.iter().position(|it| it.name == *name),
         RouteAction::Files(_)
         | RouteAction::Cgi(_)
+        | RouteAction::InternalFiles(_)
         | RouteAction::Redirect(_)
         | RouteAction::Answer(_) => None,
     };
@@ -206,13 +207,17 @@ fn to_the_rest(settings: &Settings, known: &[Application], place: usize) -> Led 
 }
 
 fn unreachable_routes(routes: &[Led]) -> Vec<Finding> {
-    let same = FixedAnswer::new(404, None).ok().map(Action::Answer);
-    let conditions: Vec<Route> = routes
-        .iter()
-        .filter_map(|(spec, _)| Some(Route::new(spec.when.clone(), same.clone()?)))
-        .collect();
-    let finding = |it: Shadowed| {
-        let (hidden, by) = (&routes[it.index].0, &routes[it.by].0);
+    // Clients try all routes, applications the internal ones.
+    let is_internal =
+        |place: &usize| matches!(routes[*place].0.action, RouteAction::InternalFiles(_));
+    let all: Vec<usize> = (0..routes.len()).collect();
+    let internal: Vec<usize> = all.iter().copied().filter(is_internal).collect();
+    let mut hidden = hidden_among(routes, &all);
+    hidden.retain(|(place, _)| !is_internal(place));
+    hidden.extend(hidden_among(routes, &internal));
+    hidden.sort_unstable();
+    let finding = |(place, by): (usize, usize)| {
+        let (hidden, by) = (&routes[place].0, &routes[by].0);
         let message = format!(
             "no request reaches {}, because {} ({}) takes all of them",
             hidden.brief(),
@@ -226,7 +231,21 @@ fn unreachable_routes(routes: &[Led]) -> Vec<Finding> {
             fatal: false,
         }
     };
-    unreachable(&conditions).into_iter().map(finding).collect()
+    hidden.into_iter().map(finding).collect()
+}
+
+/// Those of the routes at these places that another of them hides, each with that one.
+fn hidden_among(routes: &[Led], places: &[usize]) -> Vec<(usize, usize)> {
+    let same = FixedAnswer::new(404, None).ok().map(Action::Answer);
+    let conditions: Vec<Route> = places
+        .iter()
+        .filter_map(|place| Some(Route::new(routes[*place].0.when.clone(), same.clone()?)))
+        .collect();
+    let hidden = unreachable(&conditions);
+    hidden
+        .into_iter()
+        .map(|it: Shadowed| (places[it.index], places[it.by]))
+        .collect()
 }
 
 /// What is called by the same words is the same application, under however many hosts.
@@ -273,8 +292,10 @@ fn missing(route: &RouteSpec, place: Option<usize>, known: &[Application]) -> Op
             let message = format!("there is no application {name:?}");
             ConfigError::new(route.place("app").clone(), message, Some(hint))
         }
-        RouteAction::Files(files) => folder_missing(&files.root, route.place("files"))?,
         RouteAction::Cgi(cgi) => scripts_missing(&cgi.path, route.place("cgi"))?,
+        RouteAction::Files(files) | RouteAction::InternalFiles(files) => {
+            folder_missing(&files.root, route.place("files"))?
+        }
         RouteAction::App(_) | RouteAction::Redirect(_) | RouteAction::Answer(_) => return None,
     };
     Some(Finding { error, fatal: true })

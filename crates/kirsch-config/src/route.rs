@@ -43,6 +43,8 @@ pub enum RouteAction {
     Files(Box<FilesOptions>),
     /// A CGI script answers.
     Cgi(CgiSpec),
+    /// A file of a folder is the answer where an application names it in `X-Accel-Redirect`. Clients find nothing.
+    InternalFiles(Box<FilesOptions>),
     /// The client is sent elsewhere.
     Redirect(Redirect),
     /// The answer is always the same.
@@ -91,6 +93,7 @@ pub struct RouteTable {
     pub(crate) files: FilesOptions,
     /// Its path counts once `cgi` was read.
     pub(crate) cgi: CgiSpec,
+    pub(crate) internal: bool,
     pub(crate) redirect: Option<String>,
     pub(crate) answer: Option<u16>,
     pub(crate) status: Option<u16>,
@@ -126,6 +129,20 @@ const COMPANY: [(&[&str], &[&str], &str); 6] = [
     ),
 ];
 
+/// Keys that an internal route cannot have.
+const NOT_INTERNAL: [&str; 10] = [
+    "index",
+    "listing",
+    "fallback",
+    "cache_control",
+    "immutable",
+    "precompressed",
+    "set_headers",
+    "remove_headers",
+    "rewrite",
+    "limit_body",
+];
+
 impl RouteTable {
     /// The route, if the table says exactly one thing that becomes of a request.
     fn into_route(self) -> Result<RouteSpec, ConfigError> {
@@ -133,7 +150,14 @@ impl RouteTable {
         let mut actions = Vec::new();
         actions.extend(self.app.map(|name| ("app", RouteAction::App(name))));
         if route.places.of("files").is_some() {
-            actions.push(("files", RouteAction::Files(Box::new(self.files))));
+            let files = Box::new(self.files);
+            let action = if self.internal {
+                route.check_internal()?;
+                RouteAction::InternalFiles(files)
+            } else {
+                RouteAction::Files(files)
+            };
+            actions.push(("files", action));
         }
         if route.places.of("cgi").is_some() {
             actions.push(("cgi", RouteAction::Cgi(self.cgi)));
@@ -214,6 +238,7 @@ impl RouteSpec {
             app: None,
             files: FilesOptions::new(""),
             cgi: CgiSpec::default(),
+            internal: false,
             redirect: None,
             answer: None,
             status: None,
@@ -245,6 +270,21 @@ impl RouteSpec {
             }
         }
         Ok(())
+    }
+
+    /// Looks that nothing is said of responses that are an application's.
+    fn check_internal(&self) -> Result<(), ConfigError> {
+        let is_given = |key: &&&str| self.places.of(key).is_some();
+        let Some(key) = NOT_INTERNAL.iter().find(is_given) else {
+            return Ok(());
+        };
+        let message = "means nothing for an internal route, whose response is the application's";
+        let hint = match *key {
+            "set_headers" | "remove_headers" => "write it in the application's route",
+            _ => "leave it out",
+        };
+        let place = self.place(key).clone();
+        Err(ConfigError::new(place, message, Some(hint.to_owned())))
     }
 
     /// The path it is mounted at, if it leads every request below that to an application, and changes nothing.
@@ -292,6 +332,7 @@ impl RouteSpec {
             RouteAction::App(name) => name.clone(),
             RouteAction::Files(files) => files.root.display().to_string(),
             RouteAction::Cgi(cgi) => cgi.path.display().to_string(),
+            RouteAction::InternalFiles(files) => format!("internal {}", files.root.display()),
             RouteAction::Redirect(_) => "redirect".to_owned(),
             RouteAction::Answer(_) => "answer".to_owned(),
         };

@@ -18,7 +18,8 @@ use crate::table::KeySpec;
 use crate::value::{KeywordValue, Kind};
 
 /// The keys that mean something beside `files` only.
-pub(crate) const FILES_KEYS: [&str; 9] = [
+pub(crate) const FILES_KEYS: [&str; 10] = [
+    "internal",
     "index",
     "listing",
     "fallback",
@@ -192,6 +193,14 @@ static KEYS: &[KeySpec<RouteTable>] = &[
         absent: "What the status means, in words.",
         example: "\"back at noon\"",
         set: sets!(some body),
+    },
+    KeySpec {
+        name: "internal",
+        kind: Kind::Switch,
+        doc: "Beside `files`: whether only applications lead there, by `X-Accel-Redirect: /path/of/route/file`; a client that asks for such a path gets 404.",
+        absent: "It is for clients, and no application is heeded.",
+        example: "true",
+        set: sets!(internal),
     },
     KeySpec {
         name: "index",

@@ -156,6 +156,80 @@ fn rules_of_a_folder_keep_the_order_in_which_they_are_written() {
     assert!(places.is_sorted() && places[0].is_some(), "{rules}");
 }
 
+#[test]
+fn an_internal_route_hides_clients_routes_and_only_other_internal_ones_hide_it() {
+    let route = |path: &str, lines: &str| format!("[[routes]]\npath = {path:?}\n{lines}\n");
+    let internal = "files = \".\"\ninternal = true";
+    let text = [
+        route("/", "answer = 200"),
+        route("/kept", internal),
+        route("/kept/more", internal),
+    ]
+    .concat();
+    let folder = Folder::with("kirsch.toml", &text);
+    let [finding] = findings(&folder).try_into().expect("one finding");
+    assert!(
+        finding.contains("kirsch.toml:8: routes: no request reaches"),
+        "{finding}"
+    );
+    assert!(finding.contains("kirsch.toml:4: routes"), "{finding}");
+    let text = [
+        route("/kept", internal),
+        route("/kept/more", "answer = 200"),
+    ]
+    .concat();
+    let [finding] = findings(&Folder::with("kirsch.toml", &text))
+        .try_into()
+        .expect("one finding");
+    assert!(
+        finding.contains("kirsch.toml:5: routes: no request reaches"),
+        "{finding}"
+    );
+    let text = [
+        route("/kept/more", "answer = 200"),
+        route("/kept", internal),
+    ]
+    .concat();
+    assert_eq!(
+        findings(&Folder::with("kirsch.toml", &text)),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn an_internal_route_says_nothing_of_responses() {
+    let route = |lines: &str| format!("[[routes]]\nfiles = \".\"\n{lines}\n");
+    for key in [
+        "listing = true",
+        "cache_control = { \"*\" = \"no-store\" }",
+        "rewrite = \"/a\"",
+    ] {
+        let text = route(&format!("internal = true\n{key}"));
+        let message = Folder::with("kirsch.toml", &text).refusal(&["check"], &[]);
+        assert!(message.contains(":4: routes."), "{message}");
+        assert!(
+            message.contains("the application's; leave it out"),
+            "{message}"
+        );
+    }
+    let text = route("internal = true\nset_headers = { a = \"b\" }");
+    let message = Folder::with("kirsch.toml", &text).refusal(&["check"], &[]);
+    assert!(
+        message.contains("write it in the application's route"),
+        "{message}"
+    );
+    // Switched off it is like not there.
+    let text = route("internal = false\nlisting = true");
+    let dispatch = dispatch(&Folder::with("kirsch.toml", &text), &[], &[]);
+    assert!(matches!(
+        dispatch.routes[0].spec.action,
+        RouteAction::Files(_)
+    ));
+    let text = "[[routes]]\ninternal = true\nanswer = 200\n";
+    let message = Folder::with("kirsch.toml", text).refusal(&["check"], &[]);
+    assert!(message.contains("belongs to files"), "{message}");
+}
+
 /// A route with these lines beside an answer.
 fn route(lines: &str) -> String {
     format!("[[routes]]\n{lines}\nanswer = 404\n")

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use crate::asked::Asked;
 use crate::cache::{Age, Cache, Entry};
 use crate::listing::listing;
-use crate::options::FilesOptions;
+use crate::options::{Dotfiles, FilesOptions};
 use crate::path::{PlainPath, last_segment};
 use crate::representation::{add, head_of};
 use crate::resource::{Resource, Target, is_absence};
@@ -201,6 +201,10 @@ impl Files {
             Found::Resource(entry) => Some(entry),
             Found::FolderWithoutSlash | Found::Folder(_) | Found::Nothing => None,
         })
+    }
+
+    pub(crate) fn dotfiles(&self) -> Dotfiles {
+        self.options.dotfiles
     }
 
     /// Where the folder is.

@@ -11,8 +11,11 @@ use kirsch_config::{
     AppSource, AppSpec, AppTarget, Application, ApplicationKind, CgiSpec, Dispatch, DispatchRoute,
     Origin, RouteAction, RouteSpec, Settings,
 };
-use kirsch_files::{Files, FilesError};
-use kirsch_server::{Action, Application as Served, Gateway, Route, Router, RouterOptions, Serve};
+use kirsch_files::{Files, FilesError, NamedFiles};
+use kirsch_server::{
+    Action, Application as Served, Condition, FixedAnswer, Gateway, Route, Router, RouterOptions,
+    Serve,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -210,15 +213,8 @@ fn route(it: &DispatchRoute, applications: &[Arc<Served>], settings: &Settings) 
             Action::Serve(serve(spec, Arc::clone(application)))
         }
         RouteAction::Files(options) => {
-            let files = Files::new((**options).clone()).map_err(|error| {
-                let key = match error {
-                    FilesError::Index(_) => "index",
-                    FilesError::Fallback(_) => "fallback",
-                    FilesError::Charset(_) => "charset",
-                    FilesError::Root(..) | FilesError::Mount(_) => "files",
-                };
-                PyValueError::new_err(format!("{}: {error}", spec.place(key)))
-            })?;
+            let files = Files::new((**options).clone());
+            let files = files.map_err(|error| files_refused(spec, &error))?;
             Action::Serve(serve(spec, Served::new(Arc::new(files))))
         }
         RouteAction::Cgi(cgi) => Action::Serve(Serve {
@@ -226,6 +222,7 @@ fn route(it: &DispatchRoute, applications: &[Arc<Served>], settings: &Settings) 
             stream_body: None,
             ..serve(spec, scripts(spec, cgi, settings)?)
         }),
+        RouteAction::InternalFiles(_) => Action::Answer(not_for_clients()?),
         RouteAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
         RouteAction::Answer(answer) => Action::Answer(answer.clone()),
     };
@@ -264,6 +261,38 @@ fn scripts(spec: &RouteSpec, cgi: &CgiSpec, settings: &Settings) -> PyResult<Arc
         Some(threads) if processes < all => Served::with_threads(gateway, threads),
         Some(_) | None => Served::new(gateway),
     })
+}
+
+/// What a client gets that asks for a path of an internal route: the same as where nothing is.
+fn not_for_clients() -> PyResult<FixedAnswer> {
+    FixedAnswer::new(404, None).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// The internal routes, each with its folder.
+pub(crate) fn internal_folders(dispatch: &Dispatch) -> PyResult<Vec<(Condition, Files)>> {
+    let internal = |it: &DispatchRoute| match &it.spec.action {
+        RouteAction::InternalFiles(options) => {
+            let folder = NamedFiles::internal_folder((**options).clone());
+            let folder = folder.map_err(|error| files_refused(&it.spec, &error));
+            Some(folder.map(|folder| (it.spec.when.clone(), folder)))
+        }
+        RouteAction::App(_)
+        | RouteAction::Files(_)
+        | RouteAction::Cgi(_)
+        | RouteAction::Redirect(_)
+        | RouteAction::Answer(_) => None,
+    };
+    dispatch.routes.iter().filter_map(internal).collect()
+}
+
+fn files_refused(spec: &RouteSpec, error: &FilesError) -> PyErr {
+    let key = match error {
+        FilesError::Index(_) => "index",
+        FilesError::Fallback(_) => "fallback",
+        FilesError::Charset(_) => "charset",
+        FilesError::Root(..) | FilesError::Mount(_) => "files",
+    };
+    PyValueError::new_err(format!("{}: {error}", spec.place(key)))
 }
 
 fn serve(spec: &RouteSpec, application: Arc<Served>) -> Serve {

@@ -47,10 +47,10 @@ pub use detached::Detached;
 /// Bodies up to this size are copied behind the head and sent in one call without a vector.
 const JOINED: usize = 16 * 1024;
 
-/// So many bytes of a file a thread sends by itself; the rest goes through the reactor, piece by piece in
-/// turn with others'. More than the largest buffer of a socket, so that only a client that reads as fast
-/// as we send gets here.
-const HELD_SHARE: u64 = 8 * 1024 * 1024;
+/// So many bytes of a file a thread sends at once before others have their turn: as many as nginx
+/// (`sendfile_max_chunk`), and few enough that it takes less than a tick of the watcher. The rest goes through the
+/// reactor, which costs a job for each such piece.
+pub(crate) const FILE_SHARE: u64 = 2 * 1024 * 1024;
 
 /// One request and its response.
 #[doc(alias = "HTTPRequest")]
@@ -952,7 +952,7 @@ fn send(
 /// Sends what the socket takes of a block that lies in a file, and of its framing. Answers whether that
 /// was all of it.
 fn send_file(
-    connection: &Connection,
+    connection: &mut Connection,
     slices: &mut [&[u8]; 4],
     file: &File,
     offset: &mut u64,
@@ -970,15 +970,15 @@ fn send_file(
             return Ok(false);
         }
     }
-    let enough = left.saturating_sub(HELD_SHARE);
-    while *left > 0 {
-        match connection.stream.send_file(file, offset, *left)? {
-            0 => return Ok(false),
-            sent => *left -= sent as u64,
-        }
-        if *left > 0 && *left <= enough {
-            return Ok(false);
-        }
+    let share = (*left).min(FILE_SHARE);
+    let sent = connection.stream.send_file(file, offset, share)?;
+    *left -= sent;
+    if sent < share {
+        // The reactor need not try before the kernel tells it.
+        connection.readiness.writable = false;
+    }
+    if *left > 0 {
+        return Ok(false);
     }
     if !slices[3].is_empty() {
         let sent = connection.stream.send(&slices[3..])?;

@@ -79,7 +79,7 @@ pub use port_owner::{PortOwner, port_owner};
 pub use reason::reason;
 pub use request::{LocalName, Origin, Request, RequestId};
 pub use router::{
-    Action, Condition, FixedAnswer, HostPattern, PathPrefix, Redirect, Route, RouteError, Router,
-    RouterError, RouterOptions, Serve, Shadowed, UnknownHost, unreachable,
+    Action, Condition, FixedAnswer, HostPattern, InternalRoutes, PathPrefix, Redirect, Route,
+    RouteError, Router, RouterError, RouterOptions, Serve, Shadowed, UnknownHost, unreachable,
 };
 pub use server::{Server, StartError, Statistics, no_thread};

@@ -22,8 +22,8 @@ enum Part {
 impl Redirect {
     /// A redirect to `to` with status 301, 302, 303, 307 or 308.
     ///
-    /// In `to`, `{host}` is the host that was asked for, without its port, `{path}` the path, and `{query}` the
-    /// query with its `?`, or nothing where there is none.
+    /// In `to`, `{host}` is the host that was asked for, without its port, `{path}` the path that the client asked
+    /// for, with what a trusted proxy took off it, and `{query}` the query with its `?`, or nothing where there is none.
     ///
     /// # Errors
     ///
@@ -56,17 +56,19 @@ impl Redirect {
                 Part::Text(text) => encode(text.as_bytes(), &mut to),
                 Part::Host => to.extend_from_slice(host(request)),
                 Part::Path => {
-                    let mut path = match request.original_path() {
-                        b"*" => b"",
-                        path => path,
-                    };
+                    let mut path = Vec::new();
+                    if request.original_path() != b"*" {
+                        encode_decoded(request.prefix(), &mut path);
+                        encode(request.original_path(), &mut path);
+                    }
+                    let mut path = path.as_slice();
                     // At the start two slashes would begin a host, of the client's choice.
                     while to.is_empty() && path.starts_with(b"//")
                         || to == b"/" && path.starts_with(b"/")
                     {
                         path = &path[1..];
                     }
-                    encode(path, &mut to);
+                    to.extend_from_slice(path);
                 }
                 Part::Query if request.query().is_empty() => {}
                 Part::Query => {
@@ -109,6 +111,27 @@ fn parse(to: &str) -> Result<Vec<Part>, RouteError> {
         parts.push(Part::Text(rest.to_owned()));
     }
     Ok(parts)
+}
+
+/// Writes a decoded part of a path.
+pub(super) fn encode_decoded(bytes: &[u8], out: &mut Vec<u8>) {
+    for part in bytes.split_inclusive(|byte| b"%?#".contains(byte)) {
+        match part {
+            [rest @ .., b'%'] => {
+                encode(rest, out);
+                out.extend_from_slice(b"%25");
+            }
+            [rest @ .., b'?'] => {
+                encode(rest, out);
+                out.extend_from_slice(b"%3F");
+            }
+            [rest @ .., b'#'] => {
+                encode(rest, out);
+                out.extend_from_slice(b"%23");
+            }
+            rest => encode(rest, out),
+        }
+    }
 }
 
 /// Writes what no URI may hold (RFC 3986 section 2) with `%`. What is encoded already stays as it is.
