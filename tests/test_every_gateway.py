@@ -147,6 +147,7 @@ def responses(raw: bytes, methods: list[str]) -> list[Response]:
         end = at if empty else at + int(lengths[0])
         assert len(raw) >= end, raw
         found.append(Response(version, status, reason, fields, raw[at:end], "length", raw[:end]))
+        answers.saw(method, found[-1])
         raw = raw[end:]
     return found
 
@@ -171,11 +172,11 @@ def complaints(stream: Stream, raw: bytes, entries: list[Logged]) -> Iterator[st
     # Of a request whose body is broken or not whole the head is known, and may have been answered.
     if len(lines) > len(reads) + refused:
         yield f"answered {lines}, of which the parser reads {reads} and then {stream.opinion.ending}"
-    answers = responses(raw, [method for method, _ in lines])
+    came = responses(raw, [method for method, _ in lines])
     statuses = [entry.status for entry in entries]
-    if [answer.status for answer in answers] != statuses:
-        yield f"{[answer.status for answer in answers]} on the wire, {statuses} in the log"
-    fates = [answer.all("Connection") for answer in answers]
+    if [response.status for response in came] != statuses:
+        yield f"{[response.status for response in came]} on the wire, {statuses} in the log"
+    fates = [response.all("Connection") for response in came]
     if ["close"] in fates[:-1]:
         yield f"something follows the last response: {fates}"
     if len(lines) < len(reads) and fates[-1:] != [["close"]]:
@@ -205,6 +206,7 @@ def test_who_answers_early_answers_what_the_parser_reads(
 # Bodies that nobody wants
 
 
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 EARLY = ("redirect", "answer", "answer without content")
 # Beyond every counter that is signed, and the largest that is not.
 HUGE = (2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
@@ -215,7 +217,7 @@ def test_a_body_of_any_length_costs_a_route_that_answers_nothing(kind: str, tmp_
     """These take a body of any length, since they read none: no arithmetic on it may go wrong."""
     status = {"redirect": 308, "answer": 403, "answer without content": 204}[kind]
     bodies = [b"Content-Length: %d\r\n\r\n" % length for length in HUGE]
-    bodies += [b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % length for length in HUGE]
+    bodies += [CHUNKED + b"%x\r\n" % length for length in HUGE]
     with server_of(kind, tmp_path) as server:
         for body in bodies:
             for behind in (b"", b"x" * 100_000):
@@ -449,3 +451,95 @@ def test_a_chunked_body_to_a_file_is_no_request(tmp_path: Path) -> None:
         assert client.response().body == SMALL
         client.rest()
     assert [entry.asked[1] for entry in logged(tmp_path)] in (["/index.html"], ["/index.html", "/y"])
+
+
+# Who decides where a request goes
+
+
+def test_nobody_says_of_himself_where_he_comes_from(tmp_path: Path) -> None:
+    """Routes look at who asks and how; without a trusted proxy that is not the client's to say."""
+    file = """
+bind = "127.0.0.1:0"
+unknown_host = 404
+
+[[routes]]
+client = "192.0.2.0/24"
+answer = 200
+
+[[routes]]
+scheme = "https"
+answer = 201
+
+[[routes]]
+host = "inside.test"
+answer = 202
+
+[[routes]]
+host = "a.test"
+path = "/prefix"
+answer = 203
+
+[[routes]]
+host = "a.test"
+answer = 204
+"""
+    (tmp_path / "kirsch.toml").write_text(file)
+    fields = (
+        "X-Forwarded-For: 192.0.2.1",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: inside.test",
+        "X-Forwarded-Prefix: /prefix",
+        "X-Forwarded-Server: inside.test",
+        "X-Real-IP: 192.0.2.1",
+        "X-Original-URL: /prefix",
+        "X-Rewrite-URL: /prefix",
+        "X-Host: inside.test",
+        "Forwarded: for=192.0.2.1;proto=https;host=inside.test",
+        "True-Client-IP: 192.0.2.1",
+        "Front-End-Https: on",
+    )
+    with ServerProcess("", words=[*kirsch(), "-c", str(tmp_path / "kirsch.toml")]) as server:
+        for one in [*((field,) for field in fields), fields]:
+            with server.client() as client:
+                assert client.request("/", fields=one).status == 204, one
+
+
+# Sizes that no route bounds
+
+
+def test_a_route_without_a_bound_takes_what_fits_and_refuses_the_rest(tmp_path: Path) -> None:
+    """Buffered or streamed, what a client announces is not what the server sets aside."""
+    file = f"""
+bind = "127.0.0.1:0"
+
+[apps.probe]
+wsgi = "probe:app"
+path = "{APPS}"
+
+[[routes]]
+path = "/stream"
+app = "probe"
+limit_body = {2**63 - 1}
+stream_body = true
+
+[[routes]]
+app = "probe"
+limit_body = {2**63 - 1}
+"""
+    (tmp_path / "kirsch.toml").write_text(file)
+    with ServerProcess("", words=[*kirsch(), "-c", str(tmp_path / "kirsch.toml")]) as server:
+        for target in ("/stream", "/echo"):
+            for length in HUGE:
+                for body in (b"Content-Length: %d\r\n\r\n" % length, CHUNKED + b"%x\r\n" % length):
+                    with server.client() as client:
+                        client.send_what_is_taken(
+                            f"POST {target} HTTP/1.1\r\nHost: a.test\r\n".encode() + body + b"x" * 1000
+                        )
+                        client.finish()
+                        answer = client.response()
+                        # The application that reads learns that the rest never came; the other is not called.
+                        assert answer.status in (413, 500 if target == "/stream" else 400)
+                        assert answer.get("Connection") == "close"
+                        client.expect_close()
+        with server.client() as client:
+            assert client.request("/echo", "POST", body=b"abc").body == b"ok"

@@ -253,9 +253,7 @@ def streams(mutated: int) -> list[tuple[str, bytes]]:
     return found
 
 
-def check_front(
-    name: str, server: ServerProcess, witness: Path, sent: list[tuple[str, bytes]], least_shared: float
-) -> str:
+def check_front(name: str, server: ServerProcess, witness: Path, sent: list[tuple[str, bytes]]) -> str:
     """Send streams through a front to a server whose application is the witness.
 
     Args:
@@ -263,7 +261,6 @@ def check_front(
         server: The server.
         witness: What the application writes down.
         sent: The streams and their names.
-        least_shared: The part of the canaries that must share a connection with the stream before.
 
     Returns:
         What was seen, in numbers.
@@ -281,7 +278,7 @@ def check_front(
     assert [wrong for outcome in outcomes for wrong in outcome.wrong] == []
     assert contradictions(log, forwarded) == []
     assert canaries == len(sent)
-    assert shared > len(sent) * least_shared, "the canaries proved little: hardly any shared a connection"
+    assert shared > len(sent) / 20, "the canaries proved little: hardly any shared a connection"
     return (
         f"{len(sent)} streams, {len(forwarded)} requests in its log, {len(log)} in the application's; "
         f"{canaries} canaries, {shared} of them on the connection of the stream before"
@@ -299,7 +296,7 @@ def test_nothing_is_smuggled_past_a_proxy(
     flags = ("--stream-request-body",) if lax else ()
     environment = {"WITNESS_LOG": str(witness)}
     with ServerProcess("witness:app", *flags, threads=LANES, environment=environment) as server:
-        seen = check_front(name, server, witness, streams(MUTANTS // 5), least_shared=0.05)
+        seen = check_front(name, server, witness, streams(MUTANTS // 5))
     with capsys.disabled():
         print(f"\n{name}: {seen}")
 
@@ -316,8 +313,7 @@ def test_nothing_is_smuggled_past_a_proxy_by_what_a_route_answers_early(
     configuration.write_text(EARLY.format(apps=APPS, folder=tmp_path))
     words = [*command(), "--config", str(configuration), "--threads", str(LANES)]
     with ServerProcess("", words=words, environment={"WITNESS_LOG": str(witness)}) as server:
-        # What is answered early names no connection, so only other streams can be seen to share one.
-        seen = check_front(name, server, witness, streams(MUTANTS // 20), least_shared=0.005)
+        seen = check_front(name, server, witness, streams(MUTANTS // 20))
     with capsys.disabled():
         print(f"\n{name}, routes: {seen}")
 
