@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -251,7 +251,7 @@ fn local_name(address: &BoundAddress, listener: usize) -> LocalName {
                 .to_string_lossy()
                 .into_owned();
             let name = if host.is_empty() {
-                addr.ip().to_string()
+                host_of(addr.ip())
             } else {
                 host
             };
@@ -263,7 +263,7 @@ fn local_name(address: &BoundAddress, listener: usize) -> LocalName {
         }
         BoundAddress::Tcp(addr) => LocalName {
             listener,
-            name: addr.ip().to_string(),
+            name: host_of(addr.ip()),
             port: addr.port().to_string(),
         },
         // A port number is what applications expect; 80 makes the URLs they build carry none.
@@ -272,6 +272,14 @@ fn local_name(address: &BoundAddress, listener: usize) -> LocalName {
             name: "localhost".to_owned(),
             port: "80".to_owned(),
         },
+    }
+}
+
+/// An address as the host of a URL, which is what CGI wants (RFC 3875 section 4.1.14): IPv6 in brackets.
+fn host_of(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
     }
 }
 

@@ -95,7 +95,7 @@ pub struct Origin {
 pub struct LocalName {
     /// Which listener this is, counted from 0 in the order of the binds.
     pub listener: usize,
-    /// A host name or address; never empty.
+    /// A host name or address as a URL has it, so an IPv6 address stands in brackets; never empty.
     pub name: String,
     /// A port; `80` for unix sockets, since CGI demands that it is not empty and applications expect a number.
     pub port: String,
