@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use pkcs8::EncryptedPrivateKeyInfo;
+use pkcs8::pkcs5::Error as Failed;
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -87,7 +88,8 @@ fn decrypted(block: &str, password: &[u8]) -> Result<PrivateKeyDer<'static>, Tro
     let key = EncryptedPrivateKeyInfo::try_from(der.as_bytes())
         .map_err(|err| Trouble::UnknownEncryption(err.to_string()))?;
     let plain = key.decrypt(password).map_err(|err| match err {
-        pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::DecryptFailed) => {
+        // Padding that is not right is called either; nothing is encrypted here.
+        pkcs8::Error::EncryptedPrivateKey(Failed::DecryptFailed | Failed::EncryptFailed) => {
             Trouble::WrongPassword
         }
         // The padding of a wrong key may be right by chance, one time in 256; the content is not.
