@@ -151,7 +151,24 @@ impl Last {
     }
 }
 
-/// Keys for tickets, which rustls replaces every 6 hours; each opens tickets for 6 more. They live in memory only.
+/// Keys for tickets. rustls replaces them every 6 hours and opens tickets of the last ones for 6 more, so that a
+/// session lives for 12 at most; they are in memory only, and lost with the process.
 fn new_tickets() -> Result<Arc<dyn ProducesTickets>, TlsError> {
     Ticketer::new().map_err(|err| Trouble::Refused(words(&err)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_lives_for_half_a_day_at_most() {
+        let tickets = new_tickets().expect("randomness");
+        assert!(tickets.enabled());
+        assert_eq!(tickets.lifetime(), 12 * 60 * 60);
+        let ticket = tickets.encrypt(b"a session").expect("a ticket");
+        assert_eq!(tickets.decrypt(&ticket).as_deref(), Some(&b"a session"[..]));
+        let others = new_tickets().expect("randomness");
+        assert_eq!(others.decrypt(&ticket), None);
+    }
 }

@@ -1,6 +1,6 @@
 //! An authority, certificates and files to try things with, and handshakes without a socket.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use rustls::server::Acceptor;
 use rustls::{ClientConfig, ClientConnection, Error, RootCertStore, ServerConnection};
 use tempfile::TempDir;
 
-use crate::{Material, Pair, PairFiles, Served, TlsConfig, Trust};
+use crate::{Choice, Material, Pair, PairFiles, Served, TlsConfig, Trust};
 
 mod clients;
 mod handshakes;
@@ -182,10 +182,26 @@ fn load(config: TlsConfig) -> Material {
     Material::load(config).expect("good files").0
 }
 
-/// A handshake over buffers, tickets included.
-fn meet(served: &Served, client: &Arc<ClientConfig>, name: &str) -> Result<Met, Error> {
+/// A handshake whose ClientHello has arrived.
+struct Begun {
+    client: ClientConnection,
+    accepted: rustls::server::Accepted,
+    choice: Choice,
+}
+
+/// The first half of a handshake, with early data if the client may send some.
+fn begin(
+    served: &Served,
+    client: &Arc<ClientConfig>,
+    name: &str,
+    early: &[u8],
+) -> Result<Begun, Error> {
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     let mut client = ClientConnection::new(Arc::clone(client), name).expect("a client");
+    if !early.is_empty() {
+        let mut writer = client.early_data().expect("a ticket that allows it");
+        writer.write_all(early).expect("room");
+    }
     let mut wire = Vec::new();
     client.write_tls(&mut wire).expect("a buffer takes all");
     let mut acceptor = Acceptor::default();
@@ -197,21 +213,44 @@ fn meet(served: &Served, client: &Arc<ClientConfig>, name: &str) -> Result<Met, 
         .map_err(|(err, _)| err)?
         .expect("a whole ClientHello");
     let choice = served.choose(&accepted.client_hello());
-    let mut server = accepted
-        .into_connection(choice.config)
-        .map_err(|(err, _)| err)?;
-    loop {
-        let moved = carry(&mut server, &mut client)? + carry_back(&mut client, &mut server)?;
-        if moved == 0 {
-            break;
-        }
-    }
-    assert!(!client.is_handshaking() && !server.is_handshaking());
-    Ok(Met {
+    Ok(Begun {
         client,
-        server,
-        pair: choice.pair.expect("a pair, since it has worked"),
+        accepted,
+        choice,
     })
+}
+
+impl Begun {
+    fn finish(self) -> Result<Met, Error> {
+        let config = Arc::clone(&self.choice.config);
+        self.finish_with(config)
+    }
+
+    /// The second half, tickets included.
+    fn finish_with(mut self, config: Arc<rustls::ServerConfig>) -> Result<Met, Error> {
+        let mut server = self
+            .accepted
+            .into_connection(config)
+            .map_err(|(err, _)| err)?;
+        loop {
+            let moved =
+                carry(&mut server, &mut self.client)? + carry_back(&mut self.client, &mut server)?;
+            if moved == 0 {
+                break;
+            }
+        }
+        assert!(!self.client.is_handshaking() && !server.is_handshaking());
+        Ok(Met {
+            client: self.client,
+            server,
+            pair: self.choice.pair.expect("a pair, since it has worked"),
+        })
+    }
+}
+
+/// A whole handshake over buffers.
+fn meet(served: &Served, client: &Arc<ClientConfig>, name: &str) -> Result<Met, Error> {
+    begin(served, client, name, b"")?.finish()
 }
 
 /// What a handshake without a client's mistake comes to.

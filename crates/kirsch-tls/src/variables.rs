@@ -99,8 +99,13 @@ fn of_client(chain: &[CertificateDer<'_>], variables: &mut Variables) {
         // Two readers of certificates do not agree on this one: the application must not take it for trusted.
         return variables.add("SSL_CLIENT_VERIFY", "FAILED:the certificate cannot be read");
     };
-    variables.add("SSL_CLIENT_VERIFY", "SUCCESS");
     let remain = certificate.validity().not_after.timestamp() - ASN1Time::now().timestamp();
+    let verdict = match remain < 0 {
+        // rustls asks for the time in full handshakes only, and a session may be resumed hours later.
+        true => "FAILED:certificate has expired",
+        false => "SUCCESS",
+    };
+    variables.add("SSL_CLIENT_VERIFY", verdict);
     variables.add(
         "SSL_CLIENT_V_REMAIN",
         (remain.max(0) / (24 * 60 * 60)).to_string(),
@@ -208,4 +213,35 @@ fn algorithm(oid: &str) -> String {
         oid => oid,
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn who_resumes_with_an_expired_certificate_is_not_verified() {
+        let mut params = rcgen::CertificateParams::default();
+        params.not_after = (SystemTime::now() - Duration::from_secs(60)).into();
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("signed");
+        let mut variables = Variables::default();
+        of_client(&[certificate.der().clone()], &mut variables);
+        assert_eq!(
+            variables.value("SSL_CLIENT_VERIFY"),
+            Some("FAILED:certificate has expired")
+        );
+        assert_eq!(variables.value("SSL_CLIENT_V_REMAIN"), Some("0"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_verified() {
+        let mut variables = Variables::default();
+        of_client(&[CertificateDer::from(vec![1, 2, 3])], &mut variables);
+        let list: Vec<_> = variables.iter().collect();
+        let expected = ("SSL_CLIENT_VERIFY", "FAILED:the certificate cannot be read");
+        assert_eq!(list, [expected]);
+    }
 }

@@ -1,9 +1,8 @@
 //! Versions, suites, groups, names, sessions.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use rcgen::{PKCS_RSA_SHA256, RsaKeySize};
-use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::kx_group;
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
 
@@ -260,24 +259,46 @@ fn sessions_are_resumed_with_both_versions() {
 }
 
 #[test]
-fn keys_of_tickets_live_for_hours_and_early_data_is_not_offered() {
+fn early_data_is_not_offered() {
     let house = House::new();
     let served = load(house.config(&["example.org"])).served();
     let mut client = house.client();
     client.enable_early_data = true;
-    client.resumption = Resumption::in_memory_sessions(4);
     let client = Arc::new(client);
-    let first = met(&served, &client, "example.org");
-    let again = met(&served, &client, "example.org");
-    assert_eq!(again.server.handshake_kind(), Some(HandshakeKind::Resumed));
-    assert!(!again.client.is_early_data_accepted());
-    // The ticket did not say that it may be used for early data, so that the client has not even tried.
+    met(&served, &client, "example.org");
+    // The ticket does not allow it, so that a client does not even try.
     let name = ServerName::try_from("example.org").expect("a name");
-    let mut third = ClientConnection::new(Arc::clone(&client), name).expect("a client");
-    assert!(third.early_data().is_none());
-    drop(first);
-    let pair = served.pairs().next().expect("a pair");
-    assert_eq!(pair.names(), ["example.org"]);
+    let mut again = ClientConnection::new(Arc::clone(&client), name).expect("a client");
+    assert!(again.early_data().is_none());
+}
+
+#[test]
+fn early_data_that_comes_all_the_same_is_dropped() {
+    let house = House::new();
+    let served = load(house.config(&["example.org"])).served();
+    let mut client = house.client();
+    client.enable_early_data = true;
+    let client = Arc::new(client);
+    // From another server with the same certificate: rustls itself allows it only without tickets.
+    let begun = begin(&served, &client, "example.org", b"").expect("a ClientHello");
+    let mut eager = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("versions")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(&begun.choice.config.cert_resolver));
+    eager.max_early_data_size = 1024;
+    begun.finish_with(Arc::new(eager)).expect("a handshake");
+    let begun = begin(&served, &client, "example.org", b"GET / HTTP/1.1").expect("a ClientHello");
+    let mut met = begun.finish().expect("a handshake");
+    assert_eq!(met.server.handshake_kind(), Some(HandshakeKind::Full));
+    assert!(!met.client.is_early_data_accepted());
+    assert!(met.server.early_data().is_none());
+    let nothing = met
+        .server
+        .reader()
+        .read(&mut [0; 64])
+        .map_err(|err| err.kind());
+    assert_eq!(nothing, Err(io::ErrorKind::WouldBlock));
 }
 
 #[test]
