@@ -6,7 +6,7 @@
 //! # The journey of a certificate
 //!
 //! 1. [`config`]: which files there are, and what clients must bring.
-//! 2. [`file`]: a file is read once, and its [`file::Stamp`] tells later whether it is another.
+//! 2. [`mod@file`]: a file is read once, and its [`file::Stamp`] tells later whether it is another.
 //! 3. [`private_key`] and [`pair`]: PEM becomes a chain and its key, checked before anybody is served with them.
 //! 4. [`clients`]: authorities and revocation lists become the verifier of client certificates.
 //! 5. [`suites`]: cipher suites by the names of IANA and of OpenSSL.
@@ -17,12 +17,8 @@
 //!
 //! # The journey of a connection
 //!
-//! ```text
-//! first byte ─ is_tls ─▶ Acceptor ─ ClientHello ─▶ Served::choose ─▶ into_connection ─▶ … ─▶ variables::of
-//! ```
-//!
-//! `Acceptor::accept` only reads. `Accepted::into_connection` does the work with keys, a signature included:
-//! it is the one step that a server may want to have on another thread.
+//! [`session`]: bytes become a ClientHello; [`Session::work`] chooses a certificate and signs; records become plain
+//! bytes and the other way round; [`Session::variables`] says with whom.
 #![forbid(unsafe_code)]
 
 pub mod certificate;
@@ -36,6 +32,7 @@ pub mod pair;
 pub mod private_key;
 pub mod self_signed;
 pub mod served;
+pub mod session;
 pub mod suites;
 pub mod variables;
 
@@ -44,6 +41,7 @@ pub use error::{TlsError, Trouble, Warning};
 pub use material::{Changed, Material};
 pub use pair::Pair;
 pub use served::{Choice, Served, is_tls};
+pub use session::{Failure, Plain, Progress, Session};
 pub use variables::Variables;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod clients;
 mod handshakes;
 mod loading;
 mod reload;
+mod sessions;
 mod variables;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
