@@ -150,6 +150,21 @@ mod tests {
     }
 
     #[test]
+    fn an_old_stamp_is_enough() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        fs::write(&path, "one").expect("a file");
+        let mut files = Files::default();
+        files.read(&path).expect("the content");
+        // As after three seconds.
+        files.seen[0].is_stamp_enough = true;
+        files.seen[0].hash = None;
+        assert!(!files.have_changed(), "the content was not read");
+        fs::write(&path, "another").expect("a file");
+        assert!(files.have_changed());
+    }
+
+    #[test]
     fn what_was_only_touched_has_not_changed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("file");

@@ -16,8 +16,10 @@ use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 
 use rustls::server::{Accepted, Acceptor};
-use rustls::{Error, ServerConnection};
+use rustls::{CertificateError, Error, HandshakeKind, ServerConnection};
+use x509_parser::time::ASN1Time;
 
+use crate::certificate::parse;
 use crate::material::Material;
 use crate::pair::Pair;
 use crate::served::is_tls;
@@ -133,6 +135,7 @@ impl Session {
             }
         }
         if let State::Live { connection, .. } = &mut self.state {
+            let was_handshaking = connection.is_handshaking();
             while !wire.is_empty() {
                 let taken = connection.read_tls(wire);
                 connection.process_new_packets().map_err(Failure::Broken)?;
@@ -145,8 +148,25 @@ impl Session {
                     Err(err) => return Err(Failure::Broken(Error::General(err.to_string()))),
                 }
             }
+            if was_handshaking && has_outlived_its_client(connection) {
+                connection.send_close_notify();
+                let mut alert = Vec::new();
+                // A vector takes all.
+                while connection.wants_write() && connection.write_tls(&mut alert).is_ok() {}
+                self.state = State::Failed { alert };
+                let why = Error::InvalidCertificate(CertificateError::Expired);
+                return Err(Failure::Broken(why));
+            }
         }
         self.progress()
+    }
+
+    /// Gives back what the last records needed, for a connection that is idle: what is left is about 10 KiB.
+    pub fn rest(&mut self) {
+        if let State::Live { connection, .. } = &mut self.state {
+            // rustls fits its buffer to the next record before it asks for bytes.
+            let _ = connection.read_tls(&mut Nothing);
+        }
     }
 
     /// Says that the wire has ended.
@@ -332,6 +352,15 @@ impl std::fmt::Debug for State {
     }
 }
 
+/// A wire that has no bytes for now.
+struct Nothing;
+
+impl io::Read for Nothing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
 /// Reads as much of the ClientHello as is there; what follows it in the same read stays with it.
 fn hello(acceptor: &mut Acceptor, wire: &mut &[u8]) -> Result<Option<Accepted>, (Error, Vec<u8>)> {
     while !wire.is_empty() {
@@ -351,6 +380,16 @@ fn hello(acceptor: &mut Acceptor, wire: &mut &[u8]) -> Result<Option<Accepted>, 
         }
     }
     Ok(None)
+}
+
+/// Whether a session was resumed whose client's certificate has expired since. rustls asks for the time in full
+/// handshakes only, and a session lives for hours.
+fn has_outlived_its_client(connection: &ServerConnection) -> bool {
+    connection.handshake_kind() == Some(HandshakeKind::Resumed)
+        && connection
+            .peer_certificates()
+            .and_then(|chain| parse(chain.first()?))
+            .is_some_and(|leaf| leaf.validity().not_after < ASN1Time::now())
 }
 
 fn has_plain(connection: &mut ServerConnection) -> bool {

@@ -101,7 +101,7 @@ fn of_client(chain: &[CertificateDer<'_>], variables: &mut Variables) {
     };
     let remain = certificate.validity().not_after.timestamp() - ASN1Time::now().timestamp();
     let verdict = match remain < 0 {
-        // rustls asks for the time in full handshakes only, and a session may be resumed hours later.
+        // `session.rs` lets no such client in; who does without it must not be misled.
         true => "FAILED:certificate has expired",
         false => "SUCCESS",
     };

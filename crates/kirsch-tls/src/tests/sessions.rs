@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use rustls::{AlertDescription, ContentType};
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
+use rustls::{AlertDescription, CertificateError, ContentType, HandshakeKind};
 
 use super::*;
 use crate::{Failure, Plain, Progress, Session};
@@ -51,6 +53,8 @@ impl Pairing {
     fn carry_in(&mut self, piece: usize) -> Result<(), Failure> {
         for piece in self.of_client().chunks(piece) {
             let mut left = piece;
+            // At any time, in the middle of a record too.
+            self.session.rest();
             while !left.is_empty() {
                 if self.session.receive(&mut left)? == Progress::Work {
                     assert!(!self.session.has_to_send());
@@ -222,6 +226,57 @@ fn what_comes_behind_the_end_is_nothing() {
         assert!(more.is_empty());
     }
     assert_eq!(pairing.session.read(&mut Vec::new()), Plain::End);
+}
+
+#[test]
+fn a_session_ends_with_its_client_s_certificate() {
+    let house = House::new();
+    let mut config = house.config(&["example.org"]);
+    config.clients = crate::Clients::Required(house.trust());
+    let mut client = params(&[]);
+    let hour = DAY / 24;
+    client.not_after = (SystemTime::now() - hour).into();
+    let client = Arc::new(house.client_with(&client));
+    let mut pairing = Pairing::with(&house, config);
+    let begun = begin(&pairing.material.served(), &client, "example.org", b"").expect("a hello");
+    // Two hours ago it was still good.
+    let mut then = (*begun.choice.config).clone();
+    then.time_provider = Arc::new(Ago(2 * hour));
+    begun.finish_with(Arc::new(then)).expect("a handshake");
+    let name = ServerName::try_from("example.org").expect("a name");
+    pairing.client = ClientConnection::new(client, name).expect("a client");
+    let failure = loop {
+        match pairing.carry_in(1 << 20) {
+            Ok(()) => pairing.carry_out(),
+            Err(failure) => break failure,
+        }
+    };
+    assert_eq!(
+        pairing.client.handshake_kind(),
+        Some(HandshakeKind::Resumed)
+    );
+    let expired = Error::InvalidCertificate(CertificateError::Expired);
+    assert_eq!(failure, Failure::Broken(expired));
+    let wire = pairing.of_server();
+    assert_eq!(give(&mut pairing.client, &wire), Ok(Vec::new()));
+    assert_eq!(
+        pairing.client.reader().read(&mut [0]).expect("a clean end"),
+        0
+    );
+    assert_eq!(pairing.session.write(&[b"nothing"]), 0);
+}
+
+/// A clock that is slow.
+#[derive(Debug)]
+struct Ago(Duration);
+
+impl TimeProvider for Ago {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = UnixTime::now().as_secs();
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(
+            now - self.0.as_secs(),
+        )))
+    }
 }
 
 #[test]
