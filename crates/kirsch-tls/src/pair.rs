@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::Error;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
 use x509_parser::time::ASN1Time;
 
 use crate::certificate::{fingerprint, host_names, parse};
@@ -157,20 +157,23 @@ fn certified(
         .key_provider
         .load_private_key(key)
         .map_err(|err| failed(Trouble::BadKey(words(&err))))?;
-    let certified = CertifiedKey::new(chain, key);
-    match certified.keys_match() {
-        Ok(()) => Ok(certified),
-        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            let owner = (1..certified.cert.len()).find(|place| {
-                let alone = vec![certified.cert[*place].clone()];
-                CertifiedKey::new(alone, Arc::clone(&certified.key)).keys_match() == Ok(())
-            });
-            Err(failed(match owner {
-                Some(idx) => Trouble::LeafNotFirst(from.certificate.clone(), idx + 1),
-                None => Trouble::Mismatch(from.certificate.clone()),
-            }))
-        }
-        Err(err) => Err(failed(Trouble::BadKey(words(&err)))),
+    let Some(public) = key.public_key() else {
+        return Err(failed(Trouble::BadKey(
+            "its public part is not known".to_owned(),
+        )));
+    };
+    // Not by rustls, which reads no certificates of version 1: `openssl x509 -req` still makes them.
+    let owner = chain.iter().position(|certificate| {
+        parse(certificate)
+            .is_some_and(|certificate| certificate.public_key().raw == public.as_ref())
+    });
+    match owner {
+        Some(0) => Ok(CertifiedKey::new(chain, key)),
+        Some(idx) => Err(failed(Trouble::LeafNotFirst(
+            from.certificate.clone(),
+            idx + 1,
+        ))),
+        None => Err(failed(Trouble::Mismatch(from.certificate.clone()))),
     }
 }
 

@@ -86,7 +86,7 @@ fn decrypted(block: &str, password: &[u8]) -> Result<PrivateKeyDer<'static>, Tro
     let (_, der) =
         pkcs8::SecretDocument::from_pem(block).map_err(|err| Trouble::BadPem(err.to_string()))?;
     let key = EncryptedPrivateKeyInfo::try_from(der.as_bytes())
-        .map_err(|err| Trouble::UnknownEncryption(err.to_string()))?;
+        .map_err(|_| Trouble::UnknownEncryption("not PBES2 of PKCS#5".to_owned()))?;
     let plain = key.decrypt(password).map_err(|err| match err {
         // Padding that is not right is called either; nothing is encrypted here.
         pkcs8::Error::EncryptedPrivateKey(Failed::DecryptFailed | Failed::EncryptFailed) => {

@@ -115,6 +115,21 @@ fn what_openssl_encrypts_is_opened_by_its_password_only() {
 }
 
 #[test]
+fn a_certificate_of_version_1_is_served_too() {
+    let house = House::new();
+    let files = PairFiles {
+        certificate: house.write("old.crt", include_str!("openssl-version-1.pem")),
+        key: house.write("old.key", include_str!("openssl-key-aes.pem")),
+        password: password("kirsch"),
+    };
+    let mut warnings = Vec::new();
+    let pair = Pair::load(&files, &mut Files::default(), &mut warnings).expect("a pair");
+    assert!(warnings.contains(&Warning::Nameless(files.certificate)));
+    assert_eq!(pair.variables().value("SSL_SERVER_M_VERSION"), Some("1"));
+    assert_eq!(pair.variables().value("SSL_SERVER_M_SERIAL"), Some("2A"));
+}
+
+#[test]
 fn a_password_may_stand_in_a_file_with_or_without_a_newline() {
     let house = House::new();
     let aes = include_str!("openssl-key-aes.pem");
