@@ -12,8 +12,8 @@ use rustls::SupportedCipherSuite;
 pub struct TlsConfig {
     /// Certificates with their keys; the first is the default one. Empty only with [`self_signed`](Self::self_signed).
     pub pairs: Vec<PairFiles>,
-    /// Makes a certificate for these further names when the server starts, instead of reading one; for
-    /// development. `None` by default.
+    /// Makes a certificate when the server starts, for this machine and these further names; for development.
+    /// `None` by default. Comes behind the pairs, if there are any.
     pub self_signed: Option<Vec<String>>,
     /// The lowest version that is spoken.
     pub minimum: MinimumVersion,

@@ -29,6 +29,8 @@ use crate::variables::{self, Variables};
 const UNSENT_BYTES: usize = 64 * 1024;
 
 /// TLS of a connection, at the server's end.
+///
+/// A value with one owner, which may go from thread to thread.
 #[derive(Debug)]
 pub struct Session {
     state: State,

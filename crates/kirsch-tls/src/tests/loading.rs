@@ -97,7 +97,13 @@ fn what_openssl_encrypts_is_opened_by_its_password_only() {
     let aes = include_str!("openssl-key-aes.pem");
     let des = include_str!("openssl-key-3des.pem");
     let opened = read_key(aes, password("kirsch").as_ref()).expect("the key");
-    assert_eq!(read_key(des, password("kirsch").as_ref()), Ok(opened));
+    assert_eq!(
+        read_key(des, password("kirsch").as_ref()),
+        Ok(opened.clone())
+    );
+    // With text around it, and as an editor on Windows leaves it.
+    let dressed = format!("Our key:\n\n{aes}\nEnd of our key.\n").replace('\n', "\r\n");
+    assert_eq!(read_key(&dressed, password("kirsch").as_ref()), Ok(opened));
     for wrong in ["", "Kirsch", "kirsch "] {
         for key in [aes, des] {
             assert_eq!(

@@ -116,6 +116,33 @@ fn a_handshake_in_pieces_of_any_size_is_the_same() {
 }
 
 #[test]
+fn the_work_may_be_done_on_another_thread() {
+    let house = House::new();
+    let mut pairing = Pairing::new(&house);
+    let hello = pairing.of_client();
+    let progress = pairing.session.receive(&mut hello.as_slice());
+    assert_eq!(progress, Ok(Progress::Work));
+    let Pairing {
+        client,
+        mut session,
+        material,
+    } = pairing;
+    let (session, material) = std::thread::spawn(move || {
+        session.work(&material).expect("a handshake");
+        (session, material)
+    })
+    .join()
+    .expect("no panic");
+    let mut pairing = Pairing {
+        client,
+        session,
+        material,
+    };
+    pairing.carry_out();
+    pairing.open(1 << 20);
+}
+
+#[test]
 fn nothing_is_computed_before_the_whole_hello_and_its_work() {
     let house = House::new();
     let mut pairing = Pairing::new(&house);
