@@ -29,6 +29,7 @@ use crate::body::Body;
 use crate::connection::{Connection, Key};
 use crate::date;
 use crate::forecast::ForecastKey;
+use crate::forwarded::Scheme;
 use crate::intake::Intake;
 use crate::outlet::{Ended, FileSource, Gone, Hold, Outlet, Piece, Put, Told};
 use crate::reactor::Mail;
@@ -244,6 +245,11 @@ impl Exchange {
         let mut front = head.into_bytes();
         if let Some(edits) = &request.edits {
             edits.apply(&mut front, 0);
+        }
+        if let Some(hsts) = &shared.hsts
+            && request.scheme() == Scheme::Https
+        {
+            hsts.apply(&mut front, 0);
         }
         self.stage = Stage::Head(front, body);
     }
@@ -807,13 +813,18 @@ pub(crate) fn own_response(
     if let Some(edits) = request.and_then(|request| request.edits.as_ref()) {
         edits.apply(out, content);
     }
+    if let Some(hsts) = &shared.hsts
+        && request.is_some_and(|request| request.scheme() == Scheme::Https)
+    {
+        hsts.apply(out, content);
+    }
     content as u64
 }
 
 /// Sends in the cheapest way: small blocks are copied behind the head, since a vector of slices costs
 /// the kernel more than the copy.
 fn send(
-    connection: &Connection,
+    connection: &mut Connection,
     front: &[u8],
     prefix: &[u8],
     data: &[u8],
@@ -838,7 +849,7 @@ fn send(
 /// Sends what the socket takes of a block that lies in a file, and of its framing. Answers whether that
 /// was all of it.
 fn send_file(
-    connection: &Connection,
+    connection: &mut Connection,
     slices: &mut [&[u8]; 4],
     file: &File,
     offset: &mut u64,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rustls::SupportedCipherSuite;
 
 /// All that a server with TLS needs to be told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TlsConfig {
     /// Certificates with their keys; the first is the default one. Empty only with [`self_signed`](Self::self_signed).
     pub pairs: Vec<PairFiles>,

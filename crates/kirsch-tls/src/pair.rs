@@ -24,7 +24,7 @@ pub struct Pair {
     names: Vec<String>,
     not_after: ASN1Time,
     fingerprint: String,
-    variables: Variables,
+    variables: Arc<Variables>,
 }
 
 impl Pair {
@@ -79,7 +79,7 @@ impl Pair {
             names: host_names(&certificate),
             not_after: validity.not_after,
             fingerprint: fingerprint(leaf),
-            variables: of_server(leaf, &certificate),
+            variables: Arc::new(of_server(leaf, &certificate)),
             certified: Arc::new(certified),
         })
     }
@@ -100,7 +100,7 @@ impl Pair {
     }
 
     /// The `SSL_SERVER_*` variables.
-    pub fn variables(&self) -> &Variables {
+    pub fn variables(&self) -> &Arc<Variables> {
         &self.variables
     }
 

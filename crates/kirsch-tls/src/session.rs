@@ -16,10 +16,11 @@ use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 
 use rustls::server::{Accepted, Acceptor};
-use rustls::{CertificateError, Error, HandshakeKind, ServerConnection};
+use rustls::{CertificateError, Error, HandshakeKind, ProtocolVersion, ServerConnection};
 use x509_parser::time::ASN1Time;
 
 use crate::certificate::parse;
+use crate::config::Clients;
 use crate::material::Material;
 use crate::pair::Pair;
 use crate::served::is_tls;
@@ -36,6 +37,8 @@ pub struct Session {
     state: State,
     /// The peer will send no more.
     has_ended: bool,
+    /// The client was asked for a certificate.
+    asks_client: bool,
 }
 
 enum State {
@@ -103,6 +106,7 @@ impl Session {
                 is_new: true,
             },
             has_ended: false,
+            asks_client: false,
         }
     }
 
@@ -163,6 +167,11 @@ impl Session {
         self.progress()
     }
 
+    /// Whether the peer has sent anything.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.state, State::Hello { is_new: true, .. })
+    }
+
     /// Gives back what the last records needed, for a connection that is idle: what is left is about 10 KiB.
     pub fn rest(&mut self) {
         if let State::Live { connection, .. } = &mut self.state {
@@ -192,6 +201,7 @@ impl Session {
         let nothing = State::Failed { alert: Vec::new() };
         if let State::Offer(accepted) = std::mem::replace(&mut self.state, nothing) {
             let choice = material.served().choose(&accepted.client_hello());
+            self.asks_client = material.config().clients != Clients::Anonymous;
             match accepted.into_connection(choice.config) {
                 Ok(mut connection) => {
                     connection.set_buffer_limit(Some(UNSENT_BYTES));
@@ -210,6 +220,20 @@ impl Session {
             }
         }
         self.progress()
+    }
+
+    /// Whether the next bytes of the wire are computed with for long: the rest of the key exchange in TLS 1.2, the
+    /// certificate of a client. A server may want to give them to [`Session::receive`] elsewhere.
+    pub fn is_laborious(&self) -> bool {
+        match &self.state {
+            State::Live { connection, .. } if connection.is_handshaking() => {
+                self.asks_client
+                    || connection.protocol_version() != Some(ProtocolVersion::TLSv1_3)
+            }
+            State::Hello { .. } | State::Offer(_) | State::Live { .. } | State::Failed { .. } => {
+                false
+            }
+        }
     }
 
     /// Appends plain bytes to `plain`.

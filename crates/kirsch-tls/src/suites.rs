@@ -4,7 +4,7 @@ use rustls::crypto::aws_lc_rs::cipher_suite as suite;
 use rustls::{CipherSuite, SupportedCipherSuite};
 
 /// A suite that can be used.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suite {
     /// For rustls.
     pub suite: SupportedCipherSuite,
@@ -102,15 +102,14 @@ const fn suite(
 /// # Errors
 ///
 /// If there is none, with the name most like it.
-pub fn by_name(name: &str) -> Result<SupportedCipherSuite, UnknownSuite> {
+pub fn by_name(name: &str) -> Result<Suite, UnknownSuite> {
     SUITES
-        .iter()
+        .into_iter()
         .find(|suite| {
             [suite.name, suite.openssl]
                 .iter()
                 .any(|known| known.eq_ignore_ascii_case(name))
         })
-        .map(|suite| suite.suite)
         .ok_or_else(|| UnknownSuite {
             name: name.to_owned(),
             nearest: nearest(name),
@@ -160,8 +159,8 @@ mod tests {
             .collect();
         assert_eq!(known, all);
         for suite in SUITES {
-            assert_eq!(by_name(suite.name), Ok(suite.suite));
-            assert_eq!(by_name(&suite.openssl.to_lowercase()), Ok(suite.suite));
+            assert_eq!(by_name(suite.name), Ok(suite));
+            assert_eq!(by_name(&suite.openssl.to_lowercase()), Ok(suite));
             let number = format!("{:?}", suite.suite.suite()).replace("TLS13_", "TLS_");
             assert_eq!(number, suite.name);
         }

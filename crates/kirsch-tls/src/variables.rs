@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
@@ -25,12 +26,16 @@ const MOST_OF_A_KIND: usize = 32;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables {
     list: Vec<(Cow<'static, str>, String)>,
+    /// Those of the server's certificate, which are the same for all its connections.
+    of_server: Option<Arc<Variables>>,
 }
 
 impl Variables {
-    /// In the order in which they were found.
+    /// In the order in which they were found, those of the server's certificate last.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.list.iter().map(|(name, value)| (&**name, &**value))
+        let shared = self.of_server.iter().flat_map(|it| it.list.iter());
+        let all = self.list.iter().chain(shared);
+        all.map(|(name, value)| (&**name, &**value))
     }
 
     /// The value of a name.
@@ -75,7 +80,7 @@ pub fn of(connection: &ServerConnection, pair: &Pair) -> Variables {
     if let Some(name) = connection.server_name() {
         variables.add("SSL_TLS_SNI", without_controls(name));
     }
-    variables.list.extend(pair.variables().list.iter().cloned());
+    variables.of_server = Some(Arc::clone(pair.variables()));
     of_client(
         connection.peer_certificates().unwrap_or_default(),
         &mut variables,

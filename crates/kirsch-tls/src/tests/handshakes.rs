@@ -18,7 +18,7 @@ fn only(
     if !suites.is_empty() {
         provider.cipher_suites = suites
             .iter()
-            .map(|name| suites::by_name(name).expect("a suite"))
+            .map(|name| suites::by_name(name).expect("a suite").suite)
             .collect();
     }
     let config = ClientConfig::builder_with_provider(Arc::new(provider))
@@ -86,7 +86,7 @@ fn suites_are_those_named_and_the_server_s_order_counts() {
         "ECDHE-ECDSA-AES256-GCM-SHA384",
     ];
     config.suites = names
-        .map(|name| suites::by_name(name).expect("a suite"))
+        .map(|name| suites::by_name(name).expect("a suite").suite)
         .to_vec();
     let served = load(config).served();
     let suite = |client: &Arc<ClientConfig>| {
@@ -116,7 +116,7 @@ fn a_lowest_version_without_a_suite_is_refused_at_the_start() {
     let house = House::new();
     let mut config = house.config(&["example.org"]);
     config.minimum = MinimumVersion::Tls13;
-    config.suites = vec![suites::by_name("ECDHE-ECDSA-AES128-GCM-SHA256").expect("a suite")];
+    config.suites = vec![suites::by_name("ECDHE-ECDSA-AES128-GCM-SHA256").expect("a suite").suite];
     let error = Material::load(config).expect_err("nothing to speak");
     assert_eq!(error, crate::Trouble::NoSuite.into());
 }
