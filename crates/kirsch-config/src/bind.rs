@@ -394,7 +394,10 @@ mod tests {
     fn an_address_may_say_what_is_spoken_there() {
         let all = add_all(&["https://127.0.0.1:8443", "http://127.0.0.1:8000/", "@k"]);
         let texts: Vec<_> = all.expect("fine").iter().map(listen_text).collect();
-        assert_eq!(texts, ["https://127.0.0.1:8443", "http://127.0.0.1:8000", "@k"]);
+        assert_eq!(
+            texts,
+            ["https://127.0.0.1:8443", "http://127.0.0.1:8000", "@k"]
+        );
         let twice = add_all(&["https://127.0.0.1:8443", "http://127.0.0.1:8443"]);
         let complaint = twice.expect_err("one port cannot speak both");
         assert_eq!(complaint.message, "127.0.0.1:8443 is to speak two things");

@@ -518,8 +518,14 @@ impl FieldValue for Vec<CipherSuite> {
         }
         let suite = |item: &KeywordValue| match item {
             KeywordValue::Str(name) => cipher_suite(name.trim()).map_err(|unknown| {
-                let hint = format!("write {}", unknown.nearest.unwrap_or("TLS_AES_256_GCM_SHA384"));
-                Complaint::new(format!("{name:?} is no cipher suite that is known here"), hint)
+                let hint = format!(
+                    "write {}",
+                    unknown.nearest.unwrap_or("TLS_AES_256_GCM_SHA384")
+                );
+                Complaint::new(
+                    format!("{name:?} is no cipher suite that is known here"),
+                    hint,
+                )
             }),
             _ => Err(reading.refuse(item)),
         };
@@ -545,7 +551,11 @@ impl FieldValue for Option<Secret> {
     }
 
     fn text(&self, _kind: Kind) -> String {
-        let text = if self.is_some() { "(not shown)" } else { "none" };
+        let text = if self.is_some() {
+            "(not shown)"
+        } else {
+            "none"
+        };
         text.to_owned()
     }
 }

@@ -127,8 +127,7 @@ impl OptionSpec {
 
     /// The keyword of the Python API, where it has one.
     pub fn keyword(&self) -> Option<String> {
-        matches!(self.reach, Reach::Everywhere | Reach::Secret)
-            .then(|| self.name.replace('-', "_"))
+        matches!(self.reach, Reach::Everywhere | Reach::Secret).then(|| self.name.replace('-', "_"))
     }
 
     /// The default as it would be typed; `none` where there is no value until one is given.

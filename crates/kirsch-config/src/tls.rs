@@ -86,7 +86,10 @@ impl TlsOptions {
         }
         let needless = [
             ("tls-key", !self.keys.is_empty()),
-            ("tls-client-certs", self.client_certificates != ClientCertificates::None),
+            (
+                "tls-client-certs",
+                self.client_certificates != ClientCertificates::None,
+            ),
             ("tls-redirect", self.redirect),
             ("tls-hsts", self.hsts.is_some()),
         ];
@@ -104,7 +107,8 @@ impl TlsOptions {
             let plain = |bind: &Bind| matches!(bind, Bind::Tcp(_));
             let secure = |bind: &Bind| matches!(bind, Bind::Tls(_));
             if !binds.iter().any(plain) || !binds.iter().any(secure) {
-                let hint = "bind one of each, for instance http://0.0.0.0:80 and https://0.0.0.0:443";
+                let hint =
+                    "bind one of each, for instance http://0.0.0.0:80 and https://0.0.0.0:443";
                 let message = "leads from an address that speaks http to one that speaks https";
                 return Err(("tls-redirect", Complaint::new(message, hint)));
             }

@@ -167,9 +167,11 @@ impl PyServer {
     #[getter]
     fn addresses<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let address = |address: &BoundAddress| match address {
-            BoundAddress::Tcp(addr) | BoundAddress::Tls(addr) => (addr.ip().to_string(), addr.port())
-                .into_pyobject(py)
-                .map(Bound::into_any),
+            BoundAddress::Tcp(addr) | BoundAddress::Tls(addr) => {
+                (addr.ip().to_string(), addr.port())
+                    .into_pyobject(py)
+                    .map(Bound::into_any)
+            }
             other => Ok(other
                 .to_string()
                 .trim_start_matches("unix:")

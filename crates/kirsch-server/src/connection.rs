@@ -291,10 +291,9 @@ impl Connection {
             }
             State::Remote(_) => return self.transmission_timed_out(turn),
             State::Discard { .. } => self.shut(turn.now),
-            State::Flush { .. }
-            | State::Goodbye { .. }
-            | State::Linger { .. }
-            | State::Closed => return Next::Close,
+            State::Flush { .. } | State::Goodbye { .. } | State::Linger { .. } | State::Closed => {
+                return Next::Close;
+            }
         }
         self.advance(turn)
     }
@@ -324,9 +323,7 @@ impl Connection {
             State::Head {
                 since: Some(since), ..
             } => Some(Eviction::Head(since)),
-            State::Goodbye { since } | State::Linger { since, .. } => {
-                Some(Eviction::Linger(since))
-            }
+            State::Goodbye { since } | State::Linger { since, .. } => Some(Eviction::Linger(since)),
             State::Handshake { since } => Some(Eviction::Head(since)),
             State::Body(_)
             | State::Remote(_)

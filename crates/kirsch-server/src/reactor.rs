@@ -101,7 +101,8 @@ impl Task for Job {
     fn lane(&self) -> Lane {
         match self {
             Job::Request(job) => job.lane,
-            Job::Handshake(_) | Job::Spool(_) | Job::SendFile(_) | Job::Free => Lane::Long,
+            Job::Handshake(_) => Lane::Newcomer,
+            Job::Spool(_) | Job::SendFile(_) | Job::Free => Lane::Long,
         }
     }
 

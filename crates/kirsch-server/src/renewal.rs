@@ -99,6 +99,8 @@ fn look(material: &Material) {
                 warn!("{warning}");
             }
         }
-        Err(err) => error!(%err, "TLS goes on with the files it had; the new ones cannot be served"),
+        Err(err) => {
+            error!(%err, "TLS goes on with the files it had; the new ones cannot be served")
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::any::Any;
 use std::fmt::{self, Write as _};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kirsch_http::{
@@ -113,10 +113,7 @@ impl Secured {
 
     /// What a gateway has made of the variables, once for the connection. `None` where another kind of gateway was
     /// first: they share the place.
-    pub fn kept<T: Send + Sync + 'static>(
-        &self,
-        make: impl FnOnce(&Variables) -> T,
-    ) -> Option<&T> {
+    pub fn kept<T: Send + Sync + 'static>(&self, make: impl FnOnce(&Variables) -> T) -> Option<&T> {
         let kept = self.kept.get_or_init(|| Box::new(make(&self.variables)));
         kept.downcast_ref()
     }

@@ -305,7 +305,10 @@ impl Secure {
 
     /// Gives the session what stands behind the first `skip` bytes.
     fn encrypt(&mut self, slices: &[&[u8]], mut skip: usize) -> usize {
-        debug_assert!(slices.len() <= SLICES, "what is left out would never be sent");
+        debug_assert!(
+            slices.len() <= SLICES,
+            "what is left out would never be sent"
+        );
         let mut rest: [&[u8]; SLICES] = [&[]; SLICES];
         for (place, slice) in rest.iter_mut().zip(slices) {
             let step = skip.min(slice.len());

@@ -200,7 +200,10 @@ impl Server {
                 renewal: Mutex::new(None),
             }),
         };
-        if let Err(err) = server.start_watchers().and_then(|()| server.start_renewal(tls)) {
+        if let Err(err) = server
+            .start_watchers()
+            .and_then(|()| server.start_renewal(tls))
+        {
             server.stop_within(Duration::ZERO);
             server.join();
             return Err(StartError::System(err));
@@ -392,7 +395,10 @@ impl Server {
         material.config().self_signed.as_ref()?;
         let served = material.served();
         // It stands behind those of files.
-        served.pairs().last().map(|pair| pair.fingerprint().to_owned())
+        served
+            .pairs()
+            .last()
+            .map(|pair| pair.fingerprint().to_owned())
     }
 
     /// What happened so far, and what each thread does now. Counters never go back; the rest is of this moment.
@@ -468,7 +474,9 @@ fn run(shared: &Arc<Shared>, job: Job) {
             // What never blocks needs no forecast.
             let measurement = match job.lane {
                 Lane::Inline => None,
-                Lane::Interpreter | Lane::Thread | Lane::Long => shared.forecaster.measure(job.key),
+                Lane::Interpreter | Lane::Thread | Lane::Long | Lane::Newcomer => {
+                    shared.forecaster.measure(job.key)
+                }
             };
             // Kept until the gateway has returned, or panicked.
             let permit = job.permit;

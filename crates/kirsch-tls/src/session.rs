@@ -227,8 +227,7 @@ impl Session {
     pub fn is_laborious(&self) -> bool {
         match &self.state {
             State::Live { connection, .. } if connection.is_handshaking() => {
-                self.asks_client
-                    || connection.protocol_version() != Some(ProtocolVersion::TLSv1_3)
+                self.asks_client || connection.protocol_version() != Some(ProtocolVersion::TLSv1_3)
             }
             State::Hello { .. } | State::Offer(_) | State::Live { .. } | State::Failed { .. } => {
                 false

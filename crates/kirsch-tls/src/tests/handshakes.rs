@@ -116,7 +116,11 @@ fn a_lowest_version_without_a_suite_is_refused_at_the_start() {
     let house = House::new();
     let mut config = house.config(&["example.org"]);
     config.minimum = MinimumVersion::Tls13;
-    config.suites = vec![suites::by_name("ECDHE-ECDSA-AES128-GCM-SHA256").expect("a suite").suite];
+    config.suites = vec![
+        suites::by_name("ECDHE-ECDSA-AES128-GCM-SHA256")
+            .expect("a suite")
+            .suite,
+    ];
     let error = Material::load(config).expect_err("nothing to speak");
     assert_eq!(error, crate::Trouble::NoSuite.into());
 }
