@@ -49,6 +49,10 @@ pub(crate) fn python_type(kind: Kind) -> &'static str {
         | Kind::LogLevel
         | Kind::ProxyFields
         | Kind::Prefix
+        | Kind::TlsVersion
+        | Kind::ClientCertificates
+        | Kind::UnknownName
+        | Kind::Secret
         | Kind::App
         | Kind::RoutePath
         | Kind::Scheme
@@ -67,6 +71,8 @@ pub(crate) fn python_type(kind: Kind) -> &'static str {
         | Kind::Compressors
         | Kind::MediaTypes
         | Kind::Folders
+        | Kind::Paths
+        | Kind::CipherSuites
         | Kind::FileNames => "str | Sequence[str]",
         Kind::Codings => "str | Sequence[str] | bool",
         Kind::Fields | Kind::CacheRules => "Mapping[str, str]",

@@ -61,6 +61,18 @@ pub enum Kind {
     Folder,
     /// Folders that exist.
     Folders,
+    /// Files.
+    Paths,
+    /// Names of cipher suites.
+    CipherSuites,
+    /// A version of TLS.
+    TlsVersion,
+    /// Whether clients bring certificates.
+    ClientCertificates,
+    /// What is done about a name that is not known.
+    UnknownName,
+    /// A text that is not shown.
+    Secret,
     /// A file, or `-` for standard output.
     LogFile,
     /// Addresses to listen on.
@@ -156,9 +168,15 @@ impl Kind {
             Kind::Path => "a path".to_owned(),
             Kind::Folder => "a folder that exists".to_owned(),
             Kind::Folders => "a folder that exists".to_owned(),
+            Kind::Paths => "a path".to_owned(),
+            Kind::CipherSuites => "names of cipher suites as IANA or OpenSSL spells them".to_owned(),
+            Kind::TlsVersion => "1.2 or 1.3".to_owned(),
+            Kind::ClientCertificates => "none, optional or required".to_owned(),
+            Kind::UnknownName => "first or refuse".to_owned(),
+            Kind::Secret => "a text".to_owned(),
             Kind::LogFile => "a path, or - for standard output".to_owned(),
             Kind::Binds => {
-                "HOST:PORT, [IPV6]:PORT, PORT, unix:PATH, @NAME or fd://NUMBER".to_owned()
+                "HOST:PORT, [IPV6]:PORT, PORT, unix:PATH, @NAME or fd://NUMBER, those of TCP with https:// or http:// before them".to_owned()
             }
             Kind::Proxies => "an address, a network such as 10.0.0.0/8, or unix".to_owned(),
             Kind::ProxyFields => "either, x-forwarded or forwarded".to_owned(),
@@ -204,9 +222,11 @@ impl Kind {
             self,
             Kind::Apps
                 | Kind::Binds
+                | Kind::CipherSuites
                 | Kind::Compressors
                 | Kind::Folders
                 | Kind::MediaTypes
+                | Kind::Paths
                 | Kind::Proxies
                 | Kind::StaticFolders
         )
@@ -222,6 +242,12 @@ impl Kind {
             Kind::Mode => "MODE",
             Kind::Text => "TEXT",
             Kind::Path | Kind::Folder | Kind::Folders => "PATH",
+            Kind::Paths => "FILE",
+            Kind::CipherSuites => "SUITE",
+            Kind::TlsVersion => "1.2|1.3",
+            Kind::ClientCertificates => "none|optional|required",
+            Kind::UnknownName => "first|refuse",
+            Kind::Secret => "TEXT",
             Kind::LogFile => "FILE",
             Kind::Binds => "ADDRESS",
             Kind::Proxies => "NETWORK",

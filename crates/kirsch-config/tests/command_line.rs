@@ -35,7 +35,7 @@ fn help_and_version_are_asked_for_and_end_well() {
         assert_eq!((exit.code, exit.stderr.as_str()), (0, ""));
         assert!(exit.stdout.contains("--threads <N>"), "{}", exit.stdout);
         assert!(
-            !exit.stdout.contains("--tls-cert"),
+            !exit.stdout.contains("--workers"),
             "what is refused is not offered"
         );
     }
@@ -155,12 +155,10 @@ fn one_worker_is_accepted_and_more_are_refused() {
 #[test]
 fn what_comes_later_is_refused_in_words() {
     let folder = Folder::new();
-    let cases: [&[&str]; 5] = [
+    let cases: [&[&str]; 3] = [
         &["run", "code.py", "8080"],
         &["migrate"],
         &["m", "--reload"],
-        &["m", "--tls-cert", "cert.pem"],
-        &["m", "--tls-key=key.pem"],
     ];
     for args in cases {
         let message = folder.refusal(args, &[]);

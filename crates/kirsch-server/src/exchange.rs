@@ -33,6 +33,7 @@ use crate::compression::Plan;
 use crate::connection::{Connection, Key};
 use crate::date;
 use crate::forecast::ForecastKey;
+use crate::forwarded::Scheme;
 use crate::intake::Intake;
 use crate::outlet::{Ended, FileSource, Gone, Hold, Outlet, Piece, Put, Told};
 use crate::reactor::Mail;
@@ -263,6 +264,11 @@ impl Exchange {
         if let Some(edits) = &request.edits {
             // First: what the operator sets may say what the content is, and whether it may be encoded.
             head.edit(edits);
+        }
+        if let Some(hsts) = &self.shared.hsts
+            && request.scheme() == Scheme::Https
+        {
+            head.edit(hsts);
         }
         let compression = &self.shared.config.compression;
         if compression.is_on()
@@ -921,13 +927,18 @@ pub(crate) fn own_response(
     if let Some(edits) = request.and_then(|request| request.edits.as_ref()) {
         edits.apply(out, content);
     }
+    if let Some(hsts) = &shared.hsts
+        && request.is_some_and(|request| request.scheme() == Scheme::Https)
+    {
+        hsts.apply(out, content);
+    }
     content as u64
 }
 
 /// Sends in the cheapest way: small blocks are copied behind the head, since a vector of slices costs
 /// the kernel more than the copy.
 fn send(
-    connection: &Connection,
+    connection: &mut Connection,
     front: &[u8],
     prefix: &[u8],
     data: &[u8],

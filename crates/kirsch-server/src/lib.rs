@@ -4,7 +4,7 @@
 //!
 //! 1. [`listener`] accepts a socket.
 //! 2. [`reactor`] owns the waiting [`connection`] and its deadline ([`wheel`]).
-//! 3. Bytes arrive; [`connection`] reads them through its [`stream`]
+//! 3. Bytes arrive; [`connection`] reads them through its [`stream`], after a handshake where it is one of TLS ([`secure`]),
 //! 4. and gives them to `kirsch-http`, which finds requests in them, of clients for whom a proxy may speak ([`forwarded`]),
 //! 5. or a broken rule, which decides status and fate.
 //! 6. The [`gateway`] says on which terms it takes the request; if it is a [`router`], for which application.
@@ -36,6 +36,7 @@ mod forwarded;
 mod gateway;
 mod gather;
 mod holds;
+mod https_only;
 mod intake;
 mod listener;
 mod network;
@@ -45,14 +46,17 @@ mod path_trouble;
 mod port_owner;
 mod reactor;
 mod reason;
+mod renewal;
 mod request;
 mod room;
 mod router;
+mod secure;
 mod seldom;
 mod server;
 mod shared;
 mod shelf;
 mod sigpipe;
+mod socket;
 mod stream;
 mod thread_cap;
 mod transmit;
@@ -63,7 +67,7 @@ pub use application::Application;
 pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
 pub use compression::{CodingError, Compression, ContentCoding, MediaRange, NoMediaRange};
-pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts};
+pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts, Tls};
 pub use exchange::{Block, Detached, Exchange, Finished};
 pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
 pub use gateway::{Answer, Gateway, Terms};
@@ -72,12 +76,16 @@ pub use kirsch_http::{
     Status, TargetForm, Version, decode_path,
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
+pub use kirsch_tls::{
+    Clients, MinimumVersion, PairFiles, Password, TlsConfig, TlsError, Trust, UnknownName,
+    Variables, suites::Suite as CipherSuite, suites::by_name as cipher_suite,
+};
 pub use listener::BoundAddress;
 pub use network::{Network, NetworkError};
 pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use reason::reason;
-pub use request::{LocalName, Origin, Request, RequestId};
+pub use request::{LocalName, Origin, Request, RequestId, Secured};
 pub use router::{
     Action, Condition, FixedAnswer, HostPattern, InternalRoutes, PathPrefix, Redirect, Route,
     RouteError, Router, RouterError, RouterOptions, Serve, Shadowed, UnknownHost, unreachable,

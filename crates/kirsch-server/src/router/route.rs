@@ -115,7 +115,7 @@ impl Route {
 }
 
 impl Redirect {
-    pub(super) fn give(&self, exchange: Exchange) {
+    pub(crate) fn give(&self, exchange: Exchange) {
         let location = self.location(exchange.request());
         respond(exchange, self.status(), &[(b"Location", &location)], b"");
     }
