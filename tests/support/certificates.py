@@ -75,10 +75,13 @@ class Authority:
         self._made += 1
         database, listed = self.folder / f"index-{self._made}", self.folder / f"list-{self._made}.pem"
         settings = self.folder / f"ca-{self._made}.cnf"
+        number = self.folder / f"number-{self._made}"
         database.write_text("")
+        number.write_text("01\n")
         settings.write_text(
             f"[ca]\ndefault_ca=it\n[it]\ndatabase={database}\ndefault_md=sha256\ndefault_crl_days=30\n"
             f"certificate={self.certificate}\nprivate_key={self.key}\n"
+            f"crlnumber={number}\ncrl_extensions=extensions\n[extensions]\nauthorityKeyIdentifier=keyid\n"
         )
         for pair in revoked:
             openssl("ca", "-config", settings, "-revoke", pair.certificate)

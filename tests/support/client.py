@@ -242,7 +242,8 @@ class Client:
 
     def finish(self) -> None:
         """Send no more: half-close."""
-        self.socket.shutdown(socket.SHUT_WR)
+        # As a socket of its own kind: one of TLS would from then on show what it receives as it is on the wire.
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     def reset(self) -> None:
         """Leave at once and rudely."""

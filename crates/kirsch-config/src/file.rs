@@ -372,6 +372,16 @@ fn unknown_key(origin: Origin, key: &str) -> ConfigError {
         _ if is_section(key) => return is_a_table(origin, key),
         _ => {}
     }
+    let secret = |option: &&OptionSpec| option.reach == Reach::Secret;
+    if let Some(option) = options().iter().find(secret)
+        && option.name.replace('-', "_") == key.replace(['-', '.'], "_")
+    {
+        let hint = format!(
+            "set {}, or name a file: tls.key_password_file",
+            option.variable()
+        );
+        return ConfigError::new(origin, "cannot stand in a file", Some(hint));
+    }
     if options()
         .iter()
         .any(|option| option.reach == Reach::Start && option.name == key)

@@ -301,6 +301,12 @@ fn explain(error: &clap::Error, args: &[OsString]) -> Option<ConfigError> {
                 known.map(|option| option.name),
             )?;
             let option = options().iter().find(|option| option.name == meant)?;
+            if !option.has_flag() {
+                // Nor is the value for a message.
+                let hint = format!("others can read command lines: set {}", option.variable());
+                let origin = Origin::Flag(refused.clone());
+                return Some(ConfigError::new(origin, "is not a known flag", Some(hint)));
+            }
             let written = match (option.kind, value) {
                 (Kind::Switch, _) => option.flag(),
                 (Kind::AccessLogFormat, Some(value)) => format!("{}={value}", option.flag()),

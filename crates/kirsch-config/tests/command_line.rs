@@ -425,7 +425,7 @@ fn a_key_outside_its_table_is_refused_with_the_right_one() {
         ("config = \"x\"\n", "write it as a flag"),
         (
             "[zebra]\nhead = 1\n",
-            "the tables are [limits], [timeouts], [apps.NAME] and [[routes]]",
+            "the tables are [limits], [timeouts], [tls], [apps.NAME] and [[routes]]",
         ),
         (
             "[tool.kirsch]\nthreads = 1\n",

@@ -559,6 +559,8 @@ impl Connection {
     /// The handshake is done.
     fn opened(&mut self, turn: &Turn<'_>) {
         Counters::count(&turn.shared.counters.handshakes);
+        // A request may have come with the end of the handshake.
+        self.readiness.readable = true;
         // No request has it yet.
         if let Some(origin) = Arc::get_mut(&mut self.origin) {
             origin.tls = self.stream.variables().map(Secured::new);

@@ -43,6 +43,8 @@ pub(crate) struct Secure {
     failure: Option<Failure>,
     /// Bytes of the wire that the session has not taken: they need work, or came behind the handshake.
     ahead: Vec<u8>,
+    /// The session may have plain bytes that came with the end of the handshake: nothing was read from it yet.
+    unread: bool,
     /// Plain bytes that the session has, and that were reported as not sent.
     owed: usize,
     /// The peer sends no more.
@@ -77,6 +79,7 @@ impl Secure {
             progress: Progress::Handshake,
             failure: None,
             ahead: Vec::new(),
+            unread: true,
             owed: 0,
             ended: false,
             closed: false,
@@ -164,7 +167,8 @@ impl Secure {
         }
         WIRE.with_borrow_mut(|wire| {
             wire.clear();
-            let drained = if self.ahead.is_empty() {
+            let first = std::mem::take(&mut self.unread);
+            let drained = if self.ahead.is_empty() && !first {
                 wire.reserve(READ);
                 match socket.receive(wire)? {
                     Received::Bytes { drained, .. } => drained,

@@ -11,6 +11,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 use x509_parser::time::ASN1Time;
+use x509_parser::x509::X509Version;
 
 use crate::config::{Clients, Trust};
 use crate::error::{TlsError, Trouble, Warning};
@@ -109,6 +110,12 @@ fn check(
     let Ok(([], parsed)) = CertificateRevocationList::from_der(list) else {
         return Err(bad("it cannot be read"));
     };
+    // What `openssl ca -gencrl` makes by itself.
+    if parsed.version() != Some(X509Version::V2) {
+        return Err(bad(
+            "it is of version 1; have it made with extensions (crl_extensions and crlnumber of openssl ca)",
+        ));
+    }
     let Some(next) = parsed.next_update() else {
         return Err(bad("it does not say when the next one comes"));
     };
