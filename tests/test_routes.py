@@ -569,7 +569,7 @@ def test_a_route_has_the_arguments_that_the_reference_has() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "argument route: does not say what becomes of a request; write app, files, redirect or answer"),
+        ({}, "argument route: does not say what becomes of a request; write app, files, cgi, redirect or answer"),
         ({"host": "a b", "answer": 404}, 'argument host: "a b" cannot be used: a host must be a name'),
         ({"host": 5, "answer": 404}, "argument host: 5 is not a host or a list of hosts; write"),
         ({"method": "get", "answer": 404}, 'argument method: "get" is in small letters; write GET'),
@@ -581,7 +581,7 @@ def test_a_route_has_the_arguments_that_the_reference_has() -> None:
         ),
         ({"answer": 404, "files": "."}, "argument answer: stands beside files, and a route does one thing"),
         ({"redirect": "/{uri}"}, "argument redirect: {uri} is not known"),
-        ({"answer": 404, "limit_body": 1}, "argument limit_body: belongs to app or files; leave it out"),
+        ({"answer": 404, "limit_body": 1}, "argument limit_body: belongs to app, files or cgi; leave it out"),
         ({"files": ".", "precompressed": "rar"}, 'argument precompressed: "rar" is not br, zstd, gzip'),
     ],
 )

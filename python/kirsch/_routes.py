@@ -65,7 +65,7 @@ class Application:
 class Route:
     """Which requests it takes, and what becomes of them. What is left out asks nothing.
 
-    Exactly one of ``app``, ``files``, ``redirect`` and ``answer`` says what becomes of a request.
+    Exactly one of ``app``, ``files``, ``cgi``, ``redirect`` and ``answer`` says what becomes of a request.
     The settings reference describes each argument under the key of the same name.
 
         kirsch.Route(host="blog.test", app=blog)
@@ -81,6 +81,7 @@ class Route:
         client: Networks or addresses, one of which is the client's.
         app: The WSGI application that answers, an `Application`, or one in `Rust`.
         files: The folder whose files are the answers; relative to the working directory.
+        cgi: The folder whose executable files are CGI scripts, or one script; relative to the working directory.
         redirect: Where the client is sent; ``{host}``, ``{path}`` and ``{query}`` stand for the request's.
         answer: The status that is the answer, from 200 to 599.
         status: The status of the redirect; 308 without it.
@@ -95,11 +96,16 @@ class Route:
         dotfiles: Whether names that begin with a dot are served.
         follow_symlinks: Whether symbolic links may lead out of the folder.
         charset: The charset that is said of text; ``utf-8`` without it.
+        limit_processes: At most so many scripts run at once, while further requests wait.
+        timeout_script: Seconds that a script may run for one request, or a duration as text; 60 without it.
+        pass_environment: Variables of the server's environment that scripts see, beside ``PATH``.
+        pass_authorization: Whether scripts see the request's ``Authorization``.
         set_headers: Fields that every response has, in place of those of the same name.
         remove_headers: Fields that no response has.
         rewrite: What takes the place of ``path``; the application sees the new path as its own.
         limit_body: Bytes of a request's body, or a size as text (``"20MiB"``); the server's limit without it.
-        stream_body: Whether the application reads a body while it arrives, in place of the server's setting.
+        stream_body: Whether the application or the script reads a body while it arrives, in place of the
+            server's setting.
 
     Raises:
         ValueError: If an argument is wrong; the text says which and what to write instead.
@@ -114,6 +120,7 @@ class Route:
     client: str | Sequence[str] | None = None
     app: Callable[..., Any] | Application | Rust | None = None
     files: str | os.PathLike[str] | None = None
+    cgi: str | os.PathLike[str] | None = None
     redirect: str | None = None
     answer: int | None = None
     status: int | None = None
@@ -128,6 +135,10 @@ class Route:
     dotfiles: bool | None = None
     follow_symlinks: bool | None = None
     charset: str | bool | None = None
+    limit_processes: int | None = None
+    timeout_script: float | str | None = None
+    pass_environment: str | Sequence[str] | None = None
+    pass_authorization: bool | None = None
     set_headers: Mapping[str, str] | None = None
     remove_headers: str | Sequence[str] | None = None
     rewrite: str | None = None

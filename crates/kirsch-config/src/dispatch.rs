@@ -5,8 +5,10 @@
 //! What is wrong with them together is found here all at once, because `kirsch check` shows all of it.
 //! Read next: `route.rs`, for what is wrong with one alone.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
+use kirsch_cgi::Cgi;
 use kirsch_files::FilesOptions;
 use kirsch_server::{Action, FixedAnswer, Route, Shadowed, unreachable};
 
@@ -186,6 +188,7 @@ fn led(route: RouteSpec, known: &[Application]) -> Led {
     let place = match &route.action {
         RouteAction::App(name) => known.iter().position(|it| it.name == *name),
         RouteAction::Files(_)
+        | RouteAction::Cgi(_)
         | RouteAction::InternalFiles(_)
         | RouteAction::Redirect(_)
         | RouteAction::Answer(_) => None,
@@ -290,6 +293,7 @@ fn missing(route: &RouteSpec, place: Option<usize>, known: &[Application]) -> Op
             let message = format!("there is no application {name:?}");
             ConfigError::new(route.place("app").clone(), message, Some(hint))
         }
+        RouteAction::Cgi(cgi) => scripts_missing(&cgi.path, route.place("cgi"))?,
         RouteAction::Files(files) | RouteAction::InternalFiles(files) => {
             folder_missing(&files.root, route.place("files"))?
         }
@@ -341,6 +345,26 @@ fn folder_missing(folder: &Path, origin: &Origin) -> Option<ConfigError> {
     }
     let message = format!("there is no folder {}", folder.display());
     let hint = "make it, or write the path of another".to_owned();
+    Some(ConfigError::new(origin.clone(), message, Some(hint)))
+}
+
+fn scripts_missing(path: &Path, origin: &Origin) -> Option<ConfigError> {
+    let error = Cgi::open(path).err()?;
+    let shown = path.display();
+    let (message, hint) = match error.kind() {
+        ErrorKind::NotFound => (
+            format!("there is no folder and no script {shown}"),
+            "make it, or write the path of another".to_owned(),
+        ),
+        ErrorKind::PermissionDenied if path.is_file() => (
+            format!("{shown} is not executable"),
+            format!("run chmod +x {shown}, or write the path of a folder"),
+        ),
+        _ => (
+            format!("{shown} cannot be used: {error}"),
+            "write the path of a folder or of a script".to_owned(),
+        ),
+    };
     Some(ConfigError::new(origin.clone(), message, Some(hint)))
 }
 

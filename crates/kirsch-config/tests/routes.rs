@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::Folder;
 use kirsch_config::{
-    Application, ApplicationKind, Command, Dispatch, KeywordValue, RouteAction, RouteSpec,
+    Application, ApplicationKind, CgiSpec, Command, Dispatch, KeywordValue, RouteAction, RouteSpec,
     Settings, application_keys, route_keys, settings_page,
 };
 
@@ -366,7 +368,7 @@ fn what_is_wrong_in_a_table_is_said_with_its_line_and_what_to_write_instead() {
         (
             "[[routes]]\nhost = \"b\"\n".to_owned(),
             "1: routes: does not say what becomes",
-            "write app, files, redirect or answer",
+            "write app, files, cgi, redirect or answer",
         ),
         (
             route("app = \"b\""),
@@ -395,13 +397,23 @@ fn what_is_wrong_in_a_table_is_said_with_its_line_and_what_to_write_instead() {
         ),
         (
             route("rewrite = \"/\""),
-            "2: routes.rewrite: belongs to app or files",
+            "2: routes.rewrite: belongs to app, files or cgi",
             "leave it out",
         ),
         (
             route("stream_body = true"),
-            "2: routes.stream_body: belongs to app",
+            "2: routes.stream_body: belongs to app or cgi",
             "leave it out",
+        ),
+        (
+            route("timeout_script = 5"),
+            "2: routes.timeout_script: belongs to cgi",
+            "write cgi = \"FOLDER\" beside it",
+        ),
+        (
+            route("cgi = \"cgi-bin\""),
+            "3: routes.answer: stands beside cgi",
+            "write two routes",
         ),
         // Values.
         (
@@ -621,10 +633,13 @@ fn every_example_in_the_reference_is_understood() {
     for key in route_keys() {
         let line = format!("{} = {}", key.name, key.example);
         let beside = match key.name {
-            "app" | "files" | "redirect" | "answer" => "",
+            "app" | "files" | "cgi" | "redirect" | "answer" => "",
             "status" => "redirect = \"/\"",
             "body" => "answer = 503",
             "stream_body" => "app = \"m\"",
+            "limit_processes" | "timeout_script" | "pass_environment" | "pass_authorization" => {
+                "cgi = \".\""
+            }
             _ => "files = \".\"",
         };
         let text = format!("[[routes]]\n{line}\n{beside}\n");
@@ -668,6 +683,61 @@ fn check_finds_everything_that_leads_nowhere_at_once() {
         .map(|it| it.fatal)
         .collect();
     assert_eq!(fatal, [true, true, false, false, true]);
+}
+
+#[test]
+fn scripts_that_are_not_there_or_cannot_be_run_are_found() {
+    let text = "[[routes]]\npath = \"/a\"\ncgi = \"cgi-bin\"\n[[routes]]\npath = \"/b\"\ncgi = \"kirsch.toml\"\n\
+                [[routes]]\npath = \"/c\"\ncgi = \".\"\n";
+    let folder = Folder::with("kirsch.toml", text);
+    let there = |name: &str| folder.path().join(name).display().to_string();
+    let (missing, file) = (there("cgi-bin"), there("kirsch.toml"));
+    assert_eq!(
+        findings(&folder),
+        [
+            format!(
+                "kirsch.toml:3: routes.cgi: there is no folder and no script {missing}; make it, or write the path of another"
+            ),
+            format!(
+                "kirsch.toml:6: routes.cgi: {file} is not executable; run chmod +x {file}, or write the path of a folder"
+            ),
+        ]
+    );
+    assert!(
+        dispatch(&folder, &[], &[])
+            .findings
+            .iter()
+            .all(|it| it.fatal)
+    );
+}
+
+#[test]
+fn scripts_have_the_terms_that_are_written() {
+    let text = "[[routes]]\npath = \"/cgi-bin\"\ncgi = \".\"\nlimit_processes = 3\ntimeout_script = \"2m\"\n\
+                pass_environment = \"LANG\"\npass_authorization = true\nstream_body = true\n\
+                [[routes]]\ncgi = \".\"\n";
+    let dispatch = dispatch(&Folder::with("kirsch.toml", text), &[], &[]);
+    let [written, usual] = dispatch.routes.as_slice() else {
+        panic!("there are two");
+    };
+    let (RouteAction::Cgi(written), RouteAction::Cgi(usual)) =
+        (&written.spec.action, &usual.spec.action)
+    else {
+        panic!("both lead to scripts");
+    };
+    let expected = CgiSpec {
+        path: written.path.clone(),
+        processes: Some(3),
+        run: Duration::from_secs(120),
+        environment: vec!["LANG".to_owned()],
+        authorization: true,
+    };
+    assert_eq!(*written, expected);
+    let nothing_said = CgiSpec {
+        path: usual.path.clone(),
+        ..CgiSpec::default()
+    };
+    assert_eq!(*usual, nothing_said);
 }
 
 #[test]
@@ -856,7 +926,7 @@ fn a_program_hears_which_argument_is_wrong() {
         ),
         (
             vec![("host", text("b"))],
-            "argument route: does not say what becomes of a request; write app, files, redirect or answer in it",
+            "argument route: does not say what becomes of a request; write app, files, cgi, redirect or answer in it",
         ),
         (
             vec![

@@ -6,9 +6,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kirsch_cgi::{Cgi, Limits};
 use kirsch_config::{
-    AppSource, AppSpec, AppTarget, Application, ApplicationKind, Dispatch, DispatchRoute, Origin,
-    RouteAction, RouteSpec, Settings,
+    AppSource, AppSpec, AppTarget, Application, ApplicationKind, CgiSpec, Dispatch, DispatchRoute,
+    Origin, RouteAction, RouteSpec, Settings,
 };
 use kirsch_files::{Files, FilesError, NamedFiles};
 use kirsch_server::{
@@ -184,7 +185,7 @@ pub(crate) fn gateway(
     let routes = dispatch
         .routes
         .iter()
-        .map(|it| route(it, &applications))
+        .map(|it| route(it, &applications, settings))
         .collect::<PyResult<Vec<_>>>()?;
     let options = RouterOptions {
         unknown_host: settings.unknown_host,
@@ -201,7 +202,7 @@ pub(crate) fn gateway(
     }
 }
 
-fn route(it: &DispatchRoute, applications: &[Arc<Served>]) -> PyResult<Route> {
+fn route(it: &DispatchRoute, applications: &[Arc<Served>], settings: &Settings) -> PyResult<Route> {
     let spec = &it.spec;
     let then = match &spec.action {
         RouteAction::App(name) => {
@@ -216,6 +217,11 @@ fn route(it: &DispatchRoute, applications: &[Arc<Served>]) -> PyResult<Route> {
             let files = files.map_err(|error| files_refused(spec, &error))?;
             Action::Serve(serve(spec, Served::new(Arc::new(files))))
         }
+        RouteAction::Cgi(cgi) => Action::Serve(Serve {
+            // It knows which bodies have a length before their end.
+            stream_body: None,
+            ..serve(spec, scripts(spec, cgi, settings)?)
+        }),
         RouteAction::InternalFiles(_) => Action::Answer(not_for_clients()?),
         RouteAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
         RouteAction::Answer(answer) => Action::Answer(answer.clone()),
@@ -224,6 +230,36 @@ fn route(it: &DispatchRoute, applications: &[Arc<Served>]) -> PyResult<Route> {
         when: spec.when.clone(),
         then,
         fields: spec.fields.clone(),
+    })
+}
+
+/// CGI scripts, which wait for a place among those that run as applications wait for their threads.
+fn scripts(spec: &RouteSpec, cgi: &CgiSpec, settings: &Settings) -> PyResult<Arc<Served>> {
+    let all = settings.config.threads;
+    let usual = Limits::default().processes.min(all - 1).max(1);
+    let processes = cgi.processes.unwrap_or(usual).min(all);
+    let limits = Limits {
+        processes,
+        run: cgi.run,
+    };
+    let mut gateway = Cgi::open(&cgi.path)
+        .map_err(|error| {
+            let (place, path) = (spec.place("cgi"), cgi.path.display());
+            PyValueError::new_err(format!("{place}: {path} cannot be used: {error}"))
+        })?
+        .passing(cgi.environment.iter().cloned())
+        .within(limits);
+    if cgi.authorization {
+        gateway = gateway.with_authorization();
+    }
+    let streams = spec.stream_body;
+    if streams.unwrap_or(settings.config.stream_request_body) {
+        gateway = gateway.streaming();
+    }
+    let gateway = Arc::new(gateway);
+    Ok(match NonZeroUsize::new(processes) {
+        Some(threads) if processes < all => Served::with_threads(gateway, threads),
+        Some(_) | None => Served::new(gateway),
     })
 }
 
@@ -242,6 +278,7 @@ pub(crate) fn internal_folders(dispatch: &Dispatch) -> PyResult<Vec<(Condition, 
         }
         RouteAction::App(_)
         | RouteAction::Files(_)
+        | RouteAction::Cgi(_)
         | RouteAction::Redirect(_)
         | RouteAction::Answer(_) => None,
     };

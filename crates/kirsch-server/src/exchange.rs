@@ -10,8 +10,10 @@
 //!
 //! **Invariant:** a connection is held by one exchange, lies on the shelf, or is owned by the reactor.
 //! **Invariant:** an exchange ends exactly once, by `respond`, `finish`, `abort` or being dropped.
-//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`, and `exchange/detached.rs` for gateways that are tasks.
+//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`; `exchange/detached.rs` for gateways that are tasks, and
+//! `exchange/coded.rs` for bodies that are compressed.
 
+mod coded;
 mod detached;
 
 use std::fs::File;
@@ -24,11 +26,14 @@ use kirsch_http::{
 };
 use tracing::{debug, warn};
 
+use self::coded::Coded;
 use crate::access_log::{Ending, Record};
 use crate::body::Body;
+use crate::compression::Plan;
 use crate::connection::{Connection, Key};
 use crate::date;
 use crate::forecast::ForecastKey;
+use crate::forwarded::Scheme;
 use crate::intake::Intake;
 use crate::outlet::{Ended, FileSource, Gone, Hold, Outlet, Piece, Put, Told};
 use crate::reactor::Mail;
@@ -69,6 +74,10 @@ pub struct Exchange {
     key: ForecastKey,
     /// Whether one small block was given, as a chunk, and no more.
     lone: Lone,
+    /// What encodes the body, if anything may.
+    coded: Option<Box<Coded>>,
+    /// Whether the body may be encoded, as far as the gateway is concerned.
+    compressible: bool,
 }
 
 /// Whether the body may turn out to be a single block, whose end nobody has announced.
@@ -106,6 +115,8 @@ pub(crate) enum Wire {
 /// How far the response is.
 enum Stage {
     Unanswered,
+    /// The first block decides whether the body is encoded, and so on the head, which waits in `coded`.
+    Undecided,
     /// The head is made but waits for the first block, with which it is sent.
     Head(Vec<u8>, ResponseBody),
     Body(ResponseBody),
@@ -141,7 +152,8 @@ impl Fate {
 pub enum Block {
     /// It is; the buffer it lay in is free again.
     Taken,
-    /// The last `usize` bytes of it have to be given to [`Exchange::rest`], which may wait.
+    /// The last `usize` bytes of it have to be given to [`Exchange::rest`], which may wait, or take its time to
+    /// compress them. So it has to be called for none of them, too.
     Rest(usize),
 }
 
@@ -178,6 +190,8 @@ impl Exchange {
             intake,
             key,
             lone: Lone::No,
+            coded: None,
+            compressible: true,
         }
     }
 
@@ -204,6 +218,35 @@ impl Exchange {
         !matches!(self.stage, Stage::Unanswered)
     }
 
+    /// Sees to it that the response is not compressed, whatever is configured: for gateways that have their
+    /// content in several encodings already. To be called before the response begins.
+    pub fn without_compression(&mut self) {
+        self.compressible = false;
+    }
+
+    /// Gives the connection to the reactor, so that [`Exchange::is_gone`] tells when the client leaves while the gateway
+    /// waits for something else than the client.
+    pub fn watch(&mut self) {
+        // A first block that was given before, and waits for the end.
+        let shelved = self.take_down();
+        self.wire = match std::mem::replace(&mut self.wire, Wire::Ended) {
+            Wire::Held(mut connection) => {
+                let outlet = Outlet::with(&self.shared, connection.may_keep(&self.shared));
+                let wire = Wire::Remote(Arc::clone(&outlet), connection.key);
+                // A new outlet takes everything.
+                let _ = outlet.force(&shelved);
+                connection.go_remote(Arc::clone(&outlet));
+                self.shared.post(Mail::Return(connection));
+                if self.shared.is_aborted() {
+                    // Looked at behind the posting, as where an exchange hands its connection over.
+                    outlet.abandon();
+                }
+                wire
+            }
+            wire @ (Wire::Remote(..) | Wire::Shelved(_) | Wire::Ended) => wire,
+        };
+    }
+
     /// Sends a whole response, with its length, and ends the exchange. A client that has left is no error here.
     pub fn respond(mut self, head: ResponseHead, body: &[u8]) {
         self.begin(head, Some(body.len() as u64));
@@ -217,6 +260,31 @@ impl Exchange {
     /// `length` is the length of the whole body if the caller knows it.
     pub fn begin(&mut self, mut head: ResponseHead, length: Option<u64>) {
         debug_assert!(!self.is_begun(), "a response begins once");
+        let Some(request) = &self.request else { return };
+        if let Some(edits) = &request.edits {
+            // First: what the operator sets may say what the content is, and whether it may be encoded.
+            head.edit(edits);
+        }
+        if let Some(hsts) = &self.shared.hsts
+            && request.scheme() == Scheme::Https
+        {
+            head.edit(hsts);
+        }
+        let compression = &self.shared.config.compression;
+        if compression.is_on()
+            && self.compressible
+            && let Plan::Encoded(coding) = compression.plan(request, &mut head, length)
+        {
+            self.status = head.status_code();
+            self.coded = Some(Box::new(Coded::new(coding, head, length)));
+            self.stage = Stage::Undecided;
+            return;
+        }
+        self.fix(head, length);
+    }
+
+    /// Completes the head with what is the server's, and decides how the body is framed.
+    fn fix(&mut self, mut head: ResponseHead, length: Option<u64>) {
         let Some(request) = &self.request else { return };
         let mut id = Vec::new();
         let shared = &*self.shared;
@@ -241,11 +309,7 @@ impl Exchange {
         };
         let body = head.finish(&request.head.facts(), length, &common, keep);
         self.status = head.status_code();
-        let mut front = head.into_bytes();
-        if let Some(edits) = &request.edits {
-            edits.apply(&mut front, 0);
-        }
-        self.stage = Stage::Head(front, body);
+        self.stage = Stage::Head(head.into_bytes(), body);
     }
 
     /// Gives the next block of the body. Does not wait: what the client does not take now is kept, and
@@ -256,6 +320,17 @@ impl Exchange {
     ///
     /// [`Gone`] if nobody will receive it.
     pub fn block(&mut self, data: &[u8]) -> Result<Block, Gone> {
+        if data.is_empty() {
+            return Ok(Block::Taken);
+        }
+        if self.coded.is_some() {
+            return self.coded_block(data);
+        }
+        self.plain_block(data)
+    }
+
+    /// A block as it goes on the wire.
+    fn plain_block(&mut self, data: &[u8]) -> Result<Block, Gone> {
         if data.is_empty() {
             return Ok(Block::Taken);
         }
@@ -302,6 +377,14 @@ impl Exchange {
     ///
     /// [`Gone`] if nobody will receive it, or the client did not take anything for too long.
     pub fn rest(&mut self, rest: &[u8]) -> Result<(), Gone> {
+        if self.coded.is_some() {
+            return self.coded_rest(rest);
+        }
+        self.plain_rest(rest)
+    }
+
+    /// The rest of a block as it goes on the wire.
+    fn plain_rest(&mut self, rest: &[u8]) -> Result<(), Gone> {
         let Wire::Remote(outlet, key) = &self.wire else {
             return Err(Gone);
         };
@@ -326,6 +409,9 @@ impl Exchange {
         let len = (*data).as_ref().len();
         if len == 0 {
             return Ok(());
+        }
+        if self.decide((*data).as_ref())? {
+            return self.put_encoded((*data).as_ref());
         }
         let (front, mut body) = self.take_stage()?;
         let framed = body.frame(len);
@@ -379,7 +465,7 @@ impl Exchange {
     ///
     /// [`Gone`] if nobody will receive it, or the file is shorter than that: the response is aborted.
     pub fn file(&mut self, file: &Arc<File>, mut offset: u64, count: u64) -> Result<(), Gone> {
-        if count == 0 {
+        if count == 0 || self.coded.is_some() && self.coded_file(file, offset, count)? {
             return Ok(());
         }
         let (front, mut body) = self.take_stage()?;
@@ -419,6 +505,14 @@ impl Exchange {
 
     /// Ends the response: the body is whole. The connection is given back, whatever the caller still does.
     pub fn finish(&mut self) -> Finished {
+        match self.coded.take() {
+            Some(coded) => self.coded_finish(*coded),
+            None => self.plain_finish(b""),
+        }
+    }
+
+    /// Ends the response with the last bytes of its body, which no block has held.
+    fn plain_finish(&mut self, last: &[u8]) -> Finished {
         let lone = self.lone;
         let Ok((mut front, mut body)) = self.take_stage() else {
             return Finished {
@@ -427,6 +521,7 @@ impl Exchange {
             };
         };
         let overflow = body.overflow();
+        let framed = body.frame(last.len());
         let ended = body.end();
         let (fate, missing) = match ended.outcome {
             Outcome::Complete if body.keep_alive() => (Fate::Keep, 0),
@@ -445,6 +540,12 @@ impl Exchange {
                 Counters::count(&self.shared.counters.joined);
             }
         }
+        if !last.is_empty() {
+            self.sent += framed.take as u64;
+            front.extend_from_slice(&framed.prefix);
+            front.extend_from_slice(&last[..framed.take]);
+            front.extend_from_slice(framed.suffix);
+        }
         front.extend_from_slice(ended.tail);
         self.end(&front, fate);
         Finished { missing, overflow }
@@ -453,9 +554,10 @@ impl Exchange {
     /// Ends the response without completing it: what was sent stays sent, and the client can tell that
     /// it is not whole. Unanswered, the client gets a 500.
     pub fn abort(&mut self) {
+        self.coded = None;
         match self.stage {
             Stage::Unanswered => self.answer(&ErrorAnswer::new(Status(500), FAILED)),
-            Stage::Head(..) => {
+            Stage::Undecided | Stage::Head(..) => {
                 self.stage = Stage::Unanswered;
                 self.answer(&ErrorAnswer::new(Status(500), FAILED));
             }
@@ -486,6 +588,7 @@ impl Exchange {
             // What a client would have been told: not the application's mistake.
             self.status = 503;
         }
+        self.coded = None;
         let _ = self.take_down();
         self.end(&[], Fate::Reset);
     }
@@ -523,8 +626,10 @@ impl Exchange {
     /// not where the response has no content.
     pub fn wants_more(&self) -> bool {
         match &self.stage {
-            Stage::Unanswered => true,
-            Stage::Head(_, body) | Stage::Body(body) => body.sends_body() && body.overflow() == 0,
+            Stage::Unanswered | Stage::Undecided => true,
+            Stage::Head(_, body) | Stage::Body(body) => {
+                body.sends_body() && body.overflow() == 0 && self.coded_overflow() == 0
+            }
             Stage::Ended => false,
         }
     }
@@ -532,9 +637,16 @@ impl Exchange {
     /// Whether more was given than all of `Content-Length`.
     pub fn is_overfull(&self) -> bool {
         match &self.stage {
-            Stage::Head(_, body) | Stage::Body(body) => body.sends_body() && body.overflow() > 0,
-            Stage::Unanswered | Stage::Ended => false,
+            Stage::Head(_, body) | Stage::Body(body) => {
+                body.sends_body() && body.overflow() + self.coded_overflow() > 0
+            }
+            Stage::Unanswered | Stage::Undecided | Stage::Ended => false,
         }
+    }
+
+    /// What was given beyond what was announced, before it was encoded.
+    fn coded_overflow(&self) -> u64 {
+        self.coded.as_ref().map_or(0, |coded| coded.overflow())
     }
 
     /// Whether the client is known to have left. While the exchange writes to the socket itself, only the next
@@ -557,6 +669,14 @@ impl Exchange {
         match self.block(data)? {
             Block::Taken => Ok(()),
             Block::Rest(count) => self.rest(&data[data.len() - count..]),
+        }
+    }
+
+    /// As [`Exchange::put`], of bytes as they go on the wire.
+    fn plain_put(&mut self, data: &[u8]) -> Result<(), Gone> {
+        match self.plain_block(data)? {
+            Block::Taken => Ok(()),
+            Block::Rest(count) => self.plain_rest(&data[data.len() - count..]),
         }
     }
 
@@ -685,9 +805,9 @@ impl Exchange {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Head(front, body) => Ok((front, body)),
             Stage::Body(body) => Ok((self.take_down(), body)),
-            Stage::Unanswered => {
-                debug_assert!(false, "a block before begin()");
-                self.stage = Stage::Unanswered;
+            early @ (Stage::Unanswered | Stage::Undecided) => {
+                debug_assert!(false, "a block before begin(), or before it was decided on");
+                self.stage = early;
                 Err(Gone)
             }
             Stage::Ended => Err(Gone),
@@ -807,13 +927,18 @@ pub(crate) fn own_response(
     if let Some(edits) = request.and_then(|request| request.edits.as_ref()) {
         edits.apply(out, content);
     }
+    if let Some(hsts) = &shared.hsts
+        && request.is_some_and(|request| request.scheme() == Scheme::Https)
+    {
+        hsts.apply(out, content);
+    }
     content as u64
 }
 
 /// Sends in the cheapest way: small blocks are copied behind the head, since a vector of slices costs
 /// the kernel more than the copy.
 fn send(
-    connection: &Connection,
+    connection: &mut Connection,
     front: &[u8],
     prefix: &[u8],
     data: &[u8],

@@ -52,7 +52,9 @@ fn request_from(peer: Option<SocketAddr>, head: &str) -> Request {
             listener: 0,
             name: "listener.test".to_owned(),
             port: "80".to_owned(),
+            scheme: Scheme::Http,
         }),
+        tls: None,
     }));
     request
 }
