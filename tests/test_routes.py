@@ -598,7 +598,11 @@ def test_what_cannot_be_served_is_refused_before_the_first_request(tmp_path: Pat
     with pytest.raises(TypeError, match="routes holds str"):
         kirsch.Server(routes=["a.test"])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="app is an int and cannot be called"):
-        kirsch.Server(routes=[kirsch.Route(app=5)])  # type: ignore[arg-type]
+        kirsch.Route(app=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="app is an int and cannot be called"):
+        kirsch.Route(app=kirsch.Application(5))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"routes is a list; write routes=\[kirsch.Route"):
+        kirsch.Server(routes=kirsch.Route(answer=404))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=f"argument files: there is no folder {tmp_path}/gone"):
         serving(kirsch.Route(files=tmp_path / "gone"))
     with pytest.raises(ValueError, match="argument threads: 0 is not a whole number from 1 on"):

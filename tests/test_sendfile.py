@@ -228,7 +228,14 @@ def test_no_client_reaches_an_internal_route(internal: ServerProcess) -> None:
 
 
 def test_no_other_place_is_given_away(internal: ServerProcess) -> None:
-    places = ("/closed/a.txt", "/kept/../closed/a.txt", "/kept/%2e%2e/closed/a.txt", "/other/a.txt", "@kept", "")
+    places = (
+        "/closed/a.txt",
+        "/kept/../closed/a.txt",
+        "/kept/%2e%2e/closed/a.txt",
+        "/other/a.txt",
+        "@kept",
+        "",
+    )
     with internal.client() as client:
         for place in places:
             response = client.request(f"/list?{place}")

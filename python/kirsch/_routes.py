@@ -147,6 +147,9 @@ class Route:
 
     def __post_init__(self) -> None:
         _kirsch.check_route(self._keywords("app"))
+        app = self.app.app if isinstance(self.app, Application) else self.app
+        if app is not None and not isinstance(app, Rust):
+            _checked(app)
 
     def _keywords(self, app: str) -> dict[str, Any]:
         """The arguments as the engine takes them: with the application's name in its place."""
@@ -181,6 +184,8 @@ class Site:
             ValueError: If a route leads nowhere.
             TypeError: If an application is none, or there is nothing to serve.
         """
+        if isinstance(routes, Route):
+            raise TypeError("routes is a list; write routes=[kirsch.Route(…)]")
         known = _Known()
         given = []
         for route in routes:

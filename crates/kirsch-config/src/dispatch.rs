@@ -106,6 +106,7 @@ impl Dispatch {
         let mut findings = Vec::new();
         for (route, place) in &routes {
             findings.extend(missing(route, *place, &known));
+            findings.extend(fallback_missing(route));
         }
         findings.extend(unreachable_routes(&routes));
         let mut dispatch = Dispatch::default();
@@ -299,6 +300,25 @@ fn missing(route: &RouteSpec, place: Option<usize>, known: &[Application]) -> Op
         RouteAction::App(_) | RouteAction::Redirect(_) | RouteAction::Answer(_) => return None,
     };
     Some(Finding { error, fatal: true })
+}
+
+/// A fallback that is not there. It may come later, as the folder's other files may.
+fn fallback_missing(route: &RouteSpec) -> Option<Finding> {
+    let RouteAction::Files(files) = &route.action else {
+        return None;
+    };
+    let fallback = files.fallback.as_deref()?;
+    let path = files.root.join(fallback.trim_start_matches('/'));
+    if path.is_file() || !files.root.is_dir() {
+        return None;
+    }
+    let message = format!("there is no file {}", path.display());
+    let hint = "make it, or write the path of another below the folder".to_owned();
+    let error = ConfigError::new(route.place("fallback").clone(), message, Some(hint));
+    Some(Finding {
+        error,
+        fatal: false,
+    })
 }
 
 fn rust_missing(name: &str, origin: &Origin, provided: &[String]) -> ConfigError {

@@ -262,10 +262,11 @@ static KEYS: &[KeySpec<RouteTable>] = &[
                 KeywordValue::Bool(false) => Vec::new(),
                 _ => {
                     let names: Vec<String> = Vec::read(given, reading)?;
-                    let found = names.iter().map(|name| coding(name));
-                    found
-                        .collect::<Option<_>>()
-                        .ok_or_else(|| reading.refuse(given))?
+                    let read = |name: &String| {
+                        let unknown = || reading.refuse(&KeywordValue::Str(name.clone()));
+                        coding(name).ok_or_else(unknown)
+                    };
+                    names.iter().map(read).collect::<Result<_, _>>()?
                 }
             };
             Ok(())
@@ -467,8 +468,14 @@ pub(crate) fn complain(error: &RouteError) -> Complaint {
 }
 
 fn field_refused(name: &str, error: ResponseError) -> Complaint {
+    let why = match error {
+        ResponseError::HopByHop => {
+            "it frames the message or speaks of the connection, and so is the server's".to_owned()
+        }
+        other => other.to_string(),
+    };
     Complaint {
-        message: format!("{name:?} cannot be set or removed: {error}"),
+        message: format!("{name:?} cannot be set or removed: {why}"),
         hint: None,
     }
 }

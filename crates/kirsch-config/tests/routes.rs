@@ -197,6 +197,30 @@ fn an_internal_route_hides_clients_routes_and_only_other_internal_ones_hide_it()
 }
 
 #[test]
+fn a_fallback_that_is_not_there_is_found_and_served_without() {
+    let text = "[[routes]]\nfiles = \".\"\nfallback = \"/app/index.html\"\n";
+    let folder = Folder::with("kirsch.toml", text);
+    let dispatch = dispatch(&folder, &["check"], &[]);
+    let [finding] = dispatch.findings.as_slice() else {
+        panic!("{:?}", dispatch.findings);
+    };
+    let text = finding.error.to_string();
+    assert!(
+        text.contains("kirsch.toml:3: routes.fallback: there is no file /"),
+        "{text}"
+    );
+    assert!(
+        text.contains("app/index.html; make it") && !finding.fatal,
+        "{text}"
+    );
+    folder.write(
+        "kirsch.toml",
+        "[[routes]]\nfiles = \".\"\nfallback = \"kirsch.toml\"\n",
+    );
+    assert_eq!(findings(&folder), Vec::<String>::new());
+}
+
+#[test]
 fn an_internal_route_says_nothing_of_responses() {
     let route = |lines: &str| format!("[[routes]]\nfiles = \".\"\n{lines}\n");
     for key in [
@@ -548,6 +572,11 @@ fn what_is_wrong_in_a_table_is_said_with_its_line_and_what_to_write_instead() {
             "for instance \"public\"",
         ),
         (
+            route("precompressed = [\"br\", \"zip\"]"),
+            "2: routes.precompressed: \"zip\" is not br, zstd, gzip",
+            "for instance",
+        ),
+        (
             route("precompressed = \"deflate\""),
             "2: routes.precompressed: \"deflate\" is not br, zstd, gzip",
             "for instance [\"br\"",
@@ -829,6 +858,11 @@ fn what_is_typed_wrong_before_an_equals_sign_says_what_to_write() {
             &["m", "--static", "/s="],
             "flag --static: no folder stands after",
             "write /s=FOLDER",
+        ),
+        (
+            &["m", "--static", "static=public"],
+            "flag --static: \"static\" is no path",
+            "write /static=public for the path, or static/=public for the host",
         ),
         (
             &["m", "--static", "a b=/s"],

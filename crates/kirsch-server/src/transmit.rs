@@ -351,7 +351,7 @@ impl Connection {
                 },
             };
             work.unanswered = None;
-            // A short send of a file has tried once more; of memory the next one will tell.
+            // A short send of a file has asked whether there is room; of memory the next one will tell.
             let mut blocks = false;
             let result = match piece {
                 Piece::Memory(bytes) => self.stream.send(&[&bytes[*done as usize..]]),
