@@ -1,7 +1,7 @@
 """CGI scripts behind routes: what a script gets, what it must not hold up, and what ends it.
 
-The rules of RFC 3875 one by one are tested beside the gateway, in `crates/kirsch-cgi/tests/scripts.rs`; here stands
-what an operator writes and a client sees. Scripts tell the test where they are by named pipes.
+The rules of RFC 3875 one by one are tested beside the gateway, in `crates/kirsch-cgi/tests/scripts.rs`; here
+stands what an operator writes and a client sees. Scripts tell the test where they are by named pipes.
 """
 
 from __future__ import annotations
@@ -174,8 +174,7 @@ def begin(
 
 def variables(response: Response) -> dict[str, str]:
     assert response.status == 200, response
-    pairs = (line.split("=", 1) for line in response.body.decode().splitlines())
-    return {name: value for name, value in pairs}
+    return dict(line.split("=", 1) for line in response.body.decode().splitlines())
 
 
 def test_a_script_is_told_where_it_is_mounted_and_nothing_of_the_server(server: ServerProcess) -> None:

@@ -422,7 +422,7 @@ def test_files_are_sent_as_they_are_with_their_ranges_and_strong_tags(tmp_path: 
             response = client.request(target, fields=accepting("gzip, br, zstd"))
             assert (response.body, response.get("Content-Encoding")) == (PAGE, None), target
             tag = response.get("ETag")
-            assert tag is not None and tag.startswith('"')
+            assert (tag or "").startswith('"')
             assert response.get("Accept-Ranges") == "bytes"
             part = client.request(target, fields=(*accepting("gzip"), "Range: bytes=1-3", f"If-Range: {tag}"))
             assert (part.status, part.body) == (206, PAGE[1:4])

@@ -569,7 +569,7 @@ def test_a_route_has_the_arguments_that_the_reference_has() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "argument route: does not say what becomes of a request; write app, files, cgi, redirect or answer"),
+        ({}, "argument route: does not say what becomes of a request; write app, files, cgi, redirect or"),
         ({"host": "a b", "answer": 404}, 'argument host: "a b" cannot be used: a host must be a name'),
         ({"host": 5, "answer": 404}, "argument host: 5 is not a host or a list of hosts; write"),
         ({"method": "get", "answer": 404}, 'argument method: "get" is in small letters; write GET'),

@@ -81,7 +81,8 @@ class Route:
         client: Networks or addresses, one of which is the client's.
         app: The WSGI application that answers, an `Application`, or one in `Rust`.
         files: The folder whose files are the answers; relative to the working directory.
-        cgi: The folder whose executable files are CGI scripts, or one script; relative to the working directory.
+        cgi: The folder whose executable files are CGI scripts, or one script; relative to the working
+            directory.
         redirect: Where the client is sent; ``{host}``, ``{path}`` and ``{query}`` stand for the request's.
         answer: The status that is the answer, from 200 to 599.
         status: The status of the redirect; 308 without it.

@@ -76,7 +76,7 @@ pub struct Exchange {
     lone: Lone,
     /// What encodes the body, if anything may.
     coded: Option<Box<Coded>>,
-    /// Whether the body may be encoded, as far as the gateway is concerned.
+    /// Whether the body may be encoded, as far as the settings and the gateway are concerned.
     compressible: bool,
 }
 
@@ -182,6 +182,7 @@ impl Exchange {
             request: Some(request),
             wire,
             stage: Stage::Unanswered,
+            compressible: shared.config.compression.is_on(),
             shared,
             cap,
             status: 0,
@@ -191,7 +192,6 @@ impl Exchange {
             key,
             lone: Lone::No,
             coded: None,
-            compressible: true,
         }
     }
 
@@ -270,33 +270,35 @@ impl Exchange {
         {
             head.edit(hsts);
         }
-        let compression = &self.shared.config.compression;
-        if compression.is_on()
-            && self.compressible
-            && let Plan::Encoded(coding) = compression.plan(request, &mut head, length)
-        {
-            self.status = head.status_code();
-            self.coded = Some(Box::new(Coded::new(coding, head, length)));
-            self.stage = Stage::Undecided;
-            return;
+        if !self.compressible {
+            return self.fix(head, length);
         }
-        self.fix(head, length);
+        match self
+            .shared
+            .config
+            .compression
+            .plan(request, &mut head, length)
+        {
+            Plan::AsItIs => self.fix(head, length),
+            Plan::Encoded(coding) => {
+                self.status = head.status_code();
+                self.coded = Some(Box::new(Coded::new(coding, head, length)));
+                self.stage = Stage::Undecided;
+            }
+        }
     }
 
     /// Completes the head with what is the server's, and decides how the body is framed.
     fn fix(&mut self, mut head: ResponseHead, length: Option<u64>) {
         let Some(request) = &self.request else { return };
-        let mut id = Vec::new();
         let shared = &*self.shared;
-        if shared.config.request_id && !head.has_request_id() {
-            id.reserve(16);
-            request.id().write(&mut id);
-        }
+        let adds_id = shared.config.request_id && !head.has_request_id();
+        let mut room = [0; 16];
         let date = date::now();
         let common = CommonFields {
             date: &date,
             server: shared.config.server_name.as_deref().map(str::as_bytes),
-            request_id: (!id.is_empty()).then_some(&id),
+            request_id: adds_id.then(|| request.id().bytes(&mut room)),
         };
         let keep = match &self.wire {
             Wire::Held(connection) => connection.may_keep(shared),
@@ -320,9 +322,6 @@ impl Exchange {
     ///
     /// [`Gone`] if nobody will receive it.
     pub fn block(&mut self, data: &[u8]) -> Result<Block, Gone> {
-        if data.is_empty() {
-            return Ok(Block::Taken);
-        }
         if self.coded.is_some() {
             return self.coded_block(data);
         }
@@ -521,7 +520,8 @@ impl Exchange {
             };
         };
         let overflow = body.overflow();
-        let framed = body.frame(last.len());
+        // Framed before the end is.
+        let last = (!last.is_empty()).then(|| (body.frame(last.len()), last));
         let ended = body.end();
         let (fate, missing) = match ended.outcome {
             Outcome::Complete if body.keep_alive() => (Fate::Keep, 0),
@@ -540,7 +540,7 @@ impl Exchange {
                 Counters::count(&self.shared.counters.joined);
             }
         }
-        if !last.is_empty() {
+        if let Some((framed, last)) = last {
             self.sent += framed.take as u64;
             front.extend_from_slice(&framed.prefix);
             front.extend_from_slice(&last[..framed.take]);
@@ -913,15 +913,13 @@ pub(crate) fn own_response(
     request: Option<&Request>,
     out: &mut Vec<u8>,
 ) -> u64 {
-    let mut id = Vec::new();
-    if let Some(request) = request.filter(|_| shared.config.request_id) {
-        request.id().write(&mut id);
-    }
+    let mut room = [0; 16];
+    let id = request.filter(|_| shared.config.request_id);
     let date = date::now();
     let common = CommonFields {
         date: &date,
         server: shared.config.server_name.as_deref().map(str::as_bytes),
-        request_id: (!id.is_empty()).then_some(&id),
+        request_id: id.map(|request| request.id().bytes(&mut room)),
     };
     let content = error_response(answer, &common, out);
     if let Some(edits) = request.and_then(|request| request.edits.as_ref()) {

@@ -82,6 +82,9 @@ impl Coded {
 impl Exchange {
     /// [`Exchange::block`] of a body that may be encoded.
     pub(super) fn coded_block(&mut self, data: &[u8]) -> Result<Block, Gone> {
+        if data.is_empty() {
+            return Ok(Block::Taken);
+        }
         if data.len() >= ASIDE {
             return Ok(Block::Rest(data.len()));
         }
