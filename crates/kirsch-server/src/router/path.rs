@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kirsch_http::encode_target;
+
 use super::error::RouteError;
-use super::redirect::encode;
 
 /// A prefix of paths: `/static` is one of `/static` and `/static/a.css`, and not of `/staticx`.
 ///
@@ -24,21 +25,17 @@ impl PathPrefix {
 
     /// Writes it as a request would have it.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        for part in self.text.split_inclusive(['%', '?', '#']) {
+        for part in self.text.split_inclusive(['%', '?']) {
             match part.as_bytes() {
                 [rest @ .., b'%'] => {
-                    encode(rest, out);
+                    encode_target(rest, out);
                     out.extend_from_slice(b"%25");
                 }
                 [rest @ .., b'?'] => {
-                    encode(rest, out);
+                    encode_target(rest, out);
                     out.extend_from_slice(b"%3F");
                 }
-                [rest @ .., b'#'] => {
-                    encode(rest, out);
-                    out.extend_from_slice(b"%23");
-                }
-                rest => encode(rest, out),
+                rest => encode_target(rest, out),
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Where a redirect leads: a text with places for what the request asked for.
 
+use kirsch_http::encode_target;
+
 use super::error::RouteError;
 use super::host::split_port;
 use crate::request::Request;
@@ -66,12 +68,12 @@ impl Redirect {
                     {
                         path = &path[1..];
                     }
-                    encode(path, &mut to);
+                    encode_target(path, &mut to);
                 }
                 Part::Query if request.query().is_empty() => {}
                 Part::Query => {
                     to.push(b'?');
-                    encode(request.query(), &mut to);
+                    encode_target(request.query(), &mut to);
                 }
             }
         }
@@ -111,8 +113,8 @@ fn parse(to: &str) -> Result<Vec<Part>, RouteError> {
     Ok(parts)
 }
 
-/// Writes what no URI may hold (RFC 3986 section 2) with `%`. What is encoded already stays as it is.
-pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+/// Writes what no URI may hold (RFC 3986 section 2) with `%`. What the operator has encoded stays as it is.
+fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in bytes {
         if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(byte) {
