@@ -171,7 +171,7 @@ def test_a_program_serves_it_beside_its_own_application() -> None:
                 return "gone"
 
         def runtimes(wanted):
-            """The threads of a runtime; one that has just begun gives itself its name."""
+            # One that has just begun gives itself its name.
             deadline = time.monotonic() + 20
             while True:
                 count = [name(task) for task in os.listdir("/proc/self/task")].count("kirsch-tokio\\n")
