@@ -444,7 +444,7 @@ def test_no_path_leads_out_of_a_folder(route: str, tmp_path: Path) -> None:
 
 
 def test_a_chunked_body_to_a_file_is_no_request(tmp_path: Path) -> None:
-    """A GET may have one (RFC 9110 section 9.3.1), and a file wants none: dropped, or the connection closes."""
+    """A GET may have one (RFC 9110 section 9.3.1); it is dropped, or the connection closes."""
     body = chunked(request_bytes("/smuggled"), request_bytes("/smuggled"))
     fields = ("Transfer-Encoding: chunked",)
     with server_of("files", tmp_path) as server, server.client() as client:
