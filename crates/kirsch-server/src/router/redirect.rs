@@ -1,5 +1,7 @@
 //! Where a redirect leads: a text with places for what the request asked for.
 
+use kirsch_http::encode_target;
+
 use super::error::RouteError;
 use super::host::split_port;
 use crate::request::Request;
@@ -59,7 +61,7 @@ impl Redirect {
                     let mut path = Vec::new();
                     if request.original_path() != b"*" {
                         encode_decoded(request.prefix(), &mut path);
-                        encode(request.original_path(), &mut path);
+                        encode_target(request.original_path(), &mut path);
                     }
                     let mut path = path.as_slice();
                     // At the start two slashes would begin a host, of the client's choice.
@@ -73,7 +75,7 @@ impl Redirect {
                 Part::Query if request.query().is_empty() => {}
                 Part::Query => {
                     to.push(b'?');
-                    encode(request.query(), &mut to);
+                    encode_target(request.query(), &mut to);
                 }
             }
         }
@@ -115,27 +117,23 @@ fn parse(to: &str) -> Result<Vec<Part>, RouteError> {
 
 /// Writes a decoded part of a path.
 pub(super) fn encode_decoded(bytes: &[u8], out: &mut Vec<u8>) {
-    for part in bytes.split_inclusive(|byte| b"%?#".contains(byte)) {
+    for part in bytes.split_inclusive(|byte| b"%?".contains(byte)) {
         match part {
             [rest @ .., b'%'] => {
-                encode(rest, out);
+                encode_target(rest, out);
                 out.extend_from_slice(b"%25");
             }
             [rest @ .., b'?'] => {
-                encode(rest, out);
+                encode_target(rest, out);
                 out.extend_from_slice(b"%3F");
             }
-            [rest @ .., b'#'] => {
-                encode(rest, out);
-                out.extend_from_slice(b"%23");
-            }
-            rest => encode(rest, out),
+            rest => encode_target(rest, out),
         }
     }
 }
 
-/// Writes what no URI may hold (RFC 3986 section 2) with `%`. What is encoded already stays as it is.
-pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+/// Writes what no URI may hold (RFC 3986 section 2) with `%`. What the operator has encoded stays as it is.
+fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in bytes {
         if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(byte) {
