@@ -742,7 +742,7 @@ impl<P: Poller> Pool<P> {
         match job.lane() {
             Lane::Interpreter => state.queue.interpreter.push_back(job),
             Lane::Thread | Lane::Inline | Lane::Long | Lane::Newcomer => {
-                state.queue.thread.push_back(job)
+                state.queue.thread.push_back(job);
             }
         }
         state.counters.queued += 1;

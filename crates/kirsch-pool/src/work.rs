@@ -58,7 +58,7 @@ where
                 Lane::Interpreter | Lane::Inline => thread.run(job),
                 // It may wait for somebody who needs the interpreter.
                 Lane::Thread | Lane::Long | Lane::Newcomer => {
-                    interpreter.release(|| thread.run(job))
+                    interpreter.release(|| thread.run(job));
                 }
             }
             if pool.somebody_enters() {
