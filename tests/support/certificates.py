@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority of its own in a folder, and what it signs, made by the `openssl` command."""
+"""Certificates for tests: an authority in a folder, and what it signs, made by the `openssl` command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Pair:
         return said.strip().partition("=")[2]
 
     def rename_to(self, other: Pair) -> None:
-        """Take the place of another pair, as a renewal does: each file at once, the two one after the other."""
+        """Take the place of another pair as a renewal does: each file at once, one after the other."""
         self.key.rename(other.key)
         self.certificate.rename(other.certificate)
 
@@ -104,9 +104,7 @@ class Authority:
         pair = Pair(folder / "cert.pem", folder / "key.pem")
         extensions = (alternatives, f"extendedKeyUsage={usage}", "keyUsage=critical,digitalSignature")
         constraints = "basicConstraints=critical,CA:FALSE"
-        self._make(
-            pair.certificate, pair.key, name, kind, (constraints, *extensions), signed=True, days=days
-        )
+        self._make(pair.certificate, pair.key, name, kind, (constraints, *extensions), signed=True, days=days)
         return pair
 
     def _make(

@@ -23,7 +23,6 @@ DEADLINE_SECONDS = float(os.environ.get("KIRSCH_TEST_DEADLINE", "10"))
 RECEIVE_BYTES = 64 * 1024
 
 
-
 class Secure(NamedTuple):
     """An address at which TLS is spoken.
 
@@ -242,7 +241,7 @@ class Client:
 
     def finish(self) -> None:
         """Send no more: half-close."""
-        # As a socket of its own kind: one of TLS would from then on show what it receives as it is on the wire.
+        # Not as a socket of TLS, which would from then on show what it receives as it is on the wire.
         socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     def reset(self) -> None:

@@ -119,7 +119,7 @@ impl TlsOptions {
                 self_signed: self.self_signed.then(Vec::new),
                 minimum: self.minimum,
                 suites: self.suites.iter().map(|suite| suite.suite).collect(),
-                protocols: vec![b"http/1.1".to_vec()],
+                protocols: [b"http/1.1", b"http/1.0"].map(|it| it.to_vec()).to_vec(),
                 unknown_name: self.unknown_name,
                 clients: self.clients()?,
             },

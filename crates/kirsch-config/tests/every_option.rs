@@ -70,11 +70,11 @@ fn all_places_understand_an_example_alike() {
             .iter()
             .map(|(name, value)| (name.as_str(), *value))
             .collect();
-        let by_file = without_folder(folder.settings(&[], &env), &folder);
+        let by_file = without_folder(&folder.settings(&[], &env), &folder);
         let elsewhere = Folder::new();
         let variable = option.variable();
         env.push((variable.as_str(), option.example));
-        let by_variable = without_folder(elsewhere.settings(&["m"], &env), &elsewhere);
+        let by_variable = without_folder(&elsewhere.settings(&["m"], &env), &elsewhere);
         let by_keyword = Settings::from_keywords(keywords(option, &keyword)).expect(option.name);
         let by_keyword = format!("{:?}", by_keyword.config);
         assert_eq!(by_file, by_variable, "{}", option.name);
@@ -241,7 +241,7 @@ fn keywords(option: &OptionSpec, keyword: &str) -> Vec<(String, KeywordValue)> {
 }
 
 /// The configuration, in which paths begin nowhere.
-fn without_folder(settings: Settings, folder: &Folder) -> String {
+fn without_folder(settings: &Settings, folder: &Folder) -> String {
     let folder = format!("{}/", folder.path().display());
     format!("{:?}", settings.config).replace(&folder, "")
 }

@@ -531,7 +531,7 @@ impl Connection {
                 self.handshake_failed(&failure, turn.shared);
                 let received = self.stream.give_up_tls();
                 match failure {
-                    Failure::Plain => self.refuse_plain(received, since, turn),
+                    Failure::Plain => self.refuse_plain(&received, since, turn),
                     Failure::Broken(_) => self.shut(turn.now),
                 }
                 Step::Again
@@ -578,9 +578,9 @@ impl Connection {
     }
 
     /// Tells a client that speaks plain HTTP what is spoken here.
-    fn refuse_plain(&mut self, received: Vec<u8>, since: Instant, turn: &mut Turn<'_>) {
+    fn refuse_plain(&mut self, received: &[u8], since: Instant, turn: &mut Turn<'_>) {
         let mut request = turn.scratch();
-        request.buf.extend_from_slice(&received);
+        request.buf.extend_from_slice(received);
         self.request = Some(request);
         self.state = State::Head {
             since: Some(since),

@@ -100,7 +100,7 @@ fn look(material: &Material) {
             }
         }
         Err(err) => {
-            error!(%err, "TLS goes on with the files it had; the new ones cannot be served")
+            error!(%err, "TLS goes on with the files it had; the new ones cannot be served");
         }
     }
 }

@@ -16,7 +16,7 @@ use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 
 use rustls::server::{Accepted, Acceptor};
-use rustls::{CertificateError, Error, HandshakeKind, ProtocolVersion, ServerConnection};
+use rustls::{CertificateError, Error, HandshakeKind, ServerConnection};
 use x509_parser::time::ASN1Time;
 
 use crate::certificate::parse;
@@ -222,12 +222,12 @@ impl Session {
         self.progress()
     }
 
-    /// Whether the next bytes of the wire are computed with for long: the rest of the key exchange in TLS 1.2, the
-    /// certificate of a client. A server may want to give them to [`Session::receive`] elsewhere.
+    /// Whether the next bytes of the wire are computed with for long: the key exchange, where that of TLS 1.2 has a
+    /// second part or the client has to try again in 1.3, and the certificate of a client. A server may want to give them to [`Session::receive`] elsewhere.
     pub fn is_laborious(&self) -> bool {
         match &self.state {
             State::Live { connection, .. } if connection.is_handshaking() => {
-                self.asks_client || connection.protocol_version() != Some(ProtocolVersion::TLSv1_3)
+                self.asks_client || connection.negotiated_key_exchange_group().is_none()
             }
             State::Hello { .. } | State::Offer(_) | State::Live { .. } | State::Failed { .. } => {
                 false
