@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod chars;
+mod dialect;
 mod error;
 mod error_response;
 mod field_edits;
@@ -35,6 +36,7 @@ mod path;
 mod semantics;
 mod span;
 
+pub use dialect::Dialect;
 pub use chars::is_token_slice as is_token;
 pub use error::{
     Blame, Fate, ProtocolError, ProtocolErrorKind, ResponseError, Rule, Severity, Status,
@@ -48,7 +50,7 @@ pub use h1::{
     authority_port, is_authority,
 };
 pub use limits::Limits;
-pub use path::decode_path;
+pub use path::{decode_path, decode_path_but_slashes};
 pub use semantics::{
     AcceptEncoding, ByteRange, EntityTag, HttpDate, LastModified, MOST_RANGES, Multipart,
     Preconditions, Strength, Validators, Verdict, Wanted, unsatisfied,

@@ -8,7 +8,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use kirsch_http::{BodyLength, FieldName, Method, Version, decode_path};
+use kirsch_http::{
+    BodyLength, FieldName, Method, Version, decode_path, decode_path_but_slashes,
+};
 use kirsch_server::{Body, Origin, Request, Scheme};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -29,6 +31,8 @@ const PORTS: usize = 256;
 /// The part of `environ` that is the same for all requests of a listener.
 pub(crate) struct Template {
     dict: Py<PyDict>,
+    /// What programs written for cheroot find beside the request's own; `None` for others.
+    cheroot: Option<Py<PyDict>>,
 }
 
 /// What of a request's `environ` error reports need, whatever the application did to the dictionary.
@@ -128,7 +132,16 @@ impl Template {
         }
         Ok(Template {
             dict: dict.unbind(),
+            cheroot: None,
         })
+    }
+
+    /// The template of a program written for cheroot; what `extra` holds is looked at for each request.
+    pub(crate) fn for_cheroot(self, extra: Option<Py<PyDict>>) -> Template {
+        Template {
+            cheroot: extra,
+            ..self
+        }
     }
 
     /// The `environ` of one request. Takes the request's body.
@@ -145,6 +158,9 @@ impl Template {
             .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, mount))?;
         let input = Input::of(py, body)?;
         environ.set_item(&keys.input, &input)?;
+        if let Some(extra) = &self.cheroot {
+            add_cheroots(py, &environ, request, extra)?;
+        }
         let (method, target, id) = strings;
         Ok((
             environ,
@@ -156,6 +172,29 @@ impl Template {
             },
         ))
     }
+}
+
+/// What programs written for cheroot find otherwise than others.
+fn add_cheroots(
+    py: Python<'_>,
+    environ: &Bound<'_, PyDict>,
+    request: &Request,
+    extra: &Py<PyDict>,
+) -> PyResult<()> {
+    let path = request.path();
+    if path.contains(&b'%') || !path.starts_with(b"/") {
+        let mut decoded = Vec::with_capacity(path.len() + 1);
+        if !path.starts_with(b"/") {
+            decoded.push(b'/');
+        }
+        decode_path_but_slashes(path, &mut decoded);
+        environ.set_item("PATH_INFO", latin1(py, &decoded))?;
+    }
+    if request.head().body == BodyLength::Chunked {
+        // No other coding was let through, so that is all there was.
+        environ.set_item("HTTP_TRANSFER_ENCODING", "chunked")?;
+    }
+    environ.update(extra.bind(py).as_mapping())
 }
 
 fn fill<'py>(

@@ -4,6 +4,7 @@
 //! while `start_response` runs, so that every mistake is raised into the application, where it was made.
 
 use std::ffi::OsStr;
+use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,8 @@ use kirsch_files::{NamedError, NamedFiles};
 use kirsch_server::{
     Block, ErrorAnswer, Exchange, Finished, Gone, ResponseError, ResponseHead, Status,
 };
-use pyo3::exceptions::{PyBrokenPipeError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{
+    PyAttributeError, PyBrokenPipeError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyCFunction, PyList, PyString, PyTuple};
@@ -26,6 +28,10 @@ pub(crate) const LARGE: usize = 64 * 1024;
 /// The field in which an application names a file to be sent in place of its body.
 const X_SENDFILE: &[u8] = b"X-Sendfile";
 
+/// cheroot's words.
+const TOO_LONG: &str =
+    "The requested resource returned more bytes than the declared Content-Length.";
+
 const MISSING: &str = "there is no such file any more";
 
 /// One request's conversation with the application.
@@ -38,6 +44,8 @@ pub(crate) struct Call {
     file: Option<PathBuf>,
     /// Whether that file is the body, so that nothing of what the application gives is.
     is_diverted: bool,
+    /// Whether the application was written for cheroot.
+    cheroot: bool,
 }
 
 /// How far the head is.
@@ -83,7 +91,7 @@ impl StartResponse {
     ) -> PyResult<Bound<'py, PyCFunction>> {
         // Looking into the arguments may run code of the application's, which may come back here or call
         // `write()`: not under the lock.
-        let (before, may_name) = {
+        let (before, may_name, cheroot) = {
             let mut call = lock(py, &self.call);
             let before = match (&call.head, exc_info) {
                 // Until this call has come to its end it may be refused.
@@ -97,7 +105,7 @@ impl StartResponse {
                 }
                 (Head::Sent, Some(_)) => None,
             };
-            (before, call.named.is_some())
+            (before, call.named.is_some(), call.cheroot)
         };
         let mut head = match (before, exc_info) {
             (None, Some(exc_info)) => return Err(given_exception(exc_info)?),
@@ -107,7 +115,11 @@ impl StartResponse {
             }
             _ => ResponseHead::new(),
         };
-        let file = fill(&mut head, status, headers, may_name)?;
+        let file = if cheroot {
+            fill_for_cheroot(&mut head, status, headers, may_name)
+        } else {
+            fill(&mut head, status, headers, may_name)
+        }?;
         {
             let mut call = lock(py, &self.call);
             if !matches!(call.head, Head::Sent) {
@@ -116,6 +128,32 @@ impl StartResponse {
             }
         }
         self.write_callable(py)
+    }
+
+    /// The gateway whose method this is, for programs written for cheroot.
+    #[getter]
+    fn __self__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if !lock(py, &slf.get().call).cheroot {
+            return Err(PyAttributeError::new_err("__self__"));
+        }
+        py.import("kirsch.cheroot.server")?
+            .call_method1("_gateway_of", (slf,))
+    }
+
+    /// The callable that a call answers with; as long as somebody has it, `close()` may still write.
+    #[getter]
+    fn write<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCFunction>> {
+        self.write_callable(py)
+    }
+
+    /// A duplicate of the connection's descriptor, which the caller has to close; none once the client is slow.
+    fn socket(&self, py: Python<'_>) -> PyResult<Option<i32>> {
+        let call = lock(py, &self.call);
+        let Some(socket) = call.exchange.socket() else {
+            return Ok(None);
+        };
+        Ok(Some(socket.try_clone_to_owned()?.into_raw_fd()))
     }
 }
 
@@ -158,13 +196,18 @@ impl StartResponse {
 }
 
 impl Call {
-    pub(crate) fn new(exchange: Exchange, named: Option<Arc<NamedFiles>>) -> Call {
+    pub(crate) fn new(
+        exchange: Exchange,
+        named: Option<Arc<NamedFiles>>,
+        cheroot: bool,
+    ) -> Call {
         Call {
             exchange,
             head: Head::Missing,
             named,
             file: None,
             is_diverted: false,
+            cheroot,
         }
     }
 
@@ -174,6 +217,7 @@ impl Call {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.check_first(block)?;
         self.begin(py, None)?;
         if self.is_diverted {
             return Ok(());
@@ -197,6 +241,24 @@ impl Call {
             }
         };
         sent.map_err(|Gone| PyBrokenPipeError::new_err("the client has closed the connection"))
+    }
+
+    /// Refuses, of a program written for cheroot, a first block that is longer than the whole body.
+    pub(crate) fn check_first(&mut self, block: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let Head::Given(head) = &self.head else {
+            return Ok(());
+        };
+        let len = block.as_bytes().len() as u64;
+        let fits = head.content_length().is_none_or(|length| len <= length);
+        if fits || !self.cheroot || self.exchange.request().is_head() {
+            return Ok(());
+        }
+        let answer = ErrorAnswer::new(Status(500), TOO_LONG);
+        self.exchange
+            .answer(&answer.worded(Status(500), "Internal Server Error", TOO_LONG));
+        Err(PyValueError::new_err(
+            "Response body exceeds the declared Content-Length.",
+        ))
     }
 
     /// As `begin`, for a body that is all there: its length is known, unless something was written before.
@@ -321,6 +383,27 @@ fn fill(
         .map_err(|error| refused(error, name))?;
     }
     Ok(file)
+}
+
+/// As `fill`, of what programs written for cheroot give.
+fn fill_for_cheroot(
+    head: &mut ResponseHead,
+    status: &Bound<'_, PyAny>,
+    headers: &Bound<'_, PyAny>,
+    may_name: bool,
+) -> PyResult<Option<PathBuf>> {
+    let py = status.py();
+    let pairs = PyList::empty(py);
+    for pair in headers.try_iter()? {
+        pairs.append(PyTuple::new(py, pair?.try_iter()?.collect::<PyResult<Vec<_>>>()?)?)?;
+    }
+    match status.cast::<PyString>() {
+        Ok(code) if code.len()? == 3 => {
+            let status = PyString::new(py, &format!("{code} "));
+            fill(head, status.as_any(), pairs.as_any(), may_name)
+        }
+        _ => fill(head, status, pairs.as_any(), may_name),
+    }
 }
 
 fn refused(error: ResponseError, what: &Bound<'_, PyString>) -> PyErr {

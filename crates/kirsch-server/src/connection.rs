@@ -28,6 +28,7 @@ use tracing::debug;
 
 use crate::access_log::{Ending, Record};
 use crate::body::Body;
+use crate::cheroot::Kept;
 use crate::exchange::{Fate, own_response};
 use crate::forwarded::believe;
 use crate::gather::Gathering;
@@ -75,6 +76,8 @@ pub(crate) struct Connection {
     origin: Arc<Origin>,
     /// Requests begun.
     requests: u64,
+    /// Held between two requests, where idle connections are counted.
+    kept: Option<Kept>,
 }
 
 /// What the kernel said of the socket and we have not used up. Edge-triggered: it says so once.
@@ -194,17 +197,18 @@ impl Connection {
                 writable: true,
                 ..Readiness::default()
             },
-            deadline: Some(now + shared.config.timeouts.head),
+            deadline: Some(now + shared.config.timeout(|it| it.head)),
             // A new connection that stays silent is held to the head's timeout.
             state: State::Head {
                 since: None,
                 idle_since: now,
             },
-            reader: RequestReader::new(),
+            reader: RequestReader::new().speaking(shared.config.dialect()),
             request: None,
             ahead: Vec::new(),
             origin,
             requests: 0,
+            kept: None,
         }
     }
 
@@ -248,7 +252,7 @@ impl Connection {
     fn give_out(&mut self, turn: &mut Turn<'_>) -> Next {
         match &self.state {
             // A 408 to an idle connection could be taken for the answer to the next request.
-            State::Head { since: None, .. } => return Next::Close,
+            State::Head { since: None, .. } if !self.owes_408(turn.shared) => return Next::Close,
             State::Head { .. } => self.refuse(ProtocolErrorKind::HeadTimeout.into(), turn),
             State::Body(gathering) => {
                 let method = gathering.request.head.method;
@@ -264,6 +268,11 @@ impl Connection {
         self.advance(turn)
     }
 
+    /// Whether a client that has never said anything is told that its time is over.
+    fn owes_408(&self, shared: &Shared) -> bool {
+        self.requests == 0 && shared.config.cheroot.is_some()
+    }
+
     /// Whether a response may promise that the connection stays.
     pub(crate) fn may_keep(&self, shared: &Shared) -> bool {
         !shared.is_draining()
@@ -272,6 +281,11 @@ impl Connection {
                 .config
                 .keepalive_requests
                 .is_none_or(|most| self.requests < most)
+            && shared
+                .config
+                .cheroot
+                .as_ref()
+                .is_none_or(|cheroot| cheroot.may_keep())
     }
 
     /// Whether it may be closed to make room for others, and how soon.
@@ -367,7 +381,8 @@ impl Connection {
             rule = %error,
             "request refused"
         );
-        self.answer(&ErrorAnswer::from(error), request, turn);
+        let answer = self.reader.dialect().refusal(error);
+        self.answer(&answer, request, turn);
     }
 
     /// Sends an answer of the server's own. Without a request it takes the place of the application's, which
@@ -470,7 +485,7 @@ impl Connection {
             if !request.buf.is_empty() {
                 match self.reader.next_head(
                     &request.buf,
-                    &turn.shared.http_limits,
+                    &turn.shared.http_limits(),
                     &mut request.fields,
                 ) {
                     Ok(Some(head)) => {
@@ -509,16 +524,19 @@ impl Connection {
     }
 
     fn wait_for_head(&mut self, mut request: Box<Request>, turn: &mut Turn<'_>) -> Next {
-        let timeouts = &turn.shared.config.timeouts;
+        let config = &turn.shared.config;
         let State::Head { since, idle_since } = &mut self.state else {
             return Next::Close;
         };
         if request.buf.is_empty() {
             let patience = if self.requests == 0 {
-                timeouts.head
+                config.timeout(|it| it.head)
             } else {
-                timeouts.keepalive
+                config.timeout(|it| it.keepalive)
             };
+            if self.requests > 0 && self.kept.is_none() {
+                self.kept = config.cheroot.as_ref().map(|cheroot| cheroot.keep());
+            }
             self.deadline = Some(*idle_since + patience);
             // An idle connection owns no buffers.
             request.clear();
@@ -528,7 +546,7 @@ impl Connection {
             }
         } else {
             let began = *since.get_or_insert(turn.now);
-            self.deadline = Some(began + timeouts.head);
+            self.deadline = Some(began + config.timeout(|it| it.head));
             self.request = Some(request);
         }
         Next::Wait
@@ -557,6 +575,7 @@ impl Connection {
             return Step::Again;
         }
         self.requests += 1;
+        self.kept = None;
         Counters::count(&shared.counters.requests);
         let head = request.head;
         let len = head.len as usize;

@@ -16,11 +16,13 @@ mod detached;
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
 use kirsch_http::{
-    CommonFields, ErrorAnswer, Outcome, ResponseBody, ResponseHead, Status, error_response,
+    CommonFields, ErrorAnswer, Outcome, ResponseBody, ResponseHead, Status, Version,
+    error_response,
 };
 use tracing::{debug, warn};
 
@@ -47,6 +49,9 @@ const JOINED: usize = 16 * 1024;
 /// turn with others'. More than the largest buffer of a socket, so that only a client that reads as fast
 /// as we send gets here.
 const HELD_SHARE: u64 = 8 * 1024 * 1024;
+
+/// Takes the place of our own version at the start of a head.
+const HTTP_10: &[u8] = b"HTTP/1.0";
 
 /// One request and its response.
 #[doc(alias = "HTTPRequest")]
@@ -229,7 +234,15 @@ impl Exchange {
             date: &date,
             server: shared.config.server_name.as_deref().map(str::as_bytes),
             request_id: (!id.is_empty()).then_some(&id),
+            keep_alive: shared.told_keep_alive(),
         };
+        let mut facts = request.head.facts();
+        let http10 = shared.speaks_http10();
+        if http10 && facts.version == Version::Http11 {
+            // Its features are not spoken; whether an old client would want to stay was not asked.
+            facts.version = Version::Http10;
+            facts.keep_alive = false;
+        }
         let keep = match &self.wire {
             Wire::Held(connection) => connection.may_keep(shared),
             Wire::Remote(outlet, _) => {
@@ -239,9 +252,12 @@ impl Exchange {
             }
             Wire::Shelved(_) | Wire::Ended => false,
         };
-        let body = head.finish(&request.head.facts(), length, &common, keep);
+        let body = head.finish(&facts, length, &common, keep);
         self.status = head.status_code();
         let mut front = head.into_bytes();
+        if http10 {
+            front.splice(..HTTP_10.len(), HTTP_10.iter().copied());
+        }
         if let Some(edits) = &request.edits {
             edits.apply(&mut front, 0);
         }
@@ -488,6 +504,21 @@ impl Exchange {
         }
         let _ = self.take_down();
         self.end(&[], Fate::Reset);
+    }
+
+    /// Ends the connection without an answer, or within one.
+    pub fn hang_up(&mut self) {
+        let begun = matches!(self.stage, Stage::Body(_));
+        let _ = self.take_down();
+        self.end(&[], if begun { Fate::Reset } else { Fate::Close });
+    }
+
+    /// The connection's socket, while the exchange writes to it itself.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match &self.wire {
+            Wire::Held(connection) => Some(connection.stream.as_fd()),
+            Wire::Shelved(_) | Wire::Remote(..) | Wire::Ended => None,
+        }
     }
 
     /// Answers in the server's own name, if nothing was sent yet, and ends the exchange.
@@ -802,6 +833,7 @@ pub(crate) fn own_response(
         date: &date,
         server: shared.config.server_name.as_deref().map(str::as_bytes),
         request_id: (!id.is_empty()).then_some(&id),
+        keep_alive: shared.told_keep_alive(),
     };
     let content = error_response(answer, &common, out);
     if let Some(edits) = request.and_then(|request| request.edits.as_ref()) {

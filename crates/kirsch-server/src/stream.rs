@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mio::net::{TcpStream, UnixStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,6 +14,8 @@ use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg,
     shutdown,
 };
+
+use socket2::{Domain, Socket};
 
 use crate::sigpipe::without_sigpipe;
 
@@ -35,6 +37,17 @@ pub(crate) enum Received {
 }
 
 impl Stream {
+    /// A connected stream socket of either kind.
+    pub(crate) fn of(socket: OwnedFd) -> io::Result<Stream> {
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(true)?;
+        socket.set_cloexec(true)?;
+        match socket.domain()? {
+            Domain::UNIX => Ok(Stream::Unix(UnixStream::from_std(OwnedFd::from(socket).into()))),
+            _ => Ok(Stream::Tcp(TcpStream::from_std(OwnedFd::from(socket).into()))),
+        }
+    }
+
     /// Reads into the spare capacity of `buf`, which must not be empty.
     pub(crate) fn receive(&self, buf: &mut Vec<u8>) -> io::Result<Received> {
         let room = buf.capacity() - buf.len();
