@@ -7,6 +7,7 @@
 //! | difference | who needs it |
 //! |---|---|
 //! | an HTTP/1.1 request may lack Host | cheroot `test_parse_uri_unsafe_uri` |
+//! | an IPv6 address in Host may lack its brackets | all of cheroot's tests that listen on `::`, by `webtest.cleanHeaders` |
 //! | Transfer-Encoding beside Content-Length: chunks, and the connection closes behind the answer | cheroot and CherryPy `test_Chunked_Encoding` |
 //! | the limit of a chunked body counts its size lines | CherryPy `test_Chunked_Encoding` |
 //! | a method is upper case; a target is ASCII | cheroot `test_malformed_http_method`, `test_parse_uri_invalid_uri` |
@@ -41,6 +42,13 @@ impl Dialect {
     /// Whether an HTTP/1.1 request must have a Host field.
     pub(crate) fn wants_host(self) -> bool {
         self == Dialect::Strict
+    }
+
+    /// Whether this is an IPv6 address without brackets, which is let through: of digits and colons, no program
+    /// makes another host.
+    pub(crate) fn takes_host(self, value: &[u8]) -> bool {
+        let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+        self != Dialect::Strict && value.starts_with(b":") && value.iter().all(is_part)
     }
 
     /// Whether Content-Length and Transfer-Encoding may stand together; then the connection closes.

@@ -131,6 +131,9 @@ fn authority(
     if span.is_empty() {
         return Err(ProtocolErrorKind::HostEmpty);
     }
+    if target.is_none() && dialect.takes_host(span.of(buf)) {
+        return Ok(Some(span));
+    }
     let host = Authority::parse(span.of(buf)).ok_or(ProtocolErrorKind::HostInvalid)?;
     let Some(target) = target else {
         return Ok(Some(span));
