@@ -9,6 +9,7 @@
 //! | `environ` has what `extra` holds, `HTTP_TRANSFER_ENCODING`, and a PATH_INFO that begins with a slash and keeps `%2F` | web.py (`web.data()`, its log), CherryPy (`_cpwsgi`), cheroot `test_parse_uri_asterisk_uri` |
 //! | the headers may be any iterable of pairs | cheroot `test_core` and `test_conn`, whose applications give `dict.items()` |
 //! | a status may be its code alone | cheroot `test_No_Message_Body` |
+//! | the length of a list of several blocks is not told: they go in chunks | cheroot `test_streaming_11[False]` |
 //! | a first block longer than Content-Length is answered with 500 | cheroot and CherryPy `test_Content_Length_out` |
 //! | an exception that is no `Exception` ends the connection without an answer | cheroot `test_kb_int_from_http_handler`, CherryPy `test_states` |
 //! | `start_response.__self__` is a gateway | cheroot `test_send_header_before_closing` |

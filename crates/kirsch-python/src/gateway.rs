@@ -392,7 +392,11 @@ fn send_all(py: Python<'_>, blocks: &Bound<'_, PyTuple>, call: &mut Call) -> PyR
     if let Ok(first) = blocks.get_borrowed_item(0) {
         call.check_first(as_bytes(&first)?)?;
     }
-    call.begin_fresh(py, total as u64)?;
+    if call.tells_length_of(blocks.len()) {
+        call.begin_fresh(py, total as u64)?;
+    } else {
+        call.begin(py, None)?;
+    }
     if total < LARGE && blocks.len() > 1 {
         // One copy is cheaper than several sends.
         let mut joined = Vec::with_capacity(total);

@@ -243,6 +243,11 @@ impl Call {
         sent.map_err(|Gone| PyBrokenPipeError::new_err("the client has closed the connection"))
     }
 
+    /// Whether the sum of so many blocks is announced as the body's length.
+    pub(crate) fn tells_length_of(&self, blocks: usize) -> bool {
+        !self.cheroot || blocks <= 1
+    }
+
     /// Refuses, of a program written for cheroot, a first block that is longer than the whole body.
     pub(crate) fn check_first(&mut self, block: &Bound<'_, PyBytes>) -> PyResult<()> {
         let Head::Given(head) = &self.head else {

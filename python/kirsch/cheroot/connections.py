@@ -4,6 +4,7 @@ Connections themselves are the engine's.
 """
 
 import threading
+import time
 
 
 def prevent_socket_inheritance(sock):
@@ -47,9 +48,12 @@ class ConnectionManager:
             self._serving = False
 
     def stop(self):
-        """Ends `run`."""
+        """Ends `run`, for which it waits a little."""
         self._stop_requested = True
         self._selector.close()
+        deadline = time.monotonic() + 1
+        while self._serving and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     @property
     def _num_connections(self):

@@ -858,8 +858,7 @@ class HTTPServer(metaclass=Live):
         engine = self._engine
         if engine is None:
             return
-        if not engine.stop(float(1 << 30) if timeout is None else timeout):
-            self.error_log("requests were cut off: they took longer than shutdown_timeout", level=logging.WARNING)
+        engine.stop(float(1 << 30) if timeout is None else timeout)
 
     # --- Statistics.
 
@@ -982,6 +981,7 @@ class HTTPServer(metaclass=Live):
             yield thread
         finally:
             self.stop()
+            thread.join(self.shutdown_timeout)
 
     @property
     def can_add_keepalive_connection(self):
@@ -1035,8 +1035,8 @@ class HTTPServer(metaclass=Live):
                 engine.release()
             self._close_socket()
         finally:
-            self._connections.stop()
             self._ended.set()
+            self._connections.stop()
 
     def error_log(self, msg="", level=20, traceback=False):
         """Says something; to be overridden. While an exception is handled, its traceback as well."""

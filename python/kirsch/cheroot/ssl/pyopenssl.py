@@ -436,6 +436,11 @@ class pyOpenSSLAdapter(Adapter):
 
         return ssl_environ
 
+    def receive(self, sock, size):
+        """Read what was decrypted; hands are shaken before the first."""
+        caller = SSLFileobjectMixin()
+        return caller._safe_call(True, sock.recv, size)
+
     def makefile(self, sock, mode='r', bufsize=-1):
         """Return socket file object."""
         cls = (
