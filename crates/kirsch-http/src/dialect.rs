@@ -7,7 +7,8 @@
 //! | difference | who needs it |
 //! |---|---|
 //! | an HTTP/1.1 request may lack Host | cheroot `test_parse_uri_unsafe_uri` |
-//! | an IPv6 address in Host may lack its brackets | all of cheroot's tests that listen on `::`, by `webtest.cleanHeaders` |
+//! | a Host that is no host goes to the application as it is, unless it holds what divides URIs or lists | cheroot's `webtest.cleanHeaders` (`:::80`), CherryPy `test_dangerous_host` |
+//! | where absolute targets are taken, their authority counts, whatever Host says (RFC 9112 section 3.2.2) | CherryPy `testAbsoluteURIPathInfo` |
 //! | Transfer-Encoding beside Content-Length: chunks, and the connection closes behind the answer | cheroot and CherryPy `test_Chunked_Encoding` |
 //! | the limit of a chunked body counts its size lines | CherryPy `test_Chunked_Encoding` |
 //! | a method is upper case; a target is ASCII | cheroot `test_malformed_http_method`, `test_parse_uri_invalid_uri` |
@@ -15,6 +16,7 @@
 //! | an absolute target is refused, unless the program asks to be a proxy | cheroot `test_parse_uri_absolute_uri`, CherryPy `testAbsoluteURIPathInfo` |
 //! | CONNECT is served to such a program, with an authority as its target | CherryPy `test_CONNECT_method` |
 //! | versions above 1.1 are refused, however they are written | cheroot `test_malformed_request_line` |
+//! | a NUL in the path is refused with 404 | CherryPy `test_null_bytes` |
 //! | refusals have cheroot's status, reason and text | cheroot `test_core`, CherryPy `test_http` |
 //! | HTTP/1.0 is told `Keep-Alive: timeout=`, and no `close` | cheroot `test_keepalive`, `test_keepalive_conn_management` |
 //!
@@ -44,11 +46,15 @@ impl Dialect {
         self == Dialect::Strict
     }
 
-    /// Whether this is an IPv6 address without brackets, which is let through: of digits and colons, no program
-    /// makes another host.
+    /// Whether a Host that is no host is the application's to judge.
     pub(crate) fn takes_host(self, value: &[u8]) -> bool {
-        let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-        self != Dialect::Strict && value.starts_with(b":") && value.iter().all(is_part)
+        let is_harmless = |byte: &u8| byte.is_ascii_graphic() && !b"/\\@,#\"<>".contains(byte);
+        self != Dialect::Strict && value.iter().all(is_harmless)
+    }
+
+    /// Whether the authority of the target takes the place of Host.
+    pub(crate) fn prefers_target(self) -> bool {
+        self == Dialect::Cheroot { proxy: true }
     }
 
     /// Whether Content-Length and Transfer-Encoding may stand together; then the connection closes.
@@ -98,6 +104,9 @@ impl Dialect {
         if !target.is_ascii() {
             return Err(ProtocolErrorKind::TargetNotAscii);
         }
+        if target.contains(&0) {
+            return Err(ProtocolErrorKind::NulInPath);
+        }
         if method == b"CONNECT" {
             return match proxy && !(is_authority(target) && target.contains(&b':')) {
                 true => Err(ProtocolErrorKind::ConnectTargetInvalid),
@@ -144,9 +153,8 @@ fn cheroots(kind: ProtocolErrorKind) -> (u16, &'static str, &'static str) {
             "Malformed method name: According to RFC 2616 (section 5.1.1) and its successors RFC 7230 \
              (section 3.1.1) and RFC 7231 (section 4.1) method names are case-sensitive and uppercase.",
         ),
-        Kind::TargetNotAscii | Kind::TargetInvalid | Kind::NulInPath => {
-            (400, BAD, "Malformed Request-URI")
-        }
+        Kind::TargetNotAscii | Kind::TargetInvalid => (400, BAD, "Malformed Request-URI"),
+        Kind::NulInPath => (404, "Not Found", "No path holds a NUL."),
         Kind::FragmentInTarget => (400, BAD, "Illegal #fragment in Request-URI."),
         Kind::TargetFormInvalid | Kind::AsteriskWithoutOptions => (
             400,

@@ -7,6 +7,7 @@
 //! | difference | who needs it |
 //! |---|---|
 //! | `environ` has what `extra` holds, `HTTP_TRANSFER_ENCODING`, and a PATH_INFO that begins with a slash and keeps `%2F` | web.py (`web.data()`, its log), CherryPy (`_cpwsgi`), cheroot `test_parse_uri_asterisk_uri` |
+//! | several lines of one field are joined by a comma and a blank | CherryPy `test_repeated_headers` |
 //! | the headers may be any iterable of pairs | cheroot `test_core` and `test_conn`, whose applications give `dict.items()` |
 //! | a status may be its code alone | cheroot `test_No_Message_Body` |
 //! | the length of a list of several blocks is not told: they go in chunks | cheroot `test_streaming_11[False]` |

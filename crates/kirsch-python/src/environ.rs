@@ -154,8 +154,12 @@ impl Template {
         let environ = self.dict.bind(py).copy()?;
         let keys = KEYS.get_or_init(py, || Keys::new(py));
         let body = request.take_body();
+        let separator: &[u8] = if self.cheroot.is_some() { b", " } else { b"," };
+        let manner = Manner { mount, separator };
         let strings = CACHE
-            .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, mount))?;
+            .with_borrow_mut(|cache| {
+                fill(py, &environ, keys, cache, request, &body, manner)
+            })?;
         let input = Input::of(py, body)?;
         environ.set_item(&keys.input, &input)?;
         if let Some(extra) = &self.cheroot {
@@ -197,6 +201,14 @@ fn add_cheroots(
     environ.update(extra.bind(py).as_mapping())
 }
 
+/// What a request's part of `environ` depends on beside the request.
+#[derive(Clone, Copy)]
+struct Manner<'a> {
+    mount: &'a str,
+    /// Stands between the values of one field that came in several lines.
+    separator: &'static [u8],
+}
+
 fn fill<'py>(
     py: Python<'py>,
     environ: &Bound<'py, PyDict>,
@@ -204,14 +216,14 @@ fn fill<'py>(
     cache: &mut Cache,
     request: &Request,
     body: &Body,
-    mount: &str,
+    manner: Manner<'_>,
 ) -> PyResult<(Py<PyString>, Py<PyString>, Py<PyString>)> {
     let method = keys.method_of(py, request);
     let target = cache.target(py, request.target());
     environ.set_item(&keys.method, &method)?;
     environ.set_item(&keys.request_uri, &target)?;
     environ.set_item(&keys.raw_uri, &target)?;
-    set_path(py, environ, keys, cache, request, &target, mount)?;
+    set_path(py, environ, keys, cache, request, &target, manner.mount)?;
     if !request.query().is_empty() {
         environ.set_item(&keys.query, latin1(py, request.query()))?;
     }
@@ -226,7 +238,7 @@ fn fill<'py>(
     }
     let id = cache.id(py, request);
     environ.set_item(&keys.id, &id)?;
-    set_fields(py, environ, keys, cache, request)?;
+    set_fields(py, environ, keys, cache, request, manner.separator)?;
     // The body's own length is the truth where all of it is there: of a chunked body the client said none.
     let len = match request.head().body {
         BodyLength::None => None,
@@ -322,13 +334,14 @@ fn set_fields(
     keys: &Keys,
     cache: &mut Cache,
     request: &Request,
+    list_separator: &[u8],
 ) -> PyResult<()> {
     let mut seen = 0_u128;
     for (known, name, value) in request.fields() {
         let Some(idx) = known.index() else {
             if known == FieldName::Other {
                 let key = cache.name(py, name);
-                add(py, environ, &key, value, b",")?;
+                add(py, environ, &key, value, list_separator)?;
             }
             // Others could be taken for another field's name, or poison an application's own requests.
             continue;
@@ -353,7 +366,7 @@ fn set_fields(
             let separator: &[u8] = if known == FieldName::Cookie {
                 b"; "
             } else {
-                b","
+                list_separator
             };
             add(py, environ, keys.fields[idx].bind(py), value, separator)?;
         } else {

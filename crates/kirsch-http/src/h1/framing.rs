@@ -131,13 +131,17 @@ fn authority(
     if span.is_empty() {
         return Err(ProtocolErrorKind::HostEmpty);
     }
-    if target.is_none() && dialect.takes_host(span.of(buf)) {
-        return Ok(Some(span));
-    }
-    let host = Authority::parse(span.of(buf)).ok_or(ProtocolErrorKind::HostInvalid)?;
+    let host = match Authority::parse(span.of(buf)) {
+        Some(host) => host,
+        None if target.is_none() && dialect.takes_host(span.of(buf)) => return Ok(Some(span)),
+        None => return Err(ProtocolErrorKind::HostInvalid),
+    };
     let Some(target) = target else {
         return Ok(Some(span));
     };
+    if dialect.prefers_target() {
+        return Ok(Some(target.span));
+    }
     // Section 3.2.2 would let the target win; a request that names two hosts is safer refused.
     match Authority::parse(target.span.of(buf)) {
         Some(wanted) if wanted.is_same(host, target.default_port) => Ok(Some(target.span)),
