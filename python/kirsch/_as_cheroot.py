@@ -1,7 +1,8 @@
 """`kirsch.install_as_cheroot`: every ``import cheroot…`` of this process finds `kirsch.cheroot`.
 
-A finder stands before those of the import system and answers ``cheroot.x`` with the module ``kirsch.cheroot.x``,
-the same object under both names. What Kirsch has none of (``cheroot.test.test_core``) is left to the others.
+A finder stands before those of the import system and answers ``cheroot.x`` with the module
+``kirsch.cheroot.x``, the same object under both names. What Kirsch has none of (``cheroot.test.test_core``)
+is left to the others.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def install_as_cheroot(force: bool = False) -> None:
     To be called before anything imports cheroot, which need not be installed. A second call does nothing.
 
     Args:
-        force: Whether modules of cheroot's own that were imported already are forgotten. Who has them keeps them.
+        force: Whether modules of cheroot's own that were imported already are forgotten. Who has them keeps
+            them.
 
     Raises:
         RuntimeError: If cheroot was imported before, and ``force`` is not given.

@@ -14,8 +14,8 @@ USAGE = """\
 Usage: kirsch run FILE [ARGUMENTS]...
        kirsch run -m MODULE [ARGUMENTS]...
 
-Runs a program that starts web.py's, CherryPy's, bottle's or its own cheroot server, without a changed line, over
-Kirsch. FILE and what follows are the program's arguments, as with python.
+Runs a program that starts web.py's, CherryPy's, bottle's or its own cheroot server, without a changed line,
+over Kirsch. FILE and what follows are the program's arguments, as with python.
 """
 
 

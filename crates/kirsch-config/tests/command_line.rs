@@ -155,8 +155,7 @@ fn one_worker_is_accepted_and_more_are_refused() {
 #[test]
 fn what_comes_later_is_refused_in_words() {
     let folder = Folder::new();
-    let cases: [&[&str]; 5] = [
-        &["run", "code.py", "8080"],
+    let cases: [&[&str]; 4] = [
         &["migrate"],
         &["m", "--reload"],
         &["m", "--tls-cert", "cert.pem"],

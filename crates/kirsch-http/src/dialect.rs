@@ -116,7 +116,8 @@ impl Dialect {
         if target.contains(&b'#') {
             return Err(ProtocolErrorKind::FragmentInTarget);
         }
-        let is_absolute = !target.starts_with(b"/") && memchr::memmem::find(target, b"://").is_some();
+        let is_absolute =
+            !target.starts_with(b"/") && memchr::memmem::find(target, b"://").is_some();
         match is_absolute && !proxy {
             true => Err(ProtocolErrorKind::AbsoluteTargetRefused),
             false => Ok(()),
@@ -162,9 +163,11 @@ fn cheroots(kind: ProtocolErrorKind) -> (u16, &'static str, &'static str) {
             "Invalid path in Request-URI: request-target must contain origin-form which starts with \
              absolute-path (URI starting with a slash \"/\").",
         ),
-        Kind::AbsoluteTargetRefused => {
-            (400, BAD, "Absolute URI not allowed if server is not a proxy.")
-        }
+        Kind::AbsoluteTargetRefused => (
+            400,
+            BAD,
+            "Absolute URI not allowed if server is not a proxy.",
+        ),
         Kind::ConnectTargetInvalid => (
             400,
             BAD,

@@ -36,8 +36,8 @@ mod path;
 mod semantics;
 mod span;
 
-pub use dialect::Dialect;
 pub use chars::is_token_slice as is_token;
+pub use dialect::Dialect;
 pub use error::{
     Blame, Fate, ProtocolError, ProtocolErrorKind, ResponseError, Rule, Severity, Status,
 };

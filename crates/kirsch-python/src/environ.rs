@@ -8,9 +8,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use kirsch_http::{
-    BodyLength, FieldName, Method, Version, decode_path, decode_path_but_slashes,
-};
+use kirsch_http::{BodyLength, FieldName, Method, Version, decode_path, decode_path_but_slashes};
 use kirsch_server::{Body, Origin, Request, Scheme};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -157,9 +155,7 @@ impl Template {
         let separator: &[u8] = if self.cheroot.is_some() { b", " } else { b"," };
         let manner = Manner { mount, separator };
         let strings = CACHE
-            .with_borrow_mut(|cache| {
-                fill(py, &environ, keys, cache, request, &body, manner)
-            })?;
+            .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, manner))?;
         let input = Input::of(py, body)?;
         environ.set_item(&keys.input, &input)?;
         if let Some(extra) = &self.cheroot {

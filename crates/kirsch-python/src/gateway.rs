@@ -97,8 +97,7 @@ impl WsgiGateway {
         py: Python<'_>,
         cheroot: Option<&PyCheroot>,
     ) -> WsgiGateway {
-        self.cheroot =
-            cheroot.map(|it| (Arc::clone(&it.settings), it.extra.clone_ref(py)));
+        self.cheroot = cheroot.map(|it| (Arc::clone(&it.settings), it.extra.clone_ref(py)));
         self
     }
 

@@ -54,7 +54,10 @@ impl PyServer {
     /// handed over by `admit`.
     #[new]
     #[pyo3(signature = (applications, dispatch, settings, report, errors, cheroot=None, listens=true))]
-    #[expect(clippy::too_many_arguments, reason = "made in one place, with a signature of its own")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "made in one place, with a signature of its own"
+    )]
     fn new(
         py: Python<'_>,
         applications: Vec<Py<PyAny>>,

@@ -14,7 +14,8 @@ use kirsch_server::{
     Block, ErrorAnswer, Exchange, Finished, Gone, ResponseError, ResponseHead, Status,
 };
 use pyo3::exceptions::{
-    PyAttributeError, PyBrokenPipeError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+    PyAttributeError, PyBrokenPipeError, PyOSError, PyRuntimeError, PyTypeError, PyValueError,
+};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyCFunction, PyList, PyString, PyTuple};
@@ -196,11 +197,7 @@ impl StartResponse {
 }
 
 impl Call {
-    pub(crate) fn new(
-        exchange: Exchange,
-        named: Option<Arc<NamedFiles>>,
-        cheroot: bool,
-    ) -> Call {
+    pub(crate) fn new(exchange: Exchange, named: Option<Arc<NamedFiles>>, cheroot: bool) -> Call {
         Call {
             exchange,
             head: Head::Missing,
@@ -400,7 +397,10 @@ fn fill_for_cheroot(
     let py = status.py();
     let pairs = PyList::empty(py);
     for pair in headers.try_iter()? {
-        pairs.append(PyTuple::new(py, pair?.try_iter()?.collect::<PyResult<Vec<_>>>()?)?)?;
+        pairs.append(PyTuple::new(
+            py,
+            pair?.try_iter()?.collect::<PyResult<Vec<_>>>()?,
+        )?)?;
     }
     match status.cast::<PyString>() {
         Ok(code) if code.len()? == 3 => {

@@ -21,8 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kirsch_http::{
-    CommonFields, ErrorAnswer, Outcome, ResponseBody, ResponseHead, Status, Version,
-    error_response,
+    CommonFields, ErrorAnswer, Outcome, ResponseBody, ResponseHead, Status, Version, error_response,
 };
 use tracing::{debug, warn};
 

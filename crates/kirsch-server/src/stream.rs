@@ -43,8 +43,12 @@ impl Stream {
         socket.set_nonblocking(true)?;
         socket.set_cloexec(true)?;
         match socket.domain()? {
-            Domain::UNIX => Ok(Stream::Unix(UnixStream::from_std(OwnedFd::from(socket).into()))),
-            _ => Ok(Stream::Tcp(TcpStream::from_std(OwnedFd::from(socket).into()))),
+            Domain::UNIX => Ok(Stream::Unix(UnixStream::from_std(
+                OwnedFd::from(socket).into(),
+            ))),
+            _ => Ok(Stream::Tcp(TcpStream::from_std(
+                OwnedFd::from(socket).into(),
+            ))),
         }
     }
 

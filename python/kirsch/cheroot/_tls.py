@@ -1,8 +1,8 @@
 """TLS by an adapter's means: who accepts, and who passes on what was decrypted.
 
-The accepting thread does nothing but accept. Each connection has a thread of its own, since the interface of an
-adapter is a call that returns when hands were shaken. That thread then stands between the client and the engine,
-which sees a connection like any other and bounds how many there are.
+The accepting thread does nothing but accept. Each connection has a thread of its own, since the interface
+of an adapter is a call that returns when hands were shaken. That thread then stands between the client and
+the engine, which sees a connection like any other and bounds how many there are.
 """
 
 import contextlib
@@ -131,13 +131,15 @@ class _Tunnel:
 
     def _lost(self, error):
         self.door.server.error_log(
-            f"Client {self.address!s} lost — peer dropped the TLS connection suddenly, during handshake: {error!s}"
+            f"Client {self.address!s} lost — peer dropped the TLS connection suddenly, during "
+            f"handshake: {error!s}"
         )
 
     def _refuse_plain(self, secured, error):
         server = self.door.server
         server.error_log(
-            f"Client {self.address!s} attempted to speak plain HTTP into a TCP connection configured for TLS-only "
+            f"Client {self.address!s} attempted to speak plain HTTP into a TCP connection "
+            f"configured for TLS-only "
             f"traffic — trying to send back a plain HTTP error response: {error!s}"
         )
         plain = getattr(secured, "_socket", None) or getattr(secured, "_sock", None) or secured

@@ -1,4 +1,4 @@
-"""What stands in the place of a connection's socket while a request that the engine has read is served by objects."""
+"""What stands in the place of a socket while objects serve a request that the engine has read."""
 
 import errno
 import io

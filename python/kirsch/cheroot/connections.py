@@ -1,4 +1,4 @@
-"""What is left of cheroot's ``connections``: the wait of `HTTPServer.serve`, and how many connections are idle.
+"""What is left of cheroot's ``connections``: the wait of `HTTPServer.serve`, and a count of idle ones.
 
 Connections themselves are the engine's.
 """

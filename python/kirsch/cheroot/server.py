@@ -1,8 +1,8 @@
 """The server, its connections and requests, as cheroot has them, over Kirsch's engine.
 
 `kirsch.cheroot` says which way a request goes. This file owns the lifecycle (`HTTPServer.prepare`, `serve`,
-`stop`), the choice of the way (`_serve`), and the objects of the slower one. What is sent, and when a connection
-closes, is the engine's to decide: `HTTPRequest.send_headers` gives it what a gateway has set.
+`stop`), the choice of the way (`_serve`), and the objects of the slower one. What is sent, and when a
+connection closes, is the engine's to decide: `HTTPRequest.send_headers` gives it what a gateway has set.
 
 **Invariant:** nothing is started and no descriptor opened before `prepare()`: programs fork in between.
 **Invariant:** `stop()` is safe from any thread, a worker included, which the end does not wait for.
@@ -126,8 +126,8 @@ class Watched(type):
 class HeaderReader:
     """Reads the lines of a head; `_allow_header` and `_transform_key` are for subclasses.
 
-    The engine has read the head already, and refused what is ambiguous: a reader of a program's own is given the
-    fields once more, a line each.
+    The engine has read the head already, and refused what is ambiguous: a reader of a program's own is
+    given the fields once more, a line each.
     """
 
     def __call__(self, rfile, hdict=None):
@@ -325,7 +325,8 @@ class HTTPRequest(metaclass=Watched):
     Args:
         server: The server.
         conn: The connection it came by.
-        proxy_mode: Whether absolute targets and CONNECT are taken. The server looks at what a subclass asks for.
+        proxy_mode: Whether absolute targets and CONNECT are taken. The server looks at what a subclass asks
+            for.
         strict_mode: Kept; what is malformed is refused in any case.
     """
 
@@ -442,7 +443,7 @@ class HTTPRequest(metaclass=Watched):
             self.send_headers()
 
     def send_headers(self):
-        """Sends `status` and `outheaders`; the engine adds what frames the message and describes the connection."""
+        """Sends `status` and `outheaders`; what frames the message is the engine's to add."""
         names = {name.lower() for name, _ in self.outheaders}
         if self.status[:3] == b"413":
             self.close_connection = True
@@ -915,7 +916,8 @@ class HTTPServer(metaclass=Live):
     def bind_addr(self, value):
         if isinstance(value, tuple) and value[0] in {"", None}:
             raise ValueError(
-                "Host values of '' or None are not allowed. Use '0.0.0.0' (IPv4) or '::' (IPv6) instead to listen "
+                "Host values of '' or None are not allowed. Use '0.0.0.0' (IPv4) or '::' (IPv6) "
+                "instead to listen "
                 "on all active interfaces."
             )
         self._bind_addr = value
@@ -1105,12 +1107,13 @@ class HTTPServer(metaclass=Live):
             sock.close()
             raise
         self.bind_addr = self.resolve_real_bind_addr(sock)
-        # Connections inherit it: a later server of the same port does not have to wait until they are forgotten.
+        # Connections inherit it: a later server of the same port does not have to wait until they are
+        # forgotten.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return sock
 
     def bind_unix_socket(self, bind_addr):
-        """Opens `socket` at a path. A socket there, or an empty file, is replaced; any other file is not touched.
+        """Opens `socket` at a path, where a socket or an empty file is replaced, and any other left alone.
 
         Raises:
             OSError: If that cannot be done.
@@ -1236,7 +1239,7 @@ def _native_gateway():
 
 
 def _is_stock(kind, base):
-    """Whether a class does what `base` did when this package was loaded; it may have a constructor of its own."""
+    """Whether a class does what `base` did at first; it may have a constructor of its own."""
     if kind is not base and not (isinstance(kind, type) and issubclass(kind, base)):
         return False
     if base is _native_gateway() and kind is not base:

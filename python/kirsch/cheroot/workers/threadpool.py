@@ -1,4 +1,4 @@
-"""The threads of a server: real ``threading.Thread``s, with cheroot's names, that take turns in Kirsch's engine."""
+"""The threads of a server: real ``threading.Thread``s with cheroot's names, that take turns in the engine."""
 
 import contextlib
 import queue
@@ -139,7 +139,7 @@ class ThreadPool:
         self._threads[:] = [thread for thread in self._threads if thread.is_alive()]
 
     def stop(self, timeout=5):
-        """Ends the threads: what has begun may take so many seconds; a negative number means that there is no end."""
+        """Ends the threads: what has begun may take so many seconds; if negative, there is no end."""
         threads, self._threads[:] = self._threads[:], []
         if timeout is not None and timeout < 0:
             timeout = None
