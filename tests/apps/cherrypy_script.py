@@ -42,7 +42,6 @@ if __name__ == "__main__":
             "global": {
                 "server.socket_port": int(sys.argv[1]),
                 "engine.autoreload.on": False,
-                "log.screen": False,
             },
             "/": {"tools.sessions.on": True},
             "/static": {"tools.staticdir.on": True, "tools.staticdir.dir": os.getcwd()},

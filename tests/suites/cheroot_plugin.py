@@ -1,8 +1,8 @@
 """Puts Kirsch in cheroot's place for its own suite, CherryPy's and web.py's: a plugin of pytest.
 
 Loaded with ``-p`` before anything imports cheroot. Of cheroot's package only the tests themselves are left. What
-became of each test is written as JSON to the file that the variable `SUITE_OUTCOMES` names: "" for passed, and
-for one that was expected to fail, otherwise why it failed. Without `SUITE_OVER_CHEROOT` being set, which leaves
+became of each test is written as JSON to the file that the variable `SUITE_OUTCOMES` names: "" for passed,
+"skipped" for one that was left out or expected to fail, otherwise why it failed. Without `SUITE_OVER_CHEROOT` being set, which leaves
 cheroot where it is: that is how it is found out what passes there.
 """
 
@@ -45,7 +45,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
         outcomes[name] = known or (
             str(call.excinfo.value)[:300] or "failed" if report.failed and call.excinfo else ""
         )
-    if report.when == "setup" and report.skipped:
+    if report.skipped:
+        # Left out by the suite itself, or expected to fail.
         outcomes[name] = "skipped"
     return report
 

@@ -16,6 +16,9 @@ from . import errors
 #: Read at once.
 BLOCK = 64 * 1024
 
+#: The first byte of a TLS record that holds a handshake.
+HANDSHAKE = b"\x16"
+
 #: What a client is told that speaks HTTP where TLS is spoken.
 NO_TLS = "The client sent a plain HTTP request, but this server only speaks HTTPS on this port."
 
@@ -39,7 +42,8 @@ class Door:
     def close(self):
         """Accepts nobody any more. What is under way goes on until the engine ends it."""
         self._closed = True
-        self._thread.join(2)
+        if self._thread.ident is not None:
+            self._thread.join(2)
 
     def end(self, seconds):
         """Ends what is still under way."""
@@ -121,6 +125,8 @@ class _Tunnel:
     def _shake_hands(self):
         server = self.door.server
         self.raw.settimeout(server.timeout)
+        if isinstance(self.raw, socket.socket) and self.raw.recv(1, socket.MSG_PEEK) not in (b"", HANDSHAKE):
+            raise errors.NoSSLError("no TLS handshake")
         try:
             secured, environ = server.ssl_adapter.wrap(self.raw)
         except errors.FatalSSLAlert as error:

@@ -792,6 +792,8 @@ class HTTPServer(metaclass=Live):
             worker.conn = None
             if not keep:
                 conn.close()
+            if not conn.linger:
+                conn._wire.close()
         return ()
 
     def _connection(self, environ, start_response):
@@ -944,13 +946,21 @@ class HTTPServer(metaclass=Live):
         self._listen()
         self._ended = threading.Event()
         self._connections = connections.ConnectionManager(self)
-        self._open_engine()
-        HTTPServer._prepared.add(self)
-        self.requests.start()
-        if self._door is not None:
-            self._door.open()
-        self.ready = True
-        self._start_time = time.time()
+        try:
+            self._open_engine()
+            HTTPServer._prepared.add(self)
+            # Before the threads: whom they serve may stop the server.
+            self._start_time = time.time()
+            self.ready = True
+            self.requests.start()
+            if self._door is not None:
+                self._door.open()
+        except BaseException:
+            # Ctrl-C, say: the caller takes it for a server that was never started.
+            self.ready = False
+            HTTPServer._prepared.discard(self)
+            self._end()
+            raise
 
     def serve(self):
         """Returns when the server was stopped; raises what was assigned to `interrupt`."""
@@ -1019,7 +1029,8 @@ class HTTPServer(metaclass=Live):
         self.ready = False
         self._run_time, self._start_time = self.runtime(), None
         HTTPServer._prepared.discard(self)
-        if threading.current_thread() in self.requests._threads:
+        worker = threading.current_thread()
+        if isinstance(worker, threadpool.WorkerThread) and worker.server is self:
             threading.Thread(target=self._end, name="kirsch-stop").start()
         else:
             self._end()

@@ -125,7 +125,7 @@ class ThreadPool:
     def _spawn_workers(self, amount):
         workers = [self._spawn_worker() for _ in range(amount)]
         for worker in workers:
-            while not worker.ready:
+            while not worker.ready and worker.is_alive():
                 time.sleep(0.001)
         return workers
 
