@@ -1,4 +1,4 @@
-"""Programs that were written for cheroot, over Kirsch: unchanged scripts, and the classes of `kirsch.cheroot`."""
+"""Programs that were written for cheroot, over Kirsch: unchanged scripts, and `kirsch.cheroot`'s classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
+import urllib.response
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,18 +74,18 @@ class Script:
         self.process.kill()
         self.process.wait(SECONDS)
 
-    def ask(self, path: str, data: bytes | None = None, **fields: str) -> urllib.request.addinfourl:
+    def ask(self, path: str, data: bytes | None = None, **fields: str) -> urllib.response.addinfourl:
         """The answer to a request."""
         return self.ask_as("GET" if data is None else "POST", path, data, **fields)
 
     def ask_as(
         self, method: str, path: str, data: bytes | None = None, **fields: str
-    ) -> urllib.request.addinfourl:
+    ) -> urllib.response.addinfourl:
         """The answer to a request of any method."""
         headers = {name.replace("_", "-"): value for name, value in fields.items()}
         url = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, data, headers, method=method)
-        answer: urllib.request.addinfourl = urllib.request.urlopen(request, timeout=SECONDS)
+        answer: urllib.response.addinfourl = urllib.request.urlopen(request, timeout=SECONDS)
         return answer
 
     def wait_for_log(self, text: str) -> None:
@@ -107,21 +109,17 @@ def webpy(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Script]:
     port = free_port()
     way: tuple[str, ...] = ("-m", "kirsch", "run")
     if request.param != "kirsch run":
-        # Whoever asks the import system for it finds that it is not there.
-        (tmp_path / "sitecustomize.py").write_text(
+        (tmp_path / "without.py").write_text(
             "import sys\n"
+            "from kirsch.__main__ import main\n"
             "class Without:\n"
             "    def find_spec(self, name, path=None, target=None):\n"
             "        if name.partition('.')[0] == 'cheroot':\n"
             "            raise ModuleNotFoundError(name)\n"
             "sys.meta_path.insert(0, Without())\n"
+            "sys.exit(main(['kirsch', 'run', *sys.argv[1:]]))\n"
         )
-        way = (
-            "-c",
-            f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import sitecustomize, importlib; "
-            f"importlib.import_module('sitecustomize'); exec({(tmp_path / 'sitecustomize.py').read_text()!r}); "
-            "from kirsch.__main__ import main; sys.exit(main(['kirsch', 'run', *sys.argv[1:]]))",
-        )
+        way = ("without.py",)
     with Script(tmp_path, [str(APPS / "webpy_script.py"), f"127.0.0.1:{port}"], port, way) as script:
         yield script
 
@@ -155,7 +153,8 @@ def test_a_web_py_program_runs_unchanged(webpy: Script) -> None:
 def test_a_chunked_body_reaches_web_data(webpy: Script) -> None:
     with Client(("127.0.0.1", webpy.port)) as client:
         client.send(
-            b"PUT /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+            b"PUT /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
         )
         assert client.response().body == b"5"
 
@@ -279,7 +278,8 @@ def test_processes_that_a_program_starts_find_kirsch_too() -> None:
 
 
 def test_cheroot_that_was_imported_before_is_not_replaced_unasked() -> None:
-    text = "import cheroot.wsgi, kirsch\ntry:\n    kirsch.install_as_cheroot()\nexcept RuntimeError as error:\n    print(error)\n"
+    text = "import cheroot.wsgi, kirsch\ntry:\n    kirsch.install_as_cheroot()\n"
+    text += "except RuntimeError as error:\n    print(error)\n"
     text += "kirsch.install_as_cheroot(force=True)\nimport cheroot.wsgi\nprint(cheroot.wsgi.__name__)\n"
     done = subprocess.run(
         [str(environment()), "-c", text],
@@ -688,7 +688,8 @@ def test_nothing_is_read_behind_a_request_with_two_lengths() -> None:
     ) as made:
         for length in (3, 100):
             with Client(made.bind_addr) as client:
-                head = f"POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n"
+                head = f"POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n"
+                head += "Transfer-Encoding: chunked\r\n\r\n"
                 client.send(head.encode() + b"3\r\nabc\r\n0\r\n\r\n" + get("/smuggled"))
                 answer = client.response()
                 assert (answer.body, answer.all("connection")) == (b"/firstabc", ["close"])

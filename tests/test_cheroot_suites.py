@@ -1,8 +1,8 @@
 """cheroot's, CherryPy's and web.py's own suites, with Kirsch in cheroot's place.
 
 They have an environment of their own, as `requirements/cheroot.txt` pins it. What may fail is listed with its
-reason in `tests/suites`, and nothing else may: neither a test that fails and is not listed, nor one that is listed
-and passes.
+reason in `tests/suites`, and nothing else may: neither a test that fails and is not listed, nor one that is
+listed and passes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A program of web.py's as its tutorial ends: started as a script, it serves at the address of its command line."""
+"""A program of web.py's as its tutorial ends: as a script it serves at the address of its command line."""
 
 import web
 

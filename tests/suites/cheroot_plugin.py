@@ -1,9 +1,9 @@
 """Puts Kirsch in cheroot's place for its own suite, CherryPy's and web.py's: a plugin of pytest.
 
-Loaded with ``-p`` before anything imports cheroot. Of cheroot's package only the tests themselves are left. What
+Loaded with ``-p`` before anything imports cheroot. Of its package only the tests themselves are left. What
 became of each test is written as JSON to the file that the variable `SUITE_OUTCOMES` names: "" for passed,
-"skipped" for one that was left out or expected to fail, otherwise why it failed. Without `SUITE_OVER_CHEROOT` being set, which leaves
-cheroot where it is: that is how it is found out what passes there.
+"skipped" for one that was left out or expected to fail, otherwise why it failed. Where `SUITE_OVER_CHEROOT`
+is set, cheroot stays where it is: so it is found out what passes there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The environment of programs that stand on cheroot: `.venvs/cheroot`, as `requirements/cheroot.txt` pins it."""
+"""The environment of programs that stand on cheroot, as `requirements/cheroot.txt` pins it."""
 
 from __future__ import annotations
 

@@ -209,3 +209,172 @@ fn cheroots(kind: ProtocolErrorKind) -> (u16, &'static str, &'static str) {
 fn number(digits: &[u8]) -> Option<u32> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BodyLength, BodyPart, CommonFields, Head, Limits, RequestReader, error_response};
+
+    const CHEROOT: Dialect = Dialect::Cheroot { proxy: false };
+    const PROXY: Dialect = Dialect::Cheroot { proxy: true };
+
+    fn read(dialect: Dialect, head: &str) -> Result<Head, ProtocolError> {
+        let head = format!("{head}\r\n\r\n");
+        let found = RequestReader::new().speaking(dialect).next_head(
+            head.as_bytes(),
+            &Limits::default(),
+            &mut Vec::new(),
+        );
+        found.map(|head| head.expect("it is whole"))
+    }
+
+    /// Status and content of the refusal.
+    fn refused(dialect: Dialect, head: &str) -> (u16, String) {
+        let error = read(dialect, head).expect_err(head);
+        let answer = dialect.refusal(error);
+        let common = CommonFields {
+            date: b"",
+            server: None,
+            request_id: None,
+            keep_alive: None,
+        };
+        let mut out = Vec::new();
+        let content = error_response(&answer, &common, &mut out);
+        let text = String::from_utf8_lossy(&out[out.len() - content..]).into_owned();
+        (answer.status_code(), text)
+    }
+
+    #[test]
+    fn what_is_taken_otherwise_is_refused_by_the_strict_rules() {
+        for (dialect, head) in [
+            (CHEROOT, "GET / HTTP/1.1"),
+            (CHEROOT, "GET / HTTP/1.1\r\nHost: :::8080"),
+            (CHEROOT, "GET / HTTP/1.1\r\nHost: =?utf-8?q?x?="),
+            (CHEROOT, "TRACE / HTTP/1.1\r\nHost: a"),
+            (
+                CHEROOT,
+                "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked",
+            ),
+            (PROXY, "CONNECT a.test:443 HTTP/1.1\r\nHost: a"),
+            (PROXY, "GET http://a.test/ HTTP/1.1\r\nHost: b.test"),
+        ] {
+            assert!(read(dialect, head).is_ok(), "{head}");
+            assert!(read(Dialect::Strict, head).is_err(), "{head}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_refused_in_cheroot_s_words() {
+        for (head, status, text) in [
+            ("GET /", 400, "Malformed Request-Line"),
+            ("gjkgjk", 400, "Malformed Request-Line"),
+            (
+                "GET / HTTPS/1.1",
+                400,
+                "Malformed Request-Line: bad protocol",
+            ),
+            ("GET / HTTP/1", 400, "Malformed Request-Line: bad version"),
+            (
+                "GET / HTTP/01.1",
+                400,
+                "Malformed Request-Line: bad version",
+            ),
+            ("GET / HTTP/2.15", 505, "Cannot fulfill request"),
+            ("GET /\u{e9} HTTP/1.1", 400, "Malformed Request-URI"),
+            ("GET /#a HTTP/1.1", 400, "Illegal #fragment in Request-URI."),
+            ("GET /%00 HTTP/1.1", 404, "No path holds a NUL."),
+            (
+                "GET http://a/ HTTP/1.1",
+                400,
+                "Absolute URI not allowed if server is not a proxy.",
+            ),
+            ("CONNECT a:1 HTTP/1.1", 405, ""),
+            ("GET / HTTP/1.1\r\nRe, 1", 400, "Illegal header line."),
+            ("GET / HTTP/1.1\r\nA : b", 400, "Illegal header line."),
+            ("GET / HTTP/1.1\r\nA: b\r\n c", 400, "Illegal header line."),
+            (
+                "GET / HTTP/1.1\r\nContent-Length: x",
+                400,
+                "Malformed Content-Length Header.",
+            ),
+            (
+                "GET / HTTP/1.1\nHost: a",
+                400,
+                "HTTP requires CRLF terminators",
+            ),
+            ("GET / HTTP/1.1\r\nTransfer-Encoding: gzip", 501, ""),
+        ] {
+            assert_eq!(refused(CHEROOT, head), (status, text.to_owned()), "{head}");
+        }
+        assert!(
+            refused(CHEROOT, "GeT / HTTP/1.1")
+                .1
+                .starts_with("Malformed method name")
+        );
+        assert!(
+            refused(CHEROOT, "GET a HTTP/1.1")
+                .1
+                .contains("starting with a slash")
+        );
+        for target in ["a", "a:x", "http://a:1/", "/a", "a:1/x"] {
+            let (status, text) = refused(PROXY, &format!("CONNECT {target} HTTP/1.1"));
+            assert_eq!(
+                (status, text.contains("authority-form")),
+                (400, true),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_two_readers_could_take_differently_is_refused_in_either_dialect() {
+        for fields in [
+            "Content-Length: 1\r\nContent-Length: 2",
+            "Content-Length: +1",
+            "Content-Length: 1_0",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked, identity",
+            "Transfer-Encoding:\u{b}chunked",
+            "Host: a\r\nHost: a",
+            "Host: a/b",
+            "Host: a@b",
+            "Host: a,b",
+            "A: a\rb: c",
+        ] {
+            for dialect in [Dialect::Strict, CHEROOT, PROXY] {
+                let head = format!("POST / HTTP/1.1\r\n{fields}");
+                assert!(read(dialect, &head).is_err(), "{dialect:?} {fields}");
+            }
+        }
+        assert!(read(CHEROOT, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked").is_err());
+    }
+
+    #[test]
+    fn of_two_lengths_the_chunks_count_and_nothing_is_read_behind_them() {
+        let head = "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked";
+        let head = read(CHEROOT, head).expect("it is taken");
+        assert_eq!((head.body, head.keep_alive), (BodyLength::Chunked, false));
+    }
+
+    #[test]
+    fn the_limit_of_a_chunked_body_counts_its_size_lines() {
+        let fits = |dialect, most| {
+            let bytes = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+            let mut reader = RequestReader::new().speaking(dialect);
+            let head = reader.next_head(bytes, &Limits::default(), &mut Vec::new());
+            let mut at = head.expect("it is good").expect("it is whole").len as usize;
+            reader.limit_body(most).expect("no length is announced");
+            loop {
+                match reader.next_body(&bytes[at..]) {
+                    Ok(BodyPart::End { .. }) => return true,
+                    Ok(BodyPart::Data { skip, len }) => at += skip + len,
+                    Ok(BodyPart::NeedMore { .. }) => unreachable!("all of it is there"),
+                    Err(_) => return false,
+                }
+            }
+        };
+        // Two size lines of three bytes each.
+        assert!(fits(CHEROOT, 11) && !fits(CHEROOT, 10) && !fits(CHEROOT, 7));
+        assert!(fits(Dialect::Strict, 5) && !fits(Dialect::Strict, 4));
+    }
+}
