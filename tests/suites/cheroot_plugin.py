@@ -39,7 +39,8 @@ sys.argv[1:] = ["127.0.0.1:0"]
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Any:
     """Notes what became of a test; the last word counts, since some are tried again."""
     report = yield
-    name = item.nodeid.rpartition("/")[2]
+    file, _, rest = item.nodeid.partition("::")
+    name = f"{Path(file).name}::{rest}"
     if report.when == "call" or report.failed:
         known = outcomes.get(name, "") if report.when == "teardown" else ""
         outcomes[name] = known or (

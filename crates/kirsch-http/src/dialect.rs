@@ -338,7 +338,6 @@ mod tests {
             "Host: a\r\nHost: a",
             "Host: a/b",
             "Host: a@b",
-            "Host: a,b",
             "A: a\rb: c",
         ] {
             for dialect in [Dialect::Strict, CHEROOT, PROXY] {
