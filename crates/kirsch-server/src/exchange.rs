@@ -612,6 +612,7 @@ impl Exchange {
     /// Ends the connection without an answer, or within one.
     pub fn hang_up(&mut self) {
         let begun = matches!(self.stage, Stage::Body(_));
+        self.coded = None;
         let _ = self.take_down();
         self.end(&[], if begun { Fate::Reset } else { Fate::Close });
     }
