@@ -17,10 +17,12 @@ import itertools
 import json
 import os
 import select
+import signal
 import socketserver
+import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,7 +35,8 @@ from support.fronts import FRONTS, Forwarded
 from support.mutations import TAIL, mutants
 from support.opinions import EXPLAINED, OTHERS, Kirsch, Opinion, Request, difference
 from support.payloads import Payload, payloads, seeds
-from support.server import ServerProcess
+from support.server import APPS, ServerProcess, clean_environment
+from support.server import kirsch as kirsch_command
 
 SEED = int(os.environ.get("KIRSCH_SMUGGLING_SEED", "1"))
 MUTANTS = int(os.environ.get("KIRSCH_SMUGGLING_MUTANTS", "30000"))
@@ -244,24 +247,62 @@ def contradictions(log: Sequence[Entry], forwarded: dict[str, Forwarded]) -> lis
     return found
 
 
+@contextlib.contextmanager
+def strict(log: Path, lax: bool) -> Iterator[Address]:
+    """The witness behind the command."""
+    # Behind a lax proxy the application answers while the body comes: two more places to lose the boundary.
+    flags = ("--stream-request-body",) if lax else ()
+    environment = {"WITNESS_LOG": str(log)}
+    with ServerProcess("witness:app", *flags, threads=LANES, environment=environment) as server:
+        yield server.address
+
+
+@contextlib.contextmanager
+def in_cheroots_place(log: Path, lax: bool) -> Iterator[Address]:
+    """The witness behind a program written for cheroot, from which more is taken."""
+    del lax
+    text = (
+        "import sys, cheroot.wsgi, witness\n"
+        f"server = cheroot.wsgi.Server(('127.0.0.1', 0), witness.app, numthreads={LANES})\n"
+        "server.keep_alive_conn_limit = None\n"
+        "server.prepare()\n"
+        "print(server.bind_addr[1], flush=True)\n"
+        "try:\n"
+        "    server.serve()\n"
+        "finally:\n"
+        "    server.stop()\n"
+    )
+    script = log.parent / "script.py"
+    script.write_text(text)
+    environment = {**clean_environment(), "WITNESS_LOG": str(log), "PYTHONPATH": str(APPS)}
+    words = [*kirsch_command(), "run", str(script)]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield "127.0.0.1", int(process.stdout.readline())
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(30)
+            finally:
+                process.kill()
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("server", [strict, in_cheroots_place])
 @pytest.mark.parametrize("name", FRONTS)
 def test_nothing_is_smuggled_past_a_proxy(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    server: Callable[[Path, bool], contextlib.AbstractContextManager[Address]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     kind, lax = FRONTS[name]
     streams = [(payload.id, payload.request) for payload in PAYLOADS]
     for mutant in itertools.islice(mutants(seeds(), SEED), MUTANTS // 5):
         streams.append((f"mutant {mutant.number} of seed {SEED} {mutant.operators}", mutant.data))
     witness = tmp_path / "witness"
-    # Behind a lax proxy the application answers while the body comes: two more places to lose the boundary.
-    flags = ("--stream-request-body",) if lax else ()
-    with (
-        ServerProcess(
-            "witness:app", *flags, threads=LANES, environment={"WITNESS_LOG": str(witness)}
-        ) as server,
-        kind(server.address, LANES, lax=lax) as front,
-    ):
+    with server(witness, lax) as address, kind(address, LANES, lax=lax) as front:
         with ThreadPoolExecutor(LANES) as threads:
             dealt = [streams[number::LANES] for number in range(LANES)]
             # In two pieces a lax proxy passes on the beginning of a body before the end has come.
@@ -272,8 +313,9 @@ def test_nothing_is_smuggled_past_a_proxy(
     shared = sum(outcome.shared for outcome in outcomes)
     with capsys.disabled():
         print(
-            f"\n{name}: {len(streams)} streams, {len(forwarded)} requests in its log, {len(log)} in the "
-            f"application's; {canaries} canaries, {shared} of them on the connection of the stream before"
+            f"\n{name}, {server.__name__}: {len(streams)} streams, {len(forwarded)} requests in its log, "
+            f"{len(log)} in the application's; {canaries} canaries, {shared} of them on the connection of "
+            "the stream before"
         )
     assert [wrong for outcome in outcomes for wrong in outcome.wrong] == []
     assert contradictions(log, forwarded) == []
