@@ -17,10 +17,12 @@ import itertools
 import json
 import os
 import select
+import signal
 import socketserver
+import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,7 +35,7 @@ from support.fronts import FRONTS, Forwarded
 from support.mutations import TAIL, mutants
 from support.opinions import EXPLAINED, OTHERS, Kirsch, Opinion, Request, difference
 from support.payloads import Payload, payloads, seeds
-from support.server import APPS, ServerProcess
+from support.server import APPS, ServerProcess, clean_environment
 from support.server import kirsch as command
 
 SEED = int(os.environ.get("KIRSCH_SMUGGLING_SEED", "1"))
@@ -245,6 +247,47 @@ def contradictions(log: Sequence[Entry], forwarded: dict[str, Forwarded]) -> lis
     return found
 
 
+@contextlib.contextmanager
+def strict(log: Path, lax: bool) -> Iterator[Address]:
+    """The witness behind the command."""
+    # Behind a lax proxy the application answers while the body comes: two more places to lose the boundary.
+    flags = ("--stream-request-body",) if lax else ()
+    environment = {"WITNESS_LOG": str(log)}
+    with ServerProcess("witness:app", *flags, threads=LANES, environment=environment) as server:
+        yield server.address
+
+
+@contextlib.contextmanager
+def in_cheroots_place(log: Path, lax: bool) -> Iterator[Address]:
+    """The witness behind a program written for cheroot, from which more is taken."""
+    del lax
+    text = (
+        "import sys, cheroot.wsgi, witness\n"
+        f"server = cheroot.wsgi.Server(('127.0.0.1', 0), witness.app, numthreads={LANES})\n"
+        "server.keep_alive_conn_limit = None\n"
+        "server.prepare()\n"
+        "print(server.bind_addr[1], flush=True)\n"
+        "try:\n"
+        "    server.serve()\n"
+        "finally:\n"
+        "    server.stop()\n"
+    )
+    script = log.parent / "script.py"
+    script.write_text(text)
+    environment = {**clean_environment(), "WITNESS_LOG": str(log), "PYTHONPATH": str(APPS)}
+    words = [*command(), "run", str(script)]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield "127.0.0.1", int(process.stdout.readline())
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(30)
+            finally:
+                process.kill()
+
+
 def streams(mutated: int) -> list[tuple[str, bytes]]:
     """Every payload and so many mutants, with their names."""
     found = [(payload.id, payload.request) for payload in PAYLOADS]
@@ -253,12 +296,12 @@ def streams(mutated: int) -> list[tuple[str, bytes]]:
     return found
 
 
-def check_front(name: str, server: ServerProcess, witness: Path, sent: list[tuple[str, bytes]]) -> str:
+def check_front(name: str, address: Address, witness: Path, sent: list[tuple[str, bytes]]) -> str:
     """Send streams through a front to a server whose application is the witness.
 
     Args:
         name: The front, as in `FRONTS`.
-        server: The server.
+        address: The server's.
         witness: What the application writes down.
         sent: The streams and their names.
 
@@ -266,7 +309,7 @@ def check_front(name: str, server: ServerProcess, witness: Path, sent: list[tupl
         What was seen, in numbers.
     """
     kind, lax = FRONTS[name]
-    with kind(server.address, LANES, lax=lax) as front:
+    with kind(address, LANES, lax=lax) as front:
         with ThreadPoolExecutor(LANES) as threads:
             dealt = [sent[number::LANES] for number in range(LANES)]
             # In two pieces a lax proxy passes on the beginning of a body before the end has come.
@@ -286,19 +329,19 @@ def check_front(name: str, server: ServerProcess, witness: Path, sent: list[tupl
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("server", [strict, in_cheroots_place])
 @pytest.mark.parametrize("name", FRONTS)
 def test_nothing_is_smuggled_past_a_proxy(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    server: Callable[[Path, bool], contextlib.AbstractContextManager[Address]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lax = FRONTS[name][1]
     witness = tmp_path / "witness"
-    # Behind a lax proxy the application answers while the body comes: two more places to lose the boundary.
-    flags = ("--stream-request-body",) if lax else ()
-    environment = {"WITNESS_LOG": str(witness)}
-    with ServerProcess("witness:app", *flags, threads=LANES, environment=environment) as server:
-        seen = check_front(name, server, witness, streams(MUTANTS // 5))
+    with server(witness, FRONTS[name][1]) as address:
+        seen = check_front(name, address, witness, streams(MUTANTS // 5))
     with capsys.disabled():
-        print(f"\n{name}: {seen}")
+        print(f"\n{name}, {server.__name__}: {seen}")
 
 
 @pytest.mark.slow
@@ -313,7 +356,7 @@ def test_nothing_is_smuggled_past_a_proxy_by_what_a_route_answers_early(
     configuration.write_text(EARLY.format(apps=APPS, folder=tmp_path))
     words = [*command(), "--config", str(configuration), "--threads", str(LANES)]
     with ServerProcess("", words=words, environment={"WITNESS_LOG": str(witness)}) as server:
-        seen = check_front(name, server, witness, streams(MUTANTS // 20))
+        seen = check_front(name, server.address, witness, streams(MUTANTS // 20))
     with capsys.disabled():
         print(f"\n{name}, routes: {seen}")
 
