@@ -451,8 +451,6 @@ def test_without_request_id_there_is_none() -> None:
         (["-w", "2"], "workers"),
         (["--workers", "auto"], "workers"),
         (["--reload"], "reload"),
-        (["--tls-cert", "cert.pem"], "tls-cert"),
-        (["--tls-key", "key.pem"], "tls-key"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )

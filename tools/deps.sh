@@ -23,7 +23,7 @@ fi
 want python3:python3
 case "${1:-run}" in
     run) ;;
-    test) want curl:curl wget:wget ab:apache2-utils chromium:chromium strace:strace git:git \
+    test) want curl:curl openssl:openssl wget:wget ab:apache2-utils chromium:chromium strace:strace git:git \
                wrk:wrk valgrind:valgrind taskset:util-linux nginx:nginx-light haproxy:haproxy \
                slowhttptest:slowhttptest faketime:faketime
           # llhttp is compiled where it is installed.

@@ -49,8 +49,9 @@ def run(
     Called from the main thread it handles those signals while it serves: the first stops accepting and
     finishes what has begun, another one from a second later on ends at once. Handlers that the application
     has installed are called, too. SIGUSR1 opens the access log's file again. SIGHUP stops like the others
-    where there is a terminal; without one it asks for a reload, as SIGUSR2 does, which is logged and not
-    done. From another thread it serves until the process ends.
+    where there is a terminal; without one it asks for a reload, as SIGUSR2 does: certificates, keys,
+    authorities and revocation lists of TLS are read again if they have changed; without TLS it is logged
+    and not done. From another thread it serves until the process ends.
 
     Args:
         app: The WSGI application, a ``web.application``, or one in ``kirsch.Rust``; beside routes it
@@ -61,7 +62,8 @@ def run(
     Raises:
         ValueError: If a setting or a route is wrong.
         TypeError: If an application is no WSGI application, or there is none and no route.
-        OSError: If an address cannot be listened on, or the access log cannot be opened.
+        OSError: If an address cannot be listened on, the access log cannot be opened, or a certificate cannot
+            be served.
     """
     refuse_to_run_while_loading()
     parsed = _kirsch.Settings.from_keywords(settings)
@@ -149,6 +151,8 @@ def _serve_until_signal(server: Server) -> tuple[bool, BaseException | None]:
             previous(number, frame)
 
     def on_reload(number: int, frame: FrameType | None) -> None:
+        if server.ready and server.reload_tls():
+            return
         name = signal.Signals(number).name
         log("WARN", f"{name}: reload is not available in this version; restart instead")
 
@@ -185,9 +189,11 @@ def _serve_until_signal(server: Server) -> tuple[bool, BaseException | None]:
             start_thread(drainer)
             threads = server._settings.threads
             brief = server._site.dispatch.brief
+            own = server.own_fingerprint
             to_stderr(
                 f"Kirsch {_kirsch.__version__} serves {brief} on {', '.join(server.urls)} "
-                f"with {threads} {'thread' if threads == 1 else 'threads'}; Ctrl-C stops it\n"
+                f"with {threads} {'thread' if threads == 1 else 'threads'}"
+                f"{f' and a certificate of its own, SHA-256 {own}' if own else ''}; Ctrl-C stops it\n"
             )
             bell.wait(lambda: asked is not None)
             patience = server._settings.drain_timeout

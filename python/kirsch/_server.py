@@ -158,6 +158,14 @@ class Server:
         """Opens the access log's file again, after it was moved away for rotation."""
         self._running_engine().reopen_access_log()
 
+    def reload_tls(self) -> bool:
+        """Looks at the files of TLS at once, instead of in a few seconds; the log says what came of it.
+
+        Returns:
+            Whether there is TLS, and so something to look at.
+        """
+        return self._running_engine().reload_tls()
+
     @property
     def ready(self) -> bool:
         """Whether requests are served."""
@@ -172,6 +180,11 @@ class Server:
     def urls(self) -> list[str]:
         """What is listened on, as in the start-up line: ``http://127.0.0.1:8000``, ``unix:/run/app.sock``."""
         return self._running_engine().urls
+
+    @property
+    def own_fingerprint(self) -> str | None:
+        """SHA-256 of the certificate that the server has made for itself (``tls_self_signed``), if it has."""
+        return self._running_engine().own_fingerprint
 
     def statistics(self) -> dict[str, Any]:
         """Counters since the start, and what each thread is doing; the embedding guide lists the keys."""

@@ -10,18 +10,35 @@ import contextlib
 import os
 import select
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass, field, replace
 from types import TracebackType
+from typing import NamedTuple
 
 from . import answers
 
 DEADLINE_SECONDS = float(os.environ.get("KIRSCH_TEST_DEADLINE", "10"))
 RECEIVE_BYTES = 64 * 1024
 
+
+class Secure(NamedTuple):
+    """An address at which TLS is spoken.
+
+    Attributes:
+        context: Whom the client trusts, and what it shows.
+        name: The host that it asks for; none, if empty.
+    """
+
+    host: str
+    port: int
+    context: ssl.SSLContext
+    name: str = "localhost"
+
+
 # Host and port, or the path of a unix socket.
-Address = tuple[str, int] | str
+Address = tuple[str, int] | str | Secure
 Bytes = bytes | bytearray
 
 
@@ -91,6 +108,9 @@ class Client:
         receive_buffer: int | None = None,
         source: str = "",
     ) -> None:
+        secure = address if isinstance(address, Secure) else None
+        if secure is not None:
+            address = (secure.host, secure.port)
         if isinstance(address, str):
             family = socket.AF_UNIX
         else:
@@ -104,6 +124,11 @@ class Client:
             if source:
                 self.socket.bind((source, 0))
             self.socket.connect(address)
+            if secure is not None:
+                # An end without a goodbye is an error, so that none is missed.
+                self.socket = secure.context.wrap_socket(
+                    self.socket, server_hostname=secure.name or None, suppress_ragged_eofs=False
+                )
         except OSError:
             self.socket.close()
             raise
@@ -127,7 +152,7 @@ class Client:
 
     def send_what_is_taken(self, data: bytes) -> None:
         """Send bytes to a server that may close before it has read them all."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             self.send(data)
 
     def request(
@@ -216,7 +241,8 @@ class Client:
 
     def finish(self) -> None:
         """Send no more: half-close."""
-        self.socket.shutdown(socket.SHUT_WR)
+        # Not as a socket of TLS, which would from then on show what it receives as it is on the wire.
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     def reset(self) -> None:
         """Leave at once and rudely."""
@@ -238,6 +264,8 @@ class Client:
             raise DeadlineMissed(f"nothing more came in time; received {b''.join(raw)[:400]!r}") from error
         except ConnectionResetError as error:
             raise BrokenResponse("the connection was reset", b"".join(raw), reset=True) from error
+        except ssl.SSLEOFError as error:
+            raise BrokenResponse("the connection ended without a goodbye of TLS", b"".join(raw)) from error
 
     def _until(self, end: bytes, before: Bytes, deadline: float) -> bytes:
         data = bytearray()

@@ -15,6 +15,7 @@ import os
 import re
 import shlex
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .client import Client, DeadlineMissed
+from .client import Client, DeadlineMissed, Secure
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -136,6 +137,10 @@ class ServerProcess:
     def expect_valid(self) -> None:
         """The validator must have found nothing."""
         assert [complaint for complaint in VALIDATOR_COMPLAINTS if complaint in self.log] == [], self.log
+
+    def secure(self, context: ssl.SSLContext, name: str = "localhost") -> Secure:
+        """Its address, for clients that speak TLS."""
+        return Secure(*self.address, context, name)
 
     def client(self, **options: Any) -> Client:
         """A new connection to the server."""

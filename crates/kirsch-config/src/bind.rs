@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
-use kirsch_server::Bind;
+use kirsch_server::{Bind, Scheme};
 
 use crate::error::Complaint;
 
@@ -15,9 +15,39 @@ const UNIX_NAME_BYTES: usize = 107;
 
 const FORMS: &str = "write HOST:PORT, [IPV6]:PORT, PORT, unix:PATH, @NAME or fd://NUMBER";
 
+/// An address, and what is to be spoken there as far as it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Where.
+    pub bind: Bind,
+    /// `None` where it was written without.
+    pub scheme: Option<Scheme>,
+}
+
 /// Reads one address; relative paths are taken from `base`.
-pub(crate) fn parse_bind(text: &str, base: &Path) -> Result<Vec<Bind>, Complaint> {
+pub(crate) fn parse_listen(text: &str, base: &Path) -> Result<Vec<Listen>, Complaint> {
     let text = text.trim();
+    let schemes = [("https://", Scheme::Https), ("http://", Scheme::Http)];
+    let found = schemes
+        .into_iter()
+        .find_map(|(prefix, scheme)| Some((text.strip_prefix(prefix)?, scheme)));
+    let (binds, scheme) = match found {
+        None => (parse_bind(text, base)?, None),
+        Some((rest, scheme)) => {
+            let rest = rest.strip_suffix('/').unwrap_or(rest);
+            let binds = parse_bind(rest, base)?;
+            if let Some(bind) = binds.iter().find(|bind| !matches!(bind, Bind::Tcp(_))) {
+                let message = format!("{text:?} is no address of TCP");
+                return Err(Complaint::new(message, format!("write {bind}")));
+            }
+            (binds, Some(scheme))
+        }
+    };
+    let listen = |bind| Listen { bind, scheme };
+    Ok(binds.into_iter().map(listen).collect())
+}
+
+fn parse_bind(text: &str, base: &Path) -> Result<Vec<Bind>, Complaint> {
     if let Some(path) = text.strip_prefix("unix:") {
         return unix(text, path, base).map(|bind| vec![bind]);
     }
@@ -46,13 +76,20 @@ pub(crate) fn parse_bind(text: &str, base: &Path) -> Result<Vec<Bind>, Complaint
 
 /// Adds an address to those given before it. Given twice it is one, since a name may stand for what is given as a
 /// number, too; but port 0 is another port each time.
-pub(crate) fn add_bind(binds: &mut Vec<Bind>, bind: Bind) -> Result<(), Complaint> {
-    let takes_free_port = matches!(&bind, Bind::Tcp(addr) if addr.port() == 0);
-    if binds.contains(&bind) && !takes_free_port {
+pub(crate) fn add_listen(all: &mut Vec<Listen>, listen: Listen) -> Result<(), Complaint> {
+    let bind = &listen.bind;
+    let takes_free_port = matches!(bind, Bind::Tcp(addr) if addr.port() == 0);
+    if all.contains(&listen) && !takes_free_port {
         return Ok(());
     }
-    for other in binds.iter() {
-        for (outer, inner) in [(other, &bind), (&bind, other)] {
+    for Listen { bind: other, .. } in all.iter() {
+        if other == bind && !takes_free_port {
+            return Err(Complaint::new(
+                format!("{bind} is to speak two things"),
+                "write it once; http and https each need a port".to_owned(),
+            ));
+        }
+        for (outer, inner) in [(other, bind), (bind, other)] {
             if contains(outer, inner) {
                 return Err(Complaint::new(
                     format!("{outer} listens on {inner} too"),
@@ -61,7 +98,7 @@ pub(crate) fn add_bind(binds: &mut Vec<Bind>, bind: Bind) -> Result<(), Complain
             }
         }
     }
-    binds.push(bind);
+    all.push(listen);
     Ok(())
 }
 
@@ -75,12 +112,10 @@ fn contains(outer: &Bind, inner: &Bind) -> bool {
 }
 
 /// The address as it would be typed.
-pub(crate) fn bind_text(bind: &Bind) -> String {
-    match bind {
-        Bind::Tcp(addr) => addr.to_string(),
-        Bind::Unix(path) => format!("unix:{}", path.display()),
-        Bind::Abstract(name) => format!("@{}", String::from_utf8_lossy(name)),
-        Bind::Descriptor(number) => format!("fd://{number}"),
+pub(crate) fn listen_text(listen: &Listen) -> String {
+    match listen.scheme {
+        Some(scheme) => format!("{}://{}", scheme.as_str(), listen.bind),
+        None => listen.bind.to_string(),
     }
 }
 
@@ -257,7 +292,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Vec<Bind>, Complaint> {
-        parse_bind(text, Path::new("/srv"))
+        let all = parse_listen(text, Path::new("/srv"))?;
+        Ok(all.into_iter().map(|listen| listen.bind).collect())
     }
 
     #[test]
@@ -304,7 +340,9 @@ mod tests {
             ("127.0.0.1:port", "not a port"),
             ("127.0.0.1:+80", "not a port"),
             ("70000", "not a port"),
-            ("http://localhost:80/", "is a URL"),
+            ("ftp://localhost:80/", "is a URL"),
+            ("https://unix:/run/k.sock", "no address of TCP"),
+            ("https://127.0.0.1", "no port"),
             ("*:80", "not an address"),
             ("[x]:80", "not an IPv6 address"),
             ("unix:", "no path"),
@@ -342,14 +380,27 @@ mod tests {
         }
     }
 
-    fn add_all(texts: &[&str]) -> Result<Vec<Bind>, Complaint> {
-        let mut binds = Vec::new();
+    fn add_all(texts: &[&str]) -> Result<Vec<Listen>, Complaint> {
+        let mut all = Vec::new();
         for text in texts {
-            for bind in parse(text).expect("a good address") {
-                add_bind(&mut binds, bind)?;
+            for listen in parse_listen(text, Path::new("/srv")).expect("a good address") {
+                add_listen(&mut all, listen)?;
             }
         }
-        Ok(binds)
+        Ok(all)
+    }
+
+    #[test]
+    fn an_address_may_say_what_is_spoken_there() {
+        let all = add_all(&["https://127.0.0.1:8443", "http://127.0.0.1:8000/", "@k"]);
+        let texts: Vec<_> = all.expect("fine").iter().map(listen_text).collect();
+        assert_eq!(
+            texts,
+            ["https://127.0.0.1:8443", "http://127.0.0.1:8000", "@k"]
+        );
+        let twice = add_all(&["https://127.0.0.1:8443", "http://127.0.0.1:8443"]);
+        let complaint = twice.expect_err("one port cannot speak both");
+        assert_eq!(complaint.message, "127.0.0.1:8443 is to speak two things");
     }
 
     #[test]

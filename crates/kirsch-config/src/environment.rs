@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::bind::{bind_text, every_address};
+use crate::bind::every_address;
 use crate::error::{ConfigError, Origin, nearest};
 use crate::option::OptionSpec;
 use crate::options::options;
@@ -125,7 +125,7 @@ fn own_value(option: &OptionSpec, text: String) -> KeywordValue {
 fn platform_port(name: &str, value: &OsStr) -> Result<KeywordValue, ConfigError> {
     let bind = every_address(text(name, value)?.trim())
         .map_err(|complaint| complaint.at(Origin::Variable(name.to_owned())))?;
-    Ok(KeywordValue::Str(bind_text(&bind)))
+    Ok(KeywordValue::Str(bind.to_string()))
 }
 
 fn text(name: &str, value: &OsStr) -> Result<String, ConfigError> {

@@ -5,13 +5,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kirsch_server::{Bind, NetworkError, ProxyFields, TrustedPeer, UnknownHost};
+use kirsch_server::{
+    CipherSuite, CodingError, ContentCoding, MediaRange, MinimumVersion, NetworkError, ProxyFields,
+    TrustedPeer, UnknownHost, UnknownName, cipher_suite,
+};
 
 use crate::app_spec::AppSpec;
-use crate::bind::{add_bind, bind_text, parse_bind};
+use crate::bind::{Listen, add_listen, listen_text, parse_listen};
 use crate::error::Complaint;
 use crate::mount::{MountedApp, StaticFolder};
 use crate::settings::LogLevel;
+use crate::tls::{ClientCertificates, Secret};
 use crate::units::{duration_text, parse_duration, parse_size, seconds, size_text};
 use crate::value::{KeywordValue, Kind};
 
@@ -221,9 +225,9 @@ impl FieldValue for Vec<PathBuf> {
         }
         list.iter()
             .map(|item| {
-                let folder = PathBuf::read(item, reading)?;
-                match folder.is_dir() {
-                    true => Ok(folder),
+                let path = PathBuf::read(item, reading)?;
+                match reading.kind != Kind::Folders || path.is_dir() {
+                    true => Ok(path),
                     false => Err(reading.refuse(item)),
                 }
             })
@@ -234,8 +238,8 @@ impl FieldValue for Vec<PathBuf> {
         if self.is_empty() {
             return "off".to_owned();
         }
-        let folders = self.iter().map(|folder| folder.display().to_string());
-        folders.collect::<Vec<_>>().join(", ")
+        let paths = self.iter().map(|path| path.display().to_string());
+        paths.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -276,31 +280,31 @@ pub(crate) fn items(given: &KeywordValue) -> &[KeywordValue] {
     }
 }
 
-impl FieldValue for Vec<Bind> {
+impl FieldValue for Vec<Listen> {
     fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
-        let mut binds = Vec::new();
+        let mut all = Vec::new();
         for item in items(given) {
             let text = match item {
                 KeywordValue::Str(text) => text.clone(),
                 KeywordValue::Int(port) => port.to_string(),
                 _ => return Err(reading.refuse(item)),
             };
-            for bind in parse_bind(&text, reading.base)? {
-                add_bind(&mut binds, bind)?;
+            for listen in parse_listen(&text, reading.base)? {
+                add_listen(&mut all, listen)?;
             }
         }
-        if binds.is_empty() {
+        if all.is_empty() {
             Err(Complaint {
                 message: "names no address".to_owned(),
                 hint: None,
             })
         } else {
-            Ok(binds)
+            Ok(all)
         }
     }
 
     fn text(&self, _kind: Kind) -> String {
-        self.iter().map(bind_text).collect::<Vec<_>>().join(", ")
+        self.iter().map(listen_text).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -443,6 +447,73 @@ fn trusted_peer(text: &str, reading: &Reading<'_>) -> Result<TrustedPeer, Compla
     }
 }
 
+impl FieldValue for Vec<ContentCoding> {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let texts = texts(given, reading)?;
+        // As the default is written.
+        if matches!(texts.as_slice(), [nothing] if nothing == "nothing") {
+            return Ok(Vec::new());
+        }
+        let mut codings: Vec<ContentCoding> = Vec::new();
+        for text in texts {
+            let coding: ContentCoding = text.parse().map_err(|err| match err {
+                CodingError::Unknown => reading.refuse(&KeywordValue::Str(text.clone())),
+                CodingError::Level(most) => Complaint {
+                    message: format!("{text:?} has a level that is not from 1 to {most}"),
+                    hint: None,
+                },
+            })?;
+            if codings.iter().any(|other| other.name() == coding.name()) {
+                return Err(Complaint::new(
+                    format!("{} is named twice", coding.name()),
+                    "name each coding once, the preferred one first",
+                ));
+            }
+            codings.push(coding);
+        }
+        Ok(codings)
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        if self.is_empty() {
+            return "nothing".to_owned();
+        }
+        let texts: Vec<_> = self.iter().map(ContentCoding::to_string).collect();
+        texts.join(", ")
+    }
+}
+
+impl FieldValue for Vec<MediaRange> {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let parse = |text: String| {
+            let refused = KeywordValue::Str(text.clone());
+            text.parse().map_err(|_| reading.refuse(&refused))
+        };
+        let texts = texts(given, reading)?;
+        if texts.is_empty() {
+            return Err(reading.refuse(given));
+        }
+        texts.into_iter().map(parse).collect()
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        let texts: Vec<_> = self.iter().map(MediaRange::to_string).collect();
+        texts.join(", ")
+    }
+}
+
+/// The texts of a list, of which one may hold several between commas.
+fn texts(given: &KeywordValue, reading: &Reading<'_>) -> Result<Vec<String>, Complaint> {
+    let mut texts = Vec::new();
+    for item in items(given) {
+        let KeywordValue::Str(text) = item else {
+            return Err(reading.refuse(item));
+        };
+        texts.extend(text.split(',').map(|text| text.trim().to_owned()));
+    }
+    Ok(texts)
+}
+
 impl FieldValue for ProxyFields {
     fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
         match given {
@@ -463,6 +534,96 @@ impl FieldValue for ProxyFields {
             ProxyFields::Forwarded => "forwarded",
         };
         name.to_owned()
+    }
+}
+
+/// Options that are one of a few words.
+macro_rules! one_of {
+    ($($choice:ty: $($word:literal => $value:expr),+;)+) => {$(
+        impl FieldValue for $choice {
+            fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+                let word = match given {
+                    KeywordValue::Str(text) => text.to_lowercase(),
+                    // A version, as it comes without quotes.
+                    KeywordValue::Float(number) => number.to_string(),
+                    _ => return Err(reading.refuse(given)),
+                };
+                match word.as_str() {
+                    $($word => Ok($value),)+
+                    _ => Err(reading.refuse(given)),
+                }
+            }
+
+            fn text(&self, _kind: Kind) -> String {
+                let words = [$(($word, $value)),+];
+                let word = words.iter().find(|(_, value)| value == self);
+                word.map_or_else(String::new, |(word, _)| (*word).to_owned())
+            }
+        }
+    )+};
+}
+
+one_of! {
+    MinimumVersion: "1.2" => MinimumVersion::Tls12, "1.3" => MinimumVersion::Tls13;
+    UnknownName: "first" => UnknownName::FirstPair, "refuse" => UnknownName::Refuse;
+    ClientCertificates:
+        "none" => ClientCertificates::None,
+        "optional" => ClientCertificates::Optional,
+        "required" => ClientCertificates::Required;
+}
+
+impl FieldValue for Vec<CipherSuite> {
+    const CAN_BE_OFF: bool = true;
+
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        if matches!(given, KeywordValue::None | KeywordValue::Bool(false)) {
+            return Ok(Vec::new());
+        }
+        let list = items(given);
+        if matches!(list, [KeywordValue::Str(off)] if off == "off") {
+            return Ok(Vec::new());
+        }
+        let suite = |item: &KeywordValue| match item {
+            KeywordValue::Str(name) => cipher_suite(name.trim()).map_err(|unknown| {
+                let hint = format!(
+                    "write {}",
+                    unknown.nearest.unwrap_or("TLS_AES_256_GCM_SHA384")
+                );
+                Complaint::new(
+                    format!("{name:?} is no cipher suite that is known here"),
+                    hint,
+                )
+            }),
+            _ => Err(reading.refuse(item)),
+        };
+        list.iter().map(suite).collect()
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        if self.is_empty() {
+            return "off".to_owned();
+        }
+        let names: Vec<&str> = self.iter().map(|suite| suite.name).collect();
+        names.join(", ")
+    }
+}
+
+impl FieldValue for Option<Secret> {
+    fn read(given: &KeywordValue, _: &Reading<'_>) -> Result<Self, Complaint> {
+        match given {
+            KeywordValue::Str(text) if !text.is_empty() => Ok(Some(Secret(text.clone()))),
+            // What was given is not for a message.
+            _ => Err(Complaint::new("is no password", "write a text")),
+        }
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        let text = if self.is_some() {
+            "(not shown)"
+        } else {
+            "none"
+        };
+        text.to_owned()
     }
 }
 

@@ -25,14 +25,14 @@ const OWN_NAME: &str = "kirsch.toml";
 /// The file that is read where that does not exist either, if it has the table.
 const PROJECT_NAME: &str = "pyproject.toml";
 /// The tables that keys stand in; [`OptionSpec::key`] makes the keys.
-const SECTIONS: [&str; 2] = ["limits", "timeouts"];
+const SECTIONS: [&str; 3] = ["limits", "timeouts", "tls"];
 /// The table of tables that describe applications.
 const APPS: &str = "apps";
 /// The array of tables that are routes.
 const ROUTES: &str = "routes";
 
 /// Every table, for a name that is misspelt.
-const TABLES: [&str; 4] = [SECTIONS[0], SECTIONS[1], APPS, ROUTES];
+const TABLES: [&str; 5] = [SECTIONS[0], SECTIONS[1], SECTIONS[2], APPS, ROUTES];
 
 /// A file that was read.
 pub(crate) struct ConfigFile {
@@ -350,7 +350,7 @@ fn unknown_table(origin: Origin, key: &str) -> ConfigError {
         Some(ROUTES) => format!("did you mean [[{ROUTES}]]?"),
         Some(APPS) => format!("did you mean [{APPS}.NAME]?"),
         Some(meant) => format!("did you mean [{meant}]?"),
-        None => "the tables are [limits], [timeouts], [apps.NAME] and [[routes]]".to_owned(),
+        None => "the tables are [limits], [timeouts], [tls], [apps.NAME] and [[routes]]".to_owned(),
     };
     ConfigError::new(origin, "is not a known table", Some(hint))
 }
@@ -371,6 +371,16 @@ fn unknown_key(origin: Origin, key: &str) -> ConfigError {
         ROUTES => return are_tables(origin),
         _ if is_section(key) => return is_a_table(origin, key),
         _ => {}
+    }
+    let secret = |option: &&OptionSpec| option.reach == Reach::Secret;
+    if let Some(option) = options().iter().find(secret)
+        && option.name.replace('-', "_") == key.replace(['-', '.'], "_")
+    {
+        let hint = format!(
+            "set {}, or name a file: tls.key_password_file",
+            option.variable()
+        );
+        return ConfigError::new(origin, "cannot stand in a file", Some(hint));
     }
     if options()
         .iter()

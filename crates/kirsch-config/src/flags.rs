@@ -69,7 +69,7 @@ pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
 
 fn read_flags(matches: &ArgMatches, cwd: &Path) -> Result<Vec<Given>, ConfigError> {
     let mut flags = Vec::new();
-    for option in options() {
+    for option in options().iter().filter(|option| option.has_flag()) {
         let Some((value, origin)) = read_flag(matches, option)? else {
             continue;
         };
@@ -144,6 +144,7 @@ fn command(verb: Option<Verb>) -> clap::Command {
     let flags = options()
         .iter()
         .enumerate()
+        .filter(|(_, option)| option.has_flag())
         .flat_map(|(place, option)| arguments(place, option));
     clap::Command::new("kirsch")
         .no_binary_name(true)
@@ -301,6 +302,12 @@ fn explain(error: &clap::Error, args: &[OsString]) -> Option<ConfigError> {
                 known.map(|option| option.name),
             )?;
             let option = options().iter().find(|option| option.name == meant)?;
+            if !option.has_flag() {
+                // Nor is the value for a message.
+                let hint = format!("others can read command lines: set {}", option.variable());
+                let origin = Origin::Flag(refused.clone());
+                return Some(ConfigError::new(origin, "is not a known flag", Some(hint)));
+            }
             let written = match (option.kind, value) {
                 (Kind::Switch, _) => option.flag(),
                 (Kind::AccessLogFormat, Some(value)) => format!("{}={value}", option.flag()),

@@ -42,6 +42,8 @@ pub enum Group {
     Application,
     /// Addresses and sockets.
     Listening,
+    /// Certificates, and who may come in: the table `[tls]`.
+    Tls,
     /// How requests are served.
     Serving,
     /// What is written down.
@@ -63,6 +65,8 @@ pub enum Reach {
     Program,
     /// Flag and variable: it is needed before a file is read.
     Start,
+    /// Variable and keyword: others can read command lines, and files get into repositories.
+    Secret,
 }
 
 /// The part of the settings an option fills.
@@ -111,7 +115,8 @@ impl OptionSpec {
     pub fn key(&self) -> Option<String> {
         let name = self.name.replace('-', "_");
         match (self.reach, self.group) {
-            (Reach::Start, _) => None,
+            (Reach::Start | Reach::Secret, _) => None,
+            (_, Group::Tls) => Some(format!("tls.{}", name.trim_start_matches("tls_"))),
             (_, Group::Limits) => Some(format!("limits.{}", name.trim_start_matches("limit_"))),
             (_, Group::Timeouts) => {
                 Some(format!("timeouts.{}", name.trim_start_matches("timeout_")))
@@ -122,7 +127,7 @@ impl OptionSpec {
 
     /// The keyword of the Python API, where it has one.
     pub fn keyword(&self) -> Option<String> {
-        (self.reach == Reach::Everywhere).then(|| self.name.replace('-', "_"))
+        matches!(self.reach, Reach::Everywhere | Reach::Secret).then(|| self.name.replace('-', "_"))
     }
 
     /// The default as it would be typed; `none` where there is no value until one is given.
@@ -139,6 +144,11 @@ impl OptionSpec {
                 ..
             }
         )
+    }
+
+    /// Whether there is a flag.
+    pub fn has_flag(&self) -> bool {
+        self.reach != Reach::Secret
     }
 
     /// Whether this version has what the option asks for.
@@ -208,9 +218,10 @@ impl OptionSpec {
 
 impl Group {
     /// Every group, in order.
-    pub const ALL: [Group; 7] = [
+    pub const ALL: [Group; 8] = [
         Group::Application,
         Group::Listening,
+        Group::Tls,
         Group::Serving,
         Group::Logging,
         Group::Limits,
@@ -223,6 +234,7 @@ impl Group {
         match self {
             Group::Application => "Application",
             Group::Listening => "Listening",
+            Group::Tls => "TLS",
             Group::Serving => "Serving",
             Group::Logging => "Logging",
             Group::Limits => "Limits",

@@ -48,6 +48,7 @@ So is a value that cannot be right, even where another wins over it.
 | Address | `127.0.0.1:8000`, `localhost:8000` | A name listens on every address it resolves to. |
 | | `8000`, `:8000` | This machine only; every IPv4 address. |
 | | `[::]:8000` | Every address, IPv6 and IPv4. |
+| | `https://0.0.0.0:443`, `http://0.0.0.0:80` | What is spoken there, where not all addresses speak the same. |
 | | `unix:/run/kirsch.sock`, `@kirsch` | A unix socket at a path; one in Linux's abstract namespace. |
 | | `fd://3` | A listening socket that was inherited. |
 | Off | `off` | Where a setting can be off; `None` in Python, `false` in TOML. |
@@ -123,6 +124,7 @@ fn key_section<T>(table: &str, key: &KeySpec<T>) -> String {
 
 fn note(group: Group) -> Option<&'static str> {
     match group {
+        Group::Tls => Some("In TOML these stand in the table `[tls]`."),
         Group::Limits => Some("In TOML these stand in the table `[limits]`."),
         Group::Timeouts => Some("In TOML these stand in the table `[timeouts]`."),
         Group::Later => Some("These names are known and refused in words, never ignored."),
@@ -154,7 +156,7 @@ fn section(option: &OptionSpec) -> String {
     );
     row("Accepts", option.accepted());
     row("Default", default(option));
-    if option.available() {
+    if option.available() && option.has_flag() {
         row("Example", format!("`{}`", option.typed_example()));
     }
     let _ = write!(
@@ -166,6 +168,9 @@ fn section(option: &OptionSpec) -> String {
 }
 
 fn flags(option: &OptionSpec) -> String {
+    if !option.has_flag() {
+        return "no".to_owned();
+    }
     let long = option.flag();
     match (option.kind, option.short) {
         (Kind::Switch, _) => format!("`{long}`, `--no-{}`", option.name),

@@ -7,21 +7,27 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use kirsch_server::{Config, UnknownHost};
+use kirsch_server::{Bind, Config, UnknownHost};
 
 use crate::application::Application;
+use crate::bind::Listen;
 use crate::error::{ConfigError, Origin, nearest};
 use crate::mount::{MountedApp, StaticFolder};
-use crate::option::{OptionSpec, Reach};
+use crate::option::OptionSpec;
 use crate::options::options;
 use crate::route::RouteSpec;
+use crate::tls::TlsOptions;
 use crate::value::KeywordValue;
 
 /// What is meant by everything that was typed.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// What the server is told.
     pub config: Config,
+    /// Where to listen, as typed; `config.binds` is made of it.
+    pub listen: Vec<Listen>,
+    /// TLS as typed; `config.tls` is made of it.
+    pub tls: TlsOptions,
     /// The applications that were named outside of tables, each perhaps with a host and a path.
     pub app: Vec<MountedApp>,
     /// Folders of files that are served beside the applications.
@@ -69,6 +75,32 @@ pub(crate) struct Given {
     pub(crate) base: PathBuf,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        let config = Config::default();
+        let listen = |bind: &Bind| Listen {
+            bind: bind.clone(),
+            scheme: None,
+        };
+        Settings {
+            listen: config.binds.iter().map(listen).collect(),
+            config,
+            tls: TlsOptions::default(),
+            app: Vec::new(),
+            static_folders: Vec::new(),
+            unknown_host: UnknownHost::default(),
+            applications: Vec::new(),
+            routes: Vec::new(),
+            chdir: None,
+            script_name: String::new(),
+            x_sendfile: Vec::new(),
+            log_level: LogLevel::default(),
+            config_file: None,
+            origins: BTreeMap::new(),
+        }
+    }
+}
+
 impl Settings {
     /// Settings from the keyword arguments of the Python API. No variable and no file is read.
     ///
@@ -114,7 +146,20 @@ impl Settings {
                 settings.put(given)?;
             }
         }
+        settings.bring_together()?;
         Ok(settings)
+    }
+
+    /// What several options say together.
+    fn bring_together(&mut self) -> Result<(), ConfigError> {
+        let Settings {
+            tls,
+            listen,
+            config,
+            ..
+        } = self;
+        tls.apply(listen, config)
+            .map_err(|(option, complaint)| complaint.at(self.origin(option).clone()))
     }
 
     fn put(&mut self, given: Given) -> Result<(), ConfigError> {
@@ -192,7 +237,7 @@ impl LogLevel {
 fn unknown_keyword(origin: Origin, name: &str) -> ConfigError {
     let belongs = options()
         .iter()
-        .any(|option| option.reach != Reach::Everywhere && option.name == name);
+        .any(|option| option.keyword().is_none() && option.name == name);
     if belongs {
         return ConfigError::new(origin, "belongs to the command line", None);
     }

@@ -61,6 +61,18 @@ pub enum Kind {
     Folder,
     /// Folders that exist.
     Folders,
+    /// Files.
+    Paths,
+    /// Names of cipher suites.
+    CipherSuites,
+    /// A version of TLS.
+    TlsVersion,
+    /// Whether clients bring certificates.
+    ClientCertificates,
+    /// What is done about a name that is not known.
+    UnknownName,
+    /// A text that is not shown.
+    Secret,
     /// A file, or `-` for standard output.
     LogFile,
     /// Addresses to listen on.
@@ -69,6 +81,10 @@ pub enum Kind {
     Proxies,
     /// Which fields proxies write.
     ProxyFields,
+    /// Content codings to compress with, each with or without a level.
+    Compressors,
+    /// Media types, or patterns of them.
+    MediaTypes,
     /// One of `error`, `warn`, `info`, `debug`.
     LogLevel,
     /// The name of an access log format, or `%` directives.
@@ -97,6 +113,8 @@ pub enum Kind {
     Fields,
     /// Names of fields.
     FieldNames,
+    /// Names of environment variables.
+    Variables,
     /// `http` or `https`.
     Scheme,
     /// Addresses and networks.
@@ -150,12 +168,24 @@ impl Kind {
             Kind::Path => "a path".to_owned(),
             Kind::Folder => "a folder that exists".to_owned(),
             Kind::Folders => "a folder that exists".to_owned(),
+            Kind::Paths => "a path".to_owned(),
+            Kind::CipherSuites => "names of cipher suites as IANA or OpenSSL spells them".to_owned(),
+            Kind::TlsVersion => "1.2 or 1.3".to_owned(),
+            Kind::ClientCertificates => "none, optional or required".to_owned(),
+            Kind::UnknownName => "first or refuse".to_owned(),
+            Kind::Secret => "a text".to_owned(),
             Kind::LogFile => "a path, or - for standard output".to_owned(),
             Kind::Binds => {
-                "HOST:PORT, [IPV6]:PORT, PORT, unix:PATH, @NAME or fd://NUMBER".to_owned()
+                "HOST:PORT, [IPV6]:PORT, PORT, unix:PATH, @NAME or fd://NUMBER, those of TCP with https:// or http:// before them".to_owned()
             }
             Kind::Proxies => "an address, a network such as 10.0.0.0/8, or unix".to_owned(),
             Kind::ProxyFields => "either, x-forwarded or forwarded".to_owned(),
+            Kind::Compressors => {
+                "zstd, br or gzip, with a colon and a level if you like, such as gzip:9".to_owned()
+            }
+            Kind::MediaTypes => {
+                "a media type such as text/html, text/* or application/*+json".to_owned()
+            }
             Kind::LogLevel => "error, warn, info or debug".to_owned(),
             Kind::AccessLogFormat => "combined, json or a string with % directives".to_owned(),
             Kind::Prefix => "a path that begins with a slash and does not end with one".to_owned(),
@@ -172,6 +202,7 @@ impl Kind {
             Kind::Methods => "a method in capitals or a list of them".to_owned(),
             Kind::Fields => "fields with their values".to_owned(),
             Kind::FieldNames => "the name of a field or a list of them".to_owned(),
+            Kind::Variables => "the name of a variable or a list of them".to_owned(),
             Kind::Scheme => "http or https".to_owned(),
             Kind::Networks => "an address, a network such as 10.0.0.0/8, or a list of them".to_owned(),
             Kind::AppName => "the name of an application, which [apps.NAME] describes".to_owned(),
@@ -189,7 +220,15 @@ impl Kind {
     pub fn is_list(&self) -> bool {
         matches!(
             self,
-            Kind::Apps | Kind::Binds | Kind::Folders | Kind::Proxies | Kind::StaticFolders
+            Kind::Apps
+                | Kind::Binds
+                | Kind::CipherSuites
+                | Kind::Compressors
+                | Kind::Folders
+                | Kind::MediaTypes
+                | Kind::Paths
+                | Kind::Proxies
+                | Kind::StaticFolders
         )
     }
 
@@ -203,10 +242,18 @@ impl Kind {
             Kind::Mode => "MODE",
             Kind::Text => "TEXT",
             Kind::Path | Kind::Folder | Kind::Folders => "PATH",
+            Kind::Paths => "FILE",
+            Kind::CipherSuites => "SUITE",
+            Kind::TlsVersion => "1.2|1.3",
+            Kind::ClientCertificates => "none|optional|required",
+            Kind::UnknownName => "first|refuse",
+            Kind::Secret => "TEXT",
             Kind::LogFile => "FILE",
             Kind::Binds => "ADDRESS",
             Kind::Proxies => "NETWORK",
             Kind::ProxyFields => "FIELDS",
+            Kind::Compressors | Kind::Codings => "CODING",
+            Kind::MediaTypes => "TYPE",
             Kind::LogLevel => "LEVEL",
             Kind::AccessLogFormat => "FORMAT",
             Kind::Prefix => "PREFIX",
@@ -220,12 +267,12 @@ impl Kind {
             Kind::Methods => "METHOD",
             Kind::Fields => "FIELDS",
             Kind::FieldNames => "FIELD",
+            Kind::Variables => "VARIABLE",
             Kind::Scheme => "SCHEME",
             Kind::Networks => "NETWORK",
             Kind::Redirect => "ADDRESS",
             Kind::FileName | Kind::FileNames => "FILE",
             Kind::CacheRules => "RULES",
-            Kind::Codings => "CODING",
             Kind::Status { .. } => "STATUS",
         }
     }

@@ -8,8 +8,12 @@ use kirsch_config::{ConfigError, KeywordValue, Kind, OptionSpec, Settings, optio
 #[test]
 fn each_option_is_reached_by_its_flag() {
     let folder = Folder::new();
-    for option in available() {
-        let args = flag(option, option.example);
+    for option in available().filter(|option| option.has_flag()) {
+        let mut args = flag(option, option.example);
+        for (other, value) in needed_by(option) {
+            let values = value.split(',');
+            args.extend(values.map(|value| format!("--{other}={value}")));
+        }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         reached(option, &folder.settings(&args, &APP));
     }
@@ -20,7 +24,9 @@ fn each_option_is_reached_by_its_variable() {
     let folder = Folder::new();
     for option in available() {
         let variable = option.variable();
-        let env = [APP[0], (variable.as_str(), option.example)];
+        let others = variables_needed_by(option);
+        let mut env = vec![APP[0], (variable.as_str(), option.example)];
+        env.extend(others.iter().map(|(name, value)| (name.as_str(), *value)));
         reached(option, &folder.settings(&[], &env));
     }
 }
@@ -30,8 +36,11 @@ fn each_option_is_reached_by_its_key() {
     for option in available() {
         let Some(key) = option.key() else { continue };
         let folder = Folder::with("kirsch.toml", &format!("{key} = {:?}\n", option.example));
-        let app: &[(&str, &str)] = if option.kind == Kind::Apps { &[] } else { &APP };
-        reached(option, &folder.settings(&[], app));
+        let others = variables_needed_by(option);
+        let mut env: Vec<(&str, &str)> = Vec::new();
+        env.extend(APP.iter().filter(|_| option.kind != Kind::Apps));
+        env.extend(others.iter().map(|(name, value)| (name.as_str(), *value)));
+        reached(option, &folder.settings(&[], &env));
     }
 }
 
@@ -41,8 +50,7 @@ fn each_option_is_reached_by_its_keyword() {
         let Some(keyword) = option.keyword() else {
             continue;
         };
-        let given = KeywordValue::Str(option.example.to_owned());
-        let settings = Settings::from_keywords([(keyword, given)]);
+        let settings = Settings::from_keywords(keywords(option, &keyword));
         reached(option, &settings.expect(option.name));
     }
 }
@@ -57,16 +65,18 @@ fn all_places_understand_an_example_alike() {
             "kirsch.toml",
             &format!("app = \"m\"\n{key} = {:?}\n", option.example),
         );
-        let by_file = folder.settings(&[], &[]).config;
+        let others = variables_needed_by(option);
+        let mut env: Vec<(&str, &str)> = others
+            .iter()
+            .map(|(name, value)| (name.as_str(), *value))
+            .collect();
+        let by_file = without_folder(&folder.settings(&[], &env), &folder);
         let elsewhere = Folder::new();
         let variable = option.variable();
-        let by_variable = elsewhere
-            .settings(&["m"], &[(variable.as_str(), option.example)])
-            .config;
-        let given = KeywordValue::Str(option.example.to_owned());
-        let by_keyword = Settings::from_keywords([(keyword, given)])
-            .expect(option.name)
-            .config;
+        env.push((variable.as_str(), option.example));
+        let by_variable = without_folder(&elsewhere.settings(&["m"], &env), &elsewhere);
+        let by_keyword = Settings::from_keywords(keywords(option, &keyword)).expect(option.name);
+        let by_keyword = format!("{:?}", by_keyword.config);
         assert_eq!(by_file, by_variable, "{}", option.name);
         assert_eq!(by_file, by_keyword, "{}", option.name);
     }
@@ -76,7 +86,9 @@ fn all_places_understand_an_example_alike() {
 fn a_bad_flag_is_refused_by_name() {
     let folder = Folder::new();
     for option in options() {
-        let Some(bad) = bad(option) else { continue };
+        let Some(bad) = bad(option).filter(|_| option.has_flag()) else {
+            continue;
+        };
         // A switch has no value to get wrong; one that is not there yet is refused as such.
         if option.kind == Kind::Switch && option.available() {
             continue;
@@ -141,7 +153,7 @@ fn a_bad_keyword_is_refused_by_name() {
 fn a_misspelt_name_is_refused_with_the_one_that_was_meant() {
     for option in options()
         .iter()
-        .filter(|option| option.available() && option.kind != Kind::Apps)
+        .filter(|option| option.available() && option.has_flag() && option.kind != Kind::Apps)
     {
         let misspelt = |name: &str| format!("{name}x");
         let folder = Folder::new();
@@ -183,6 +195,57 @@ fn available() -> impl Iterator<Item = &'static OptionSpec> {
     })
 }
 
+/// Other options without which this one makes no sense.
+fn needed_by(option: &OptionSpec) -> &'static [(&'static str, &'static str)] {
+    const PAIR: (&str, &str) = ("tls-cert", "pair.pem");
+    match option.name {
+        "tls-key" | "tls-key-password" | "tls-key-password-file" | "tls-hsts" => &[PAIR],
+        "tls-client-certs" => &[PAIR, ("tls-client-ca", "ca.pem")],
+        "tls-client-ca" => &[PAIR, ("tls-client-certs", "required")],
+        "tls-client-crl" => &[
+            PAIR,
+            ("tls-client-certs", "required"),
+            ("tls-client-ca", "ca.pem"),
+        ],
+        "tls-redirect" => &[PAIR, ("bind", "http://127.0.0.1:80,https://127.0.0.1:443")],
+        _ => &[],
+    }
+}
+
+/// The same as variables. What would be repeated as a flag has commas here.
+fn variables_needed_by(option: &OptionSpec) -> Vec<(String, &'static str)> {
+    let variable = |name: &str| {
+        let needed = options().iter().find(|option| option.name == name);
+        needed.expect(name).variable()
+    };
+    let needed = needed_by(option).iter();
+    needed
+        .map(|(name, value)| (variable(name), *value))
+        .collect()
+}
+
+/// An option's example as a keyword, with what it needs.
+fn keywords(option: &OptionSpec, keyword: &str) -> Vec<(String, KeywordValue)> {
+    let text = |value: &str| KeywordValue::Str(value.to_owned());
+    let mut all = vec![(keyword.to_owned(), text(option.example))];
+    for (name, value) in needed_by(option) {
+        let values = KeywordValue::List(value.split(',').map(text).collect());
+        let value = if value.contains(',') {
+            values
+        } else {
+            text(value)
+        };
+        all.push((name.replace('-', "_"), value));
+    }
+    all
+}
+
+/// The configuration, in which paths begin nowhere.
+fn without_folder(settings: &Settings, folder: &Folder) -> String {
+    let folder = format!("{}/", folder.path().display());
+    format!("{:?}", settings.config).replace(&folder, "")
+}
+
 /// The arguments that give a value to an option.
 fn flag(option: &OptionSpec, value: &str) -> Vec<String> {
     let long = option.flag();
@@ -206,10 +269,16 @@ fn bad(option: &OptionSpec) -> Option<&'static str> {
         Kind::Text => Some("Süßkirsche"),
         Kind::Path if option.name == "config" => Some("does/not/exist.toml"),
         Kind::Folder | Kind::Folders => Some("does/not/exist"),
-        Kind::Path | Kind::LogFile => Some(""),
+        Kind::Path | Kind::Paths | Kind::LogFile | Kind::Secret => Some(""),
+        Kind::CipherSuites => Some("RC4-MD5"),
+        Kind::TlsVersion => Some("1.1"),
+        Kind::ClientCertificates => Some("maybe"),
+        Kind::UnknownName => Some("third"),
         Kind::Binds => Some("127.0.0.1:http"),
         Kind::Proxies => Some("10.0.0.1/8"),
         Kind::ProxyFields => Some("all"),
+        Kind::Compressors => Some("gzip:10"),
+        Kind::MediaTypes => Some("html"),
         Kind::LogLevel => Some("loud"),
         Kind::AccessLogFormat => Some("xml"),
         Kind::Prefix => Some("blog/"),
@@ -225,6 +294,7 @@ fn bad(option: &OptionSpec) -> Option<&'static str> {
         | Kind::Methods
         | Kind::Fields
         | Kind::FieldNames
+        | Kind::Variables
         | Kind::Scheme
         | Kind::Networks
         | Kind::AppName

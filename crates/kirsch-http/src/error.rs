@@ -73,6 +73,8 @@ protocol_errors! {
 
     /// A TLS handshake on a port that speaks plain HTTP.
     TlsOnPlainPort: peer(400, "a TLS handshake was sent to a port that speaks plain HTTP; use http://"),
+    /// Something other than a TLS handshake on a port that speaks TLS; raised by the server.
+    PlainOnTlsPort: peer(400, "plain HTTP was sent to a port that speaks TLS; use https://"),
     /// The HTTP/2 preface where HTTP/2 is not spoken.
     Http2Preface: peer(505, "HTTP/2 is not spoken on this port (RFC 9113 section 3.4)"),
     /// More than two empty lines in front of the request line.
@@ -214,6 +216,8 @@ protocol_errors! {
     HeadTimeout: peer(408, "the request did not arrive in time (RFC 9110 section 15.5.9)"),
     /// The body did not make progress in time.
     BodyTimeout: peer(408, "the request body did not arrive in time (RFC 9110 section 15.5.9)"),
+    /// A host other than the one that the TLS handshake was for, where that decides who may come in.
+    HostNotServerName: peer(421, "the host must be the server name of the TLS handshake (RFC 9110 section 7.4)"),
     /// What a trusted proxy says of its client cannot be understood.
     ForwardedInvalid: peer(400, "the proxy's Forwarded or X-Forwarded fields are malformed (RFC 7239 section 4)"),
     /// A trusted proxy's request has both families of fields, and one of them must be the client's own.
@@ -310,6 +314,7 @@ impl Status {
             404 => "Not Found",
             405 => "Method Not Allowed",
             408 => "Request Timeout",
+            412 => "Precondition Failed",
             413 => "Content Too Large",
             414 => "URI Too Long",
             417 => "Expectation Failed",

@@ -50,7 +50,7 @@ pub use h1::{
     authority_port, is_authority,
 };
 pub use limits::Limits;
-pub use path::{decode_path, decode_path_but_slashes};
+pub use path::{decode_path, decode_path_but_slashes, encode_target};
 pub use semantics::{
     AcceptEncoding, ByteRange, EntityTag, HttpDate, LastModified, MOST_RANGES, Multipart,
     Preconditions, Strength, Validators, Verdict, Wanted, unsatisfied,

@@ -168,6 +168,8 @@ struct State<P: Poller> {
     taken_inside: Option<Forecast>,
     queue: Queue<P::Job>,
     long_running: usize,
+    /// The last job that was taken is a newcomer's: others are next.
+    took_newcomer: bool,
     mail: VecDeque<P::Mail>,
     /// The driver sleeps in a poll, or is about to.
     sleeping: bool,
@@ -238,6 +240,7 @@ impl<P: Poller> Pool<P> {
                 taken_inside: None,
                 queue: Queue::new(),
                 long_running: 0,
+                took_newcomer: false,
                 mail: VecDeque::new(),
                 sleeping: false,
                 watcher_parked: false,
@@ -395,13 +398,18 @@ impl<P: Poller> Pool<P> {
             Lane::Thread | Lane::Inline => {
                 state.threads[driver] = Doing::Running;
             }
-            Lane::Long if state.long_running >= state.long_limit() => {
-                // Whoever ends a long job takes the next: nobody needs to be woken.
+            // Whoever ends a long job takes the next: nobody needs to be woken.
+            Lane::Long if !state.may_run_long() => {
                 state.queue.long.push_back(job);
                 return Dispatched::Queued(hand);
             }
-            Lane::Long => {
+            Lane::Newcomer if !state.may_run_long() => {
+                state.queue.newcomers.push_back(job);
+                return Dispatched::Queued(hand);
+            }
+            Lane::Long | Lane::Newcomer => {
                 state.long_running += 1;
+                state.took_newcomer = job.lane() == Lane::Newcomer;
                 state.threads[driver] = Doing::Running;
             }
         }
@@ -428,6 +436,7 @@ impl<P: Poller> Pool<P> {
                 return Dispatched::Run(job);
             }
             Lane::Long => state.queue.long.push_back(job),
+            Lane::Newcomer => state.queue.newcomers.push_back(job),
             Lane::Interpreter | Lane::Thread if state.queue.is_full(self.queue_limit) => {
                 state.counters.refused += 1;
                 return Dispatched::Refused(hand, job);
@@ -648,7 +657,14 @@ impl<P: Poller> Pool<P> {
     }
 
     fn take_job(&self, state: &mut State<P>, me: ThreadId, inside: Inside) -> Option<P::Job> {
-        let job = if state.long_running < state.long_limit()
+        // One newcomer, then one of the others, if there is any.
+        let newcomer = match mem::take(&mut state.took_newcomer) {
+            false => state.take_newcomer(me),
+            true => None,
+        };
+        let job = if let Some(job) = newcomer {
+            job
+        } else if state.may_run_long()
             && let Some(job) = state.queue.long.pop_front()
         {
             state.long_running += 1;
@@ -658,8 +674,9 @@ impl<P: Poller> Pool<P> {
             self.queued.fetch_sub(1, Ordering::Relaxed);
             state.threads[me] = Doing::Running;
             job
-        } else if inside == Inside::Attached || state.entering.is_none() {
-            let job = state.queue.interpreter.pop_front()?;
+        } else if (inside == Inside::Attached || state.entering.is_none())
+            && let Some(job) = state.queue.interpreter.pop_front()
+        {
             self.queued.fetch_sub(1, Ordering::Relaxed);
             match inside {
                 Inside::Attached => {
@@ -670,7 +687,7 @@ impl<P: Poller> Pool<P> {
             }
             job
         } else {
-            return None;
+            state.take_newcomer(me)?
         };
         state.counters.jobs += 1;
         Some(job)
@@ -724,7 +741,9 @@ impl<P: Poller> Pool<P> {
     fn enqueue(&self, state: &mut State<P>, job: P::Job) {
         match job.lane() {
             Lane::Interpreter => state.queue.interpreter.push_back(job),
-            Lane::Thread | Lane::Inline | Lane::Long => state.queue.thread.push_back(job),
+            Lane::Thread | Lane::Inline | Lane::Long | Lane::Newcomer => {
+                state.queue.thread.push_back(job);
+            }
         }
         state.counters.queued += 1;
         self.queued.fetch_add(1, Ordering::Relaxed);
@@ -922,7 +941,7 @@ impl<P: Poller> State<P> {
 
     /// Whether a thread that is free and outside could take a job.
     fn has_job_to_take(&self) -> bool {
-        (self.long_running < self.long_limit() && !self.queue.long.is_empty())
+        (self.may_run_long() && !self.queue.has_no_long())
             || !self.queue.thread.is_empty()
             || (self.entering.is_none() && !self.queue.interpreter.is_empty())
     }
@@ -932,7 +951,20 @@ impl<P: Poller> State<P> {
         mem::take(&mut self.watcher_parked)
     }
 
-    fn long_limit(&self) -> usize {
-        (self.threads.len() / 2).max(1)
+    /// A newcomer's job for this thread, if one waits and may run.
+    fn take_newcomer(&mut self, me: ThreadId) -> Option<P::Job> {
+        if !self.may_run_long() {
+            return None;
+        }
+        let job = self.queue.newcomers.pop_front()?;
+        self.long_running += 1;
+        self.took_newcomer = true;
+        self.threads[me] = Doing::Running;
+        Some(job)
+    }
+
+    /// Whether one more thread may do what takes long.
+    fn may_run_long(&self) -> bool {
+        self.long_running < (self.threads.len() / 2).max(1)
     }
 }

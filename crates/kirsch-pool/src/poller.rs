@@ -52,6 +52,9 @@ pub enum Lane {
     Inline,
     /// Work of the engine that may take longer than 100 µs (disk, bulk encryption): at most half the pool.
     Long,
+    /// The same for a peer that is not let in yet, such as a handshake of TLS: one after each other job, so that a
+    /// flood of newcomers holds up nobody who is in.
+    Newcomer,
 }
 
 /// Ends a sleeping turn of the driver.

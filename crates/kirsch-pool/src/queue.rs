@@ -7,6 +7,7 @@ pub(crate) struct Queue<J> {
     pub(crate) interpreter: VecDeque<J>,
     pub(crate) thread: VecDeque<J>,
     pub(crate) long: VecDeque<J>,
+    pub(crate) newcomers: VecDeque<J>,
 }
 
 impl<J> Queue<J> {
@@ -15,6 +16,7 @@ impl<J> Queue<J> {
             interpreter: VecDeque::new(),
             thread: VecDeque::new(),
             long: VecDeque::new(),
+            newcomers: VecDeque::new(),
         }
     }
 
@@ -24,11 +26,18 @@ impl<J> Queue<J> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.interpreter.is_empty() && self.thread.is_empty() && self.long.is_empty()
+        let requests = self.interpreter.is_empty() && self.thread.is_empty();
+        requests && self.has_no_long()
+    }
+
+    /// Whether nothing waits of what at most half of the pool may do.
+    pub(crate) fn has_no_long(&self) -> bool {
+        self.long.is_empty() && self.newcomers.is_empty()
     }
 
     pub(crate) fn drain(&mut self) -> Vec<J> {
         let requests = self.interpreter.drain(..).chain(self.thread.drain(..));
-        requests.chain(self.long.drain(..)).collect()
+        let long = self.long.drain(..).chain(self.newcomers.drain(..));
+        requests.chain(long).collect()
     }
 }

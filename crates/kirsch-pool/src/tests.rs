@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::sync::lock;
 use crate::watcher::{Tick, Watch};
 use crate::{
     Between, Dispatched, Doing, Forecast, Hand, Inside, Lane, Next, NoInterpreter, Patience,
@@ -594,6 +595,40 @@ fn long_jobs_take_half_the_pool_and_wake_nobody_beyond_it() {
     assert_eq!(pool.doing()[2], Doing::Parked);
     pool.long_done();
     assert_eq!(runs(&pool, 0, Detached), 1, "who ends one takes the next");
+    drop(hand);
+}
+
+#[test]
+fn newcomers_take_turns_with_all_others() {
+    let (pool, _) = pool(1);
+    let hand = drive(&pool, 0);
+    let first = pool.dispatch(0, hand, quick(0, Lane::Newcomer), Detached);
+    assert_eq!(dispatched(&first), Some(0));
+    // They come while the only thread is busy: the watcher reads.
+    let mut watch = Watch::default();
+    let mut hand = watcher_drives(&pool, &mut watch);
+    let lanes = [
+        Lane::Newcomer,
+        Lane::Newcomer,
+        Lane::Thread,
+        Lane::Newcomer,
+        Lane::Long,
+        Lane::Thread,
+    ];
+    for (id, lane) in (1..).zip(lanes) {
+        hand = queued(pool.dispatch_from_watcher(hand, quick(id, lane)));
+    }
+    let mut order = Vec::new();
+    for _ in lanes {
+        pool.long_done();
+        let id = runs(&pool, 0, Detached);
+        order.push(id);
+        if lanes[id - 1] == Lane::Thread {
+            // Taken back above, though it was none.
+            lock(&pool.state).long_running += 1;
+        }
+    }
+    assert_eq!(order, [5, 1, 3, 2, 6, 4]);
     drop(hand);
 }
 

@@ -57,7 +57,9 @@ where
             match job.lane() {
                 Lane::Interpreter | Lane::Inline => thread.run(job),
                 // It may wait for somebody who needs the interpreter.
-                Lane::Thread | Lane::Long => interpreter.release(|| thread.run(job)),
+                Lane::Thread | Lane::Long | Lane::Newcomer => {
+                    interpreter.release(|| thread.run(job));
+                }
             }
             if pool.somebody_enters() {
                 // Others wait for the interpreter; what comes next is theirs to fetch. Not at once: two
@@ -105,7 +107,7 @@ impl<'a, P: Poller, F: Fn(P::Job) + Sync> Thread<'a, P, F> {
             };
             match job.lane() {
                 Lane::Interpreter => return Some(job),
-                Lane::Thread | Lane::Inline | Lane::Long => self.run(job),
+                Lane::Thread | Lane::Inline | Lane::Long | Lane::Newcomer => self.run(job),
             }
         }
     }
@@ -133,7 +135,7 @@ impl<'a, P: Poller, F: Fn(P::Job) + Sync> Thread<'a, P, F> {
     }
 
     fn run(&mut self, job: P::Job) {
-        let long = job.lane() == Lane::Long;
+        let long = matches!(job.lane(), Lane::Long | Lane::Newcomer);
         self.pool.survive(|| (self.run)(job));
         if long {
             self.pool.long_done();

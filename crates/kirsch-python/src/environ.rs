@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use kirsch_http::{BodyLength, FieldName, Method, Version, decode_path, decode_path_but_slashes};
-use kirsch_server::{Body, Origin, Request, Scheme};
+use kirsch_server::{Body, Origin, Request, Scheme, Secured};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
@@ -97,7 +97,7 @@ impl Template {
     ) -> PyResult<Template> {
         let dict = PyDict::new(py);
         dict.set_item("wsgi.version", PyTuple::new(py, [1, 0])?)?;
-        dict.set_item("wsgi.url_scheme", "http")?;
+        dict.set_item("wsgi.url_scheme", origin.local.scheme.as_str())?;
         dict.set_item("wsgi.errors", errors)?;
         dict.set_item("wsgi.multithread", PyBool::new(py, multithread))?;
         dict.set_item("wsgi.multiprocess", PyBool::new(py, false))?;
@@ -229,6 +229,9 @@ fn fill<'py>(
     };
     environ.set_item(&keys.protocol, protocol)?;
     set_origin(py, environ, keys, cache, request)?;
+    if let Some(tls) = &request.origin().tls {
+        set_tls(py, environ, tls)?;
+    }
     if request.is_forwarded() {
         set_forwarded(environ, request)?;
     }
@@ -310,18 +313,35 @@ fn set_origin(
     }
 }
 
+/// What is known of a connection over TLS: made once, and copied into each of its requests.
+#[cold]
+fn set_tls(py: Python<'_>, environ: &Bound<'_, PyDict>, tls: &Secured) -> PyResult<()> {
+    let made = tls.kept(|variables| -> PyResult<Py<PyDict>> {
+        let dict = PyDict::new(py);
+        for (name, value) in variables.iter() {
+            // PEP 3333: text whose characters are bytes, here those of UTF-8.
+            dict.set_item(PyString::intern(py, name), latin1(py, value.as_bytes()))?;
+        }
+        Ok(dict.unbind())
+    });
+    match made {
+        Some(Ok(dict)) => environ.update(dict.bind(py).as_mapping()),
+        Some(Err(error)) => Err(error.clone_ref(py)),
+        None => Ok(()),
+    }
+}
+
 /// What trusted proxies say, in place of what the template says of the listener.
 #[cold]
 fn set_forwarded(environ: &Bound<'_, PyDict>, request: &Request) -> PyResult<()> {
     environ.set_item("SERVER_PORT", request.server_port())?;
-    match request.scheme() {
-        Scheme::Http => {}
-        Scheme::Https => {
-            environ.set_item("wsgi.url_scheme", Scheme::Https.as_str())?;
-            environ.set_item("HTTPS", "on")?;
-        }
+    let scheme = request.scheme();
+    environ.set_item("wsgi.url_scheme", scheme.as_str())?;
+    match scheme {
+        Scheme::Http if environ.contains("HTTPS")? => environ.del_item("HTTPS"),
+        Scheme::Http => Ok(()),
+        Scheme::Https => environ.set_item("HTTPS", "on"),
     }
-    Ok(())
 }
 
 fn set_fields(

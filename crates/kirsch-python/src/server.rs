@@ -5,15 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kirsch_config::{Origin, Settings};
+use kirsch_config::{Dispatch, Origin, Settings};
 use kirsch_files::NamedFiles;
-use kirsch_server::{Bind, BoundAddress, Interpreter, LocalName, Server, StartError};
+use kirsch_server::{
+    Bind, BoundAddress, Interpreter, LocalName, Scheme, Server, StartError, TlsError,
+};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::cheroot::PyCheroot;
-use crate::dispatch::{PyDispatch, gateway};
+use crate::dispatch::{PyDispatch, gateway, internal_folders};
 use crate::ffi;
 use crate::gateway::WsgiGateway;
 use crate::provided::Started;
@@ -74,14 +76,7 @@ impl PyServer {
         if !listens {
             config.binds.clear();
         }
-        let named = match settings.x_sendfile.as_slice() {
-            [] => None,
-            folders => {
-                Some(Arc::new(NamedFiles::new(folders).map_err(|error| {
-                    PyOSError::new_err(format!("x-sendfile: {error}"))
-                })?))
-            }
-        };
+        let named = named_files(settings, &dispatch.dispatch)?;
         let wsgi = |place: usize, mount: &str, threads: usize| {
             let application = applications[place].clone_ref(py);
             let (report, errors) = (report.clone_ref(py), errors.clone_ref(py));
@@ -99,7 +94,7 @@ impl PyServer {
         let gateway = gateway(&dispatch.dispatch, settings, &mut started, wsgi)?;
         let mut inherited = Vec::new();
         for bind in &config.binds {
-            if let Bind::Descriptor(number) = bind
+            if let Bind::Descriptor(number) | Bind::TlsDescriptor(number) = bind
                 && let Ok(descriptor) = ffi::duplicate(*number)
             {
                 inherited.push((*number, descriptor));
@@ -133,6 +128,8 @@ impl PyServer {
             listener: 0,
             name: local.0,
             port: local.1,
+            // Whoever accepts does so to decrypt.
+            scheme: Scheme::Https,
         };
         let socket = ffi::duplicate(descriptor)?;
         self.server
@@ -162,6 +159,17 @@ impl PyServer {
         self.server.reopen_access_log();
     }
 
+    /// Looks at the files of TLS at once. Answers whether there are any.
+    fn reload_tls(&self) -> bool {
+        self.server.reload_tls()
+    }
+
+    /// SHA-256 of the certificate that the server has made for itself, if it has.
+    #[getter]
+    fn own_fingerprint(&self) -> Option<String> {
+        self.server.own_fingerprint()
+    }
+
     /// Lets go of sockets and logs, once every thread has returned from `work`.
     fn release(&self, py: Python<'_>) {
         py.detach(|| self.server.join());
@@ -177,7 +185,7 @@ impl PyServer {
         self.server.threads()
     }
 
-    /// What is listened on: `http://127.0.0.1:8000`, `unix:/run/kirsch.sock`, `@name`.
+    /// What is listened on: `http://127.0.0.1:8000`, `https://127.0.0.1:8443`, `unix:/run/kirsch.sock`, `@name`.
     #[getter]
     fn urls(&self) -> Vec<String> {
         self.server
@@ -191,9 +199,11 @@ impl PyServer {
     #[getter]
     fn addresses<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let address = |address: &BoundAddress| match address {
-            BoundAddress::Tcp(addr) => (addr.ip().to_string(), addr.port())
-                .into_pyobject(py)
-                .map(Bound::into_any),
+            BoundAddress::Tcp(addr) | BoundAddress::Tls(addr) => {
+                (addr.ip().to_string(), addr.port())
+                    .into_pyobject(py)
+                    .map(Bound::into_any)
+            }
             other => Ok(other
                 .to_string()
                 .trim_start_matches("unix:")
@@ -215,6 +225,8 @@ impl PyServer {
         let dict = PyDict::new(py);
         dict.set_item("requests", statistics.requests)?;
         dict.set_item("accepted", statistics.accepted)?;
+        dict.set_item("handshakes", statistics.handshakes)?;
+        dict.set_item("handshakes_failed", statistics.handshakes_failed)?;
         dict.set_item("refused", statistics.refused)?;
         dict.set_item("evicted", statistics.evicted)?;
         dict.set_item("corked", statistics.corked)?;
@@ -241,11 +253,41 @@ impl PyServer {
     }
 }
 
+/// The files that applications may name, if there are any.
+fn named_files(settings: &Settings, dispatch: &Dispatch) -> PyResult<Option<Arc<NamedFiles>>> {
+    let folders = settings.x_sendfile.as_slice();
+    let internal = internal_folders(dispatch)?;
+    if folders.is_empty() && internal.is_empty() {
+        return Ok(None);
+    }
+    let named = NamedFiles::new(folders)
+        .map_err(|error| PyOSError::new_err(format!("x-sendfile: {error}")))?;
+    Ok(Some(Arc::new(named.with_internal(internal))))
+}
+
+/// The setting that named the file that is at fault.
+fn tls_option(settings: &Settings, error: &TlsError) -> &'static str {
+    let tls = &settings.tls;
+    let Some(path) = &error.path else {
+        return "tls-cert";
+    };
+    let lists = [
+        ("tls-cert", tls.certificates.as_slice()),
+        ("tls-key", &tls.keys),
+        ("tls-key-password-file", tls.password_file.as_slice()),
+        ("tls-client-ca", tls.client_authorities.as_slice()),
+        ("tls-client-crl", &tls.client_revocations),
+    ];
+    let named = lists.into_iter().find(|(_, paths)| paths.contains(path));
+    named.map_or("tls-cert", |(option, _)| option)
+}
+
 /// The engine's words, after the place of the setting that is at fault.
 fn start_error(settings: &Settings, error: &StartError) -> PyErr {
     let (option, number) = match error {
         StartError::Bind(error) => (Some("bind"), error.source.raw_os_error()),
         StartError::AccessLog(error) => (Some("access-log-file"), error.source.raw_os_error()),
+        StartError::Tls(error) => (Some(tls_option(settings, error)), None),
         StartError::System(error) => (None, error.raw_os_error()),
         StartError::Reactors(_) => (None, None),
     };

@@ -3,13 +3,10 @@
 //! A [`Call`] is one request's conversation with the application. Its head is checked and encoded
 //! while `start_response` runs, so that every mistake is raised into the application, where it was made.
 
-use std::ffi::OsStr;
 use std::os::fd::IntoRawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kirsch_files::{NamedError, NamedFiles};
+use kirsch_files::{Name, NamedError, NamedFiles};
 use kirsch_server::{
     Block, ErrorAnswer, Exchange, Finished, Gone, ResponseError, ResponseHead, Status,
 };
@@ -26,9 +23,6 @@ use crate::text::with_latin1;
 /// Blocks from this size on are sent with the interpreter released, and kept by reference while they wait.
 pub(crate) const LARGE: usize = 64 * 1024;
 
-/// The field in which an application names a file to be sent in place of its body.
-const X_SENDFILE: &[u8] = b"X-Sendfile";
-
 /// cheroot's words.
 const TOO_LONG: &str =
     "The requested resource returned more bytes than the declared Content-Length.";
@@ -39,10 +33,10 @@ const MISSING: &str = "there is no such file any more";
 pub(crate) struct Call {
     pub(crate) exchange: Exchange,
     pub(crate) head: Head,
-    /// The files that the application may name in `X-Sendfile`; without any, the field is one like others.
+    /// The files that the application may name in place of its body.
     pub(crate) named: Option<Arc<NamedFiles>>,
     /// The file that it has named.
-    file: Option<PathBuf>,
+    file: Option<Name>,
     /// Whether that file is the body, so that nothing of what the application gives is.
     is_diverted: bool,
     /// Whether the application was written for cheroot.
@@ -92,7 +86,7 @@ impl StartResponse {
     ) -> PyResult<Bound<'py, PyCFunction>> {
         // Looking into the arguments may run code of the application's, which may come back here or call
         // `write()`: not under the lock.
-        let (before, may_name, cheroot) = {
+        let (before, named, cheroot) = {
             let mut call = lock(py, &self.call);
             let before = match (&call.head, exc_info) {
                 // Until this call has come to its end it may be refused.
@@ -106,7 +100,7 @@ impl StartResponse {
                 }
                 (Head::Sent, Some(_)) => None,
             };
-            (before, call.named.is_some(), call.cheroot)
+            (before, call.named.clone(), call.cheroot)
         };
         let mut head = match (before, exc_info) {
             (None, Some(exc_info)) => return Err(given_exception(exc_info)?),
@@ -117,9 +111,9 @@ impl StartResponse {
             _ => ResponseHead::new(),
         };
         let file = if cheroot {
-            fill_for_cheroot(&mut head, status, headers, may_name)
+            fill_for_cheroot(&mut head, status, headers, named.as_deref())
         } else {
-            fill(&mut head, status, headers, may_name)
+            fill(&mut head, status, headers, named.as_deref())
         }?;
         {
             let mut call = lock(py, &self.call);
@@ -308,7 +302,7 @@ impl Call {
         py: Python<'_>,
         named: &NamedFiles,
         head: &ResponseHead,
-        file: &Path,
+        file: &Name,
     ) -> PyResult<()> {
         self.is_diverted = true;
         let exchange = &mut self.exchange;
@@ -319,9 +313,9 @@ impl Call {
                 exchange.answer(&ErrorAnswer::new(Status(404), MISSING));
                 Ok(())
             }
-            Err(error @ (NamedError::Outside | NamedError::System(_))) => Err(PyOSError::new_err(
-                format!("X-Sendfile names {}: {error}", file.display()),
-            )),
+            Err(error @ (NamedError::Outside | NamedError::Nowhere | NamedError::System(_))) => {
+                Err(PyOSError::new_err(format!("{file}: {error}")))
+            }
         }
     }
 }
@@ -331,8 +325,8 @@ fn fill(
     head: &mut ResponseHead,
     status: &Bound<'_, PyAny>,
     headers: &Bound<'_, PyAny>,
-    may_name: bool,
-) -> PyResult<Option<PathBuf>> {
+    named: Option<&NamedFiles>,
+) -> PyResult<Option<Name>> {
     let mut file = None;
     let status = status.cast::<PyString>().map_err(|_| {
         PyTypeError::new_err(format!(
@@ -374,9 +368,9 @@ fn fill(
         })?;
         with_latin1(name, "a header name", |name_bytes| {
             with_latin1(value, "a header value", |bytes| {
-                if may_name && name_bytes.eq_ignore_ascii_case(X_SENDFILE) {
-                    // The bytes of a path, as everything in a native string (PEP 3333, "Unicode Issues").
-                    file = Some(PathBuf::from(OsStr::from_bytes(bytes.trim_ascii())));
+                // The bytes of a path, as everything in a native string (PEP 3333, "Unicode Issues").
+                if let Some(name) = named.and_then(|named| named.named_by(name_bytes, bytes)) {
+                    file = Some(name);
                     return Ok(());
                 }
                 head.field(name_bytes, bytes)
@@ -392,8 +386,8 @@ fn fill_for_cheroot(
     head: &mut ResponseHead,
     status: &Bound<'_, PyAny>,
     headers: &Bound<'_, PyAny>,
-    may_name: bool,
-) -> PyResult<Option<PathBuf>> {
+    named: Option<&NamedFiles>,
+) -> PyResult<Option<Name>> {
     let py = status.py();
     let pairs = PyList::empty(py);
     for pair in headers.try_iter()? {
@@ -405,9 +399,9 @@ fn fill_for_cheroot(
     match status.cast::<PyString>() {
         Ok(code) if code.len()? == 3 => {
             let status = PyString::new(py, &format!("{code} "));
-            fill(head, status.as_any(), pairs.as_any(), may_name)
+            fill(head, status.as_any(), pairs.as_any(), named)
         }
-        _ => fill(head, status, pairs.as_any(), may_name),
+        _ => fill(head, status, pairs.as_any(), named),
     }
 }
 

@@ -232,6 +232,7 @@ mod tests {
 
     use super::*;
     use crate::config::AccessLogFormat;
+    use crate::forwarded::Scheme;
     use crate::request::{LocalName, Origin};
 
     /// The record of a request with this head, or of one whose head never came; answered with 200 and
@@ -246,7 +247,9 @@ mod tests {
                 listener: 0,
                 name: "server.test".to_owned(),
                 port: "8000".to_owned(),
+                scheme: Scheme::Http,
             }),
+            tls: None,
         }));
         request.buf = head.as_bytes().to_vec();
         if !head.is_empty() {

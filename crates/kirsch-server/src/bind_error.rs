@@ -31,14 +31,18 @@ impl BindError {
     pub(crate) fn new(bind: Bind, source: io::Error) -> BindError {
         let owner = match &bind {
             _ if source.kind() != io::ErrorKind::AddrInUse => None,
-            Bind::Tcp(addr) => port_owner(*addr),
+            Bind::Tcp(addr) | Bind::Tls(addr) => port_owner(*addr),
             Bind::Unix(path) => socket_owner(path.as_os_str().as_bytes()),
             Bind::Abstract(name) => socket_owner(&[b"@", name.as_slice()].concat()),
-            Bind::Descriptor(_) => None,
+            Bind::Descriptor(_) | Bind::TlsDescriptor(_) => None,
         };
         let trouble = match &bind {
             Bind::Unix(path) => PathTrouble::find(path, &source),
-            Bind::Tcp(_) | Bind::Abstract(_) | Bind::Descriptor(_) => None,
+            Bind::Tcp(_)
+            | Bind::Tls(_)
+            | Bind::Abstract(_)
+            | Bind::Descriptor(_)
+            | Bind::TlsDescriptor(_) => None,
         };
         BindError {
             bind,
@@ -57,12 +61,12 @@ impl fmt::Display for BindError {
         }
         let errno = Errno::from_io_error(&self.source);
         match (&self.bind, errno) {
-            (Bind::Tcp(_), Some(Errno::ADDRINUSE)) => in_use(self.owner.as_ref(), f),
-            (Bind::Tcp(addr), Some(Errno::ACCESS)) if addr.port() < FIRST_FREE_PORT => f.write_str(
+            (Bind::Tcp(_) | Bind::Tls(_), Some(Errno::ADDRINUSE)) => in_use(self.owner.as_ref(), f),
+            (Bind::Tcp(addr) | Bind::Tls(addr), Some(Errno::ACCESS)) if addr.port() < FIRST_FREE_PORT => f.write_str(
                 "this needs the right to bind ports below 1024 (CAP_NET_BIND_SERVICE); \
                  choose a port from 1024 on, or have systemd open it and pass it on with --bind fd://3",
             ),
-            (Bind::Tcp(addr), Some(Errno::ADDRNOTAVAIL)) => {
+            (Bind::Tcp(addr) | Bind::Tls(addr), Some(Errno::ADDRNOTAVAIL)) => {
                 let any = if addr.is_ipv6() { "[::]" } else { "0.0.0.0" };
                 write!(
                     f,

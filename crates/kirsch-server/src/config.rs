@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirsch_http::Dialect;
+use kirsch_tls::TlsConfig;
 
 use crate::cheroot::Cheroot;
+use crate::compression::Compression;
 use crate::forwarded::{ProxyFields, TrustedPeer};
 
 const KIB: u64 = 1024;
@@ -39,6 +41,8 @@ pub struct Config {
     pub keepalive_requests: Option<u64>,
     /// Whether applications read request bodies while they arrive, instead of after they were buffered. Default no.
     pub stream_request_body: bool,
+    /// What the binds that speak TLS need; `None`, the default, where there are none.
+    pub tls: Option<Tls>,
     /// Sizes and counts that bound what one peer, and all together, may use.
     pub limits: Limits,
     /// Durations after which waiting ends.
@@ -50,6 +54,8 @@ pub struct Config {
     pub trust_proxy: Vec<TrustedPeer>,
     /// Which fields these proxies write. Default: either family, as long as they agree.
     pub proxy_fields: ProxyFields,
+    /// Which responses are compressed. Default: none.
+    pub compression: Compression,
     /// The access log; off by default, because it costs a write per request.
     pub access_log: Option<AccessLog>,
     /// Whether responses carry the request's id as `X-Request-ID`. Default yes: a user can quote it, and the log finds it.
@@ -83,21 +89,49 @@ impl Config {
 pub enum Bind {
     /// A TCP address; port 0 takes a free one. `[::]` listens dual stack.
     Tcp(SocketAddr),
+    /// The same, over TLS.
+    Tls(SocketAddr),
     /// A unix socket at a path. A stale socket there is replaced, any other file never touched.
     Unix(PathBuf),
     /// A name in Linux's abstract namespace of unix sockets, without the leading NUL.
     Abstract(Vec<u8>),
     /// A listening socket inherited as this descriptor.
     Descriptor(RawFd),
+    /// The same, over TLS if it is a socket of TCP.
+    TlsDescriptor(RawFd),
+}
+
+impl Bind {
+    /// Whether clients are to speak TLS there.
+    pub fn is_tls(&self) -> bool {
+        match self {
+            Bind::Tls(_) | Bind::TlsDescriptor(_) => true,
+            Bind::Tcp(_) | Bind::Unix(_) | Bind::Abstract(_) | Bind::Descriptor(_) => false,
+        }
+    }
+}
+
+/// TLS.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tls {
+    /// Certificates, versions, and whether clients bring certificates.
+    pub certificates: TlsConfig,
+    /// Whether requests that come over plain HTTP are sent to https: to the port of the first bind that speaks it.
+    /// Default no.
+    pub redirect: bool,
+    /// For how long browsers are told to use nothing but https for a host (`Strict-Transport-Security`, RFC 6797);
+    /// `None`, the default, tells them nothing. It takes the place of what applications say.
+    pub hsts: Option<Duration>,
 }
 
 impl fmt::Display for Bind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Bind::Tcp(addr) => addr.fmt(f),
+            Bind::Tls(addr) => write!(f, "https://{addr}"),
             Bind::Unix(path) => write!(f, "unix:{}", path.display()),
             Bind::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
-            Bind::Descriptor(number) => write!(f, "fd://{number}"),
+            Bind::Descriptor(number) | Bind::TlsDescriptor(number) => write!(f, "fd://{number}"),
         }
     }
 }
@@ -138,6 +172,8 @@ pub struct Limits {
 /// Durations. A timeout runs out only for the peer it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
+    /// From a connection's accept to the end of its TLS handshake; then it is closed. Default 10 s, as cheroot.
+    pub handshake: Duration,
     /// From a request's first byte to the end of its head; then 408. Default 15 s. A new connection may be silent
     /// for so long, and closes without an answer.
     pub head: Duration,
@@ -194,9 +230,11 @@ impl Default for Config {
             stream_request_body: false,
             trust_proxy: Vec::new(),
             proxy_fields: ProxyFields::Either,
+            tls: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             spool_dir: None,
+            compression: Compression::default(),
             access_log: None,
             request_id: true,
             server_name: Some("kirsch".to_owned()),
@@ -226,6 +264,7 @@ impl Default for Limits {
 impl Default for Timeouts {
     fn default() -> Self {
         Timeouts {
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(15),
             body: Duration::from_secs(30),
             body_min_rate: 500,

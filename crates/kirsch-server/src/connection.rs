@@ -8,6 +8,7 @@
 //! # States
 //!
 //! ```text
+//! Handshake (TLS) ─▶ Head | Linger
 //! Head ──head──▶ Body ──complete──▶ dispatched, held by an exchange ──▶ Head | Flush | Linger
 //!   │             │                   ├─ whole, others are ready ─▶ Flush ─▶ Head
 //!   │             │                   └─ would block ─▶ Remote ─┐
@@ -15,8 +16,12 @@
 //!   └─ a rule is broken ─▶ Flush ─▶ Linger ─▶ closed
 //! ```
 //!
+//! A handshake answers [`Next::Work`] where keys are to be computed with: that is for a thread, not for who drives.
+//! What ends goes through `Goodbye` where the client of a TLS connection has to take what was sent before.
+//!
 //! Read next: `gather.rs` (bodies), `transmit.rs` (responses through the pipe), `exchange.rs`.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +29,7 @@ use std::time::{Duration, Instant};
 use kirsch_http::{
     BodyLength, BodyPart, CONTINUE, ErrorAnswer, ProtocolError, ProtocolErrorKind, RequestReader,
 };
+use kirsch_tls::{Clients, Failure, Material};
 use tracing::debug;
 
 use crate::access_log::{Ending, Record};
@@ -33,7 +39,8 @@ use crate::exchange::{Fate, own_response};
 use crate::forwarded::believe;
 use crate::gather::Gathering;
 use crate::outlet::{Instead, Outlet};
-use crate::request::{Origin, Request};
+use crate::request::{Origin, Request, Secured};
+use crate::secure::Shake;
 use crate::shared::{Counters, Shared};
 use crate::stream::{Received, Stream};
 use crate::transmit::Transmission;
@@ -103,6 +110,8 @@ impl Readiness {
 
 /// What a connection is in the middle of.
 pub(crate) enum State {
+    /// TLS is being agreed on, since the connection was accepted.
+    Handshake { since: Instant },
     /// Between requests, or in a head since its first byte arrived.
     Head {
         since: Option<Instant>,
@@ -122,6 +131,8 @@ pub(crate) enum State {
     },
     /// The rest of a body that nobody wanted is read and dropped.
     Discard { left: u64 },
+    /// All was sent, but the peer has to take some of it before it can be told that this was the end.
+    Goodbye { since: Instant },
     /// Our side is shut; the peer's is read to its end.
     Linger { since: Instant, left: u64 },
     /// There is nothing more to do.
@@ -157,6 +168,8 @@ pub(crate) enum Next {
     Hold(Box<Request>),
     /// A thread for this request, while the connection stays.
     Serve(Box<Request>, Arc<Outlet>),
+    /// A thread that computes what its handshake needs.
+    Work,
     /// A thread for its gathered bytes, which go to a file.
     Spool,
     /// A thread for the piece of a file that is to be sent next.
@@ -188,6 +201,18 @@ impl Connection {
         now: Instant,
         shared: &Shared,
     ) -> Connection {
+        let config = &shared.config;
+        let (state, reader, patience) = if stream.is_secure() {
+            let state = State::Handshake { since: now };
+            (state, RequestReader::secured(), config.timeouts.handshake)
+        } else {
+            // A new connection that stays silent is held to the head's timeout.
+            let state = State::Head {
+                since: None,
+                idle_since: now,
+            };
+            (state, RequestReader::new(), config.timeout(|it| it.head))
+        };
         Connection {
             stream,
             key,
@@ -197,13 +222,9 @@ impl Connection {
                 writable: true,
                 ..Readiness::default()
             },
-            deadline: Some(now + shared.config.timeout(|it| it.head)),
-            // A new connection that stays silent is held to the head's timeout.
-            state: State::Head {
-                since: None,
-                idle_since: now,
-            },
-            reader: RequestReader::new().speaking(shared.config.dialect()),
+            deadline: Some(now + patience),
+            state,
+            reader: reader.speaking(config.dialect()),
             request: None,
             ahead: Vec::new(),
             origin,
@@ -221,13 +242,18 @@ impl Connection {
             // Both sides are shut, which is what lingering waits for: once everything was read.
             self.readiness.readable = true;
         }
+        if self.stream.flush().is_err() {
+            return Next::Close;
+        }
         loop {
             let step = match &mut self.state {
+                State::Handshake { .. } => self.shake(turn),
                 State::Head { .. } => self.read_head(turn),
                 State::Body(_) => self.gather(turn),
                 State::Remote(_) => self.transmit(turn),
                 State::Flush { .. } => self.flush(turn),
                 State::Discard { .. } => self.discard(turn),
+                State::Goodbye { .. } => self.say_goodbye(turn),
                 State::Linger { .. } => self.linger(turn),
                 State::Closed => return Next::Close,
             };
@@ -251,6 +277,12 @@ impl Connection {
     /// Ends what took too long.
     fn give_out(&mut self, turn: &mut Turn<'_>) -> Next {
         match &self.state {
+            State::Handshake { .. } => {
+                if self.stream.has_begun() {
+                    self.handshake_failed(&"it took too long", turn.shared);
+                }
+                return Next::Close;
+            }
             // A 408 to an idle connection could be taken for the answer to the next request.
             State::Head { since: None, .. } if !self.owes_408(turn.shared) => return Next::Close,
             State::Head { .. } => self.refuse(ProtocolErrorKind::HeadTimeout.into(), turn),
@@ -263,7 +295,9 @@ impl Connection {
             }
             State::Remote(_) => return self.transmission_timed_out(turn),
             State::Discard { .. } => self.shut(turn.now),
-            State::Flush { .. } | State::Linger { .. } | State::Closed => return Next::Close,
+            State::Flush { .. } | State::Goodbye { .. } | State::Linger { .. } | State::Closed => {
+                return Next::Close;
+            }
         }
         self.advance(turn)
     }
@@ -303,7 +337,8 @@ impl Connection {
             State::Head {
                 since: Some(since), ..
             } => Some(Eviction::Head(since)),
-            State::Linger { since, .. } => Some(Eviction::Linger(since)),
+            State::Goodbye { since } | State::Linger { since, .. } => Some(Eviction::Linger(since)),
+            State::Handshake { since } => Some(Eviction::Head(since)),
             State::Body(_)
             | State::Remote(_)
             | State::Flush { .. }
@@ -429,9 +464,11 @@ impl Connection {
                 request.origin = Some(Arc::clone(&self.origin));
                 Some(request)
             }
-            State::Remote(_)
+            State::Handshake { .. }
+            | State::Remote(_)
             | State::Flush { .. }
             | State::Discard { .. }
+            | State::Goodbye { .. }
             | State::Linger { .. }
             | State::Closed => None,
         }
@@ -455,11 +492,22 @@ impl Connection {
 
     /// Ends our side and waits for the peer to end its own.
     pub(crate) fn shut(&mut self, now: Instant) {
-        self.stream.shut_write();
-        self.state = State::Linger {
-            since: now,
-            left: LINGER_BYTES,
+        self.state = match self.stream.shut_write() {
+            true => State::lingering(now),
+            false => State::Goodbye { since: now },
         };
+    }
+
+    fn say_goodbye(&mut self, turn: &Turn<'_>) -> Step {
+        let State::Goodbye { since } = self.state else {
+            return Step::Again;
+        };
+        if self.stream.shut_write() {
+            self.state = State::lingering(turn.now);
+            return Step::Again;
+        }
+        self.deadline = Some(since + turn.shared.config.timeouts.write);
+        Step::Out(Next::Wait)
     }
 
     /// Ends so that the client notices: where only the end of the connection delimits the response, a
@@ -467,6 +515,93 @@ impl Connection {
     pub(crate) fn break_off(&mut self) {
         self.stream.reset();
         self.state = State::Closed;
+    }
+
+    /// Agrees on TLS, as far as bytes have come.
+    fn shake(&mut self, turn: &mut Turn<'_>) -> Step {
+        let State::Handshake { since } = self.state else {
+            return Step::Again;
+        };
+        self.deadline = Some(since + turn.shared.config.timeouts.handshake);
+        match self.stream.shake(self.readiness.readable) {
+            Ok(Shake::Received { drained }) => {
+                self.readiness.readable = !drained || self.readiness.read_closed;
+                Step::Again
+            }
+            Ok(Shake::Blocked) => {
+                self.readiness.readable = false;
+                // While the server drains, who has said nothing yet has nothing to lose.
+                match turn.shared.is_draining() && !self.stream.has_begun() {
+                    true => Step::Out(Next::Close),
+                    false => Step::Out(Next::Wait),
+                }
+            }
+            Ok(Shake::Unsent) => Step::Out(Next::Wait),
+            Ok(Shake::Work) => Step::Out(Next::Work),
+            Ok(Shake::Open) => {
+                self.opened(turn);
+                Step::Again
+            }
+            Ok(Shake::Failed(failure)) => {
+                self.handshake_failed(&failure, turn.shared);
+                let received = self.stream.give_up_tls();
+                match failure {
+                    Failure::Plain => self.refuse_plain(&received, since, turn),
+                    Failure::Broken(_) => self.shut(turn.now),
+                }
+                Step::Again
+            }
+            // A port that is looked at whether it is open, as monitors do, is no failure.
+            Ok(Shake::End) if !self.stream.has_begun() => Step::Out(Next::Close),
+            Ok(Shake::End) => {
+                self.handshake_failed(&"the client left", turn.shared);
+                Step::Out(Next::Close)
+            }
+            Err(err) => {
+                self.handshake_failed(&err, turn.shared);
+                Step::Out(Next::Close)
+            }
+        }
+    }
+
+    /// Computes what the handshake needs. May take a millisecond or more.
+    pub(crate) fn work(&mut self, shared: &Shared) {
+        if let Some(material) = &shared.tls {
+            self.stream.work(material);
+        }
+    }
+
+    /// The handshake is done.
+    fn opened(&mut self, turn: &Turn<'_>) {
+        Counters::count(&turn.shared.counters.handshakes);
+        // A request may have come with the end of the handshake.
+        self.readiness.readable = true;
+        // No request has it yet.
+        if let Some(origin) = Arc::get_mut(&mut self.origin) {
+            origin.tls = self.stream.variables().map(Secured::new);
+        }
+        self.state = State::Head {
+            since: None,
+            idle_since: turn.now,
+        };
+    }
+
+    /// Peers may fail as often as they like: this is no line that scanners could fill a log with.
+    fn handshake_failed(&self, reason: &dyn fmt::Display, shared: &Shared) {
+        Counters::count(&shared.counters.handshakes_failed);
+        debug!(peer = %self.origin.peer_address, %reason, "TLS handshake failed");
+    }
+
+    /// Tells a client that speaks plain HTTP what is spoken here.
+    fn refuse_plain(&mut self, received: &[u8], since: Instant, turn: &mut Turn<'_>) {
+        let mut request = turn.scratch();
+        request.buf.extend_from_slice(received);
+        self.request = Some(request);
+        self.state = State::Head {
+            since: Some(since),
+            idle_since: since,
+        };
+        self.refuse(ProtocolErrorKind::PlainOnTlsPort.into(), turn);
     }
 
     fn read_head(&mut self, turn: &mut Turn<'_>) -> Step {
@@ -541,6 +676,7 @@ impl Connection {
             // An idle connection owns no buffers.
             request.clear();
             turn.spare(request);
+            self.stream.rest();
             if turn.shared.is_draining() {
                 return Next::Close;
             }
@@ -603,6 +739,10 @@ impl Connection {
     /// Finds out for whom a request is made and on which terms it is served, and holds its body to their limit.
     fn admit(&mut self, request: &mut Request, shared: &Shared) -> Result<(), ProtocolError> {
         let method = request.head.method;
+        if self.stream.is_secure() && self.is_misdirected(request, shared) {
+            let kind = ProtocolErrorKind::HostNotServerName;
+            return Err(ProtocolError::with_method(kind, method));
+        }
         believe(request, &shared.config)
             .map_err(|kind| ProtocolError::with_method(kind, method))?;
         let terms = shared.gateway.admit(request);
@@ -610,6 +750,20 @@ impl Connection {
         let limit = terms.limit_body.unwrap_or(usual);
         request.terms = Some(terms);
         self.reader.limit_body(limit)
+    }
+
+    /// Whether a request is for another host than the handshake was, where certificates of clients decide who may
+    /// come in. Who has named no host there was asked for a certificate all the same.
+    fn is_misdirected(&self, request: &Request, shared: &Shared) -> bool {
+        let asks = |material: &Material| matches!(material.config().clients, Clients::Required(_));
+        let named = match self.stream.server_name() {
+            Some(name) if shared.tls.as_deref().is_some_and(asks) => name.as_bytes(),
+            Some(_) | None => return false,
+        };
+        let Some(authority) = request.head.authority else {
+            return false;
+        };
+        !host_of(authority.of(&request.buf)).eq_ignore_ascii_case(named)
     }
 
     /// The request is complete: it goes to a thread.
@@ -774,13 +928,18 @@ impl Connection {
 
     /// Asks the client for the body it announced; false if earlier answers still fill the socket.
     pub(crate) fn send_continue(&mut self) -> io::Result<bool> {
-        match self.stream.send(&[CONTINUE])? {
-            0 => Ok(false),
-            sent if sent == CONTINUE.len() => Ok(true),
-            // The kernel takes so few bytes whole.
-            _ => Err(io::ErrorKind::WriteZero.into()),
-        }
+        self.stream.send_whole(CONTINUE)
     }
+}
+
+/// The host of an authority, without its port and the dot that may end it.
+fn host_of(authority: &[u8]) -> &[u8] {
+    let end = match authority.first() {
+        Some(b'[') => memchr::memchr(b']', authority).map(|at| at + 1),
+        Some(_) | None => memchr::memchr(b':', authority),
+    };
+    let host = &authority[..end.unwrap_or(authority.len())];
+    host.strip_suffix(b".").unwrap_or(host)
 }
 
 /// What a read of the socket gave.
@@ -792,15 +951,25 @@ pub(crate) enum Fill {
 }
 
 impl State {
+    /// Our side was shut just now.
+    fn lingering(now: Instant) -> State {
+        State::Linger {
+            since: now,
+            left: LINGER_BYTES,
+        }
+    }
+
     /// Tells an exchange at the other end of a pipe that nobody listens any more, and what the client gets
     /// instead. Answers the record of a response that had ended.
     fn give_up(&mut self, instead: Option<Instead>) -> Option<Record> {
         match self {
             State::Remote(transmission) => transmission.give_up(instead),
             State::Flush { record, .. } => record.take().map(|record| record.aborted()),
-            State::Head { .. }
+            State::Handshake { .. }
+            | State::Head { .. }
             | State::Body(_)
             | State::Discard { .. }
+            | State::Goodbye { .. }
             | State::Linger { .. }
             | State::Closed => None,
         }
@@ -826,9 +995,16 @@ impl Turn<'_> {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let State::Remote(_) = self.state {
+        match self.state {
             // The response is not whole, which a client could not tell from a clean end.
-            self.stream.reset();
+            State::Remote(_) => self.stream.reset(),
+            State::Head { .. } | State::Discard { .. } => self.stream.say_goodbye(),
+            State::Handshake { .. }
+            | State::Body(_)
+            | State::Flush { .. }
+            | State::Goodbye { .. }
+            | State::Linger { .. }
+            | State::Closed => {}
         }
         self.state.give_up(None);
         // A child that the application forked may still hold the descriptor: closing ours would not end it.

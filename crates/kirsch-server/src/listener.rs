@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -16,7 +16,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::bind_error::BindError;
 use crate::config::{Bind, Config};
+use crate::forwarded::Scheme;
 use crate::request::{LocalName, Origin};
+use crate::socket;
 use crate::stream::Stream;
 
 /// Where the number of a descriptor comes from.
@@ -58,6 +60,8 @@ pub(crate) enum Accepted {
 pub enum BoundAddress {
     /// TCP, with the port that was taken.
     Tcp(SocketAddr),
+    /// The same, over TLS.
+    Tls(SocketAddr),
     /// A unix socket.
     Unix(PathBuf),
     /// A name in the abstract namespace.
@@ -68,6 +72,7 @@ impl fmt::Display for BoundAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BoundAddress::Tcp(addr) => write!(f, "http://{addr}"),
+            BoundAddress::Tls(addr) => write!(f, "https://{addr}"),
             BoundAddress::Unix(path) => write!(f, "unix:{}", path.display()),
             BoundAddress::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
         }
@@ -92,7 +97,7 @@ pub(crate) fn listen(
         let opened = open_together(together, config, &mut inherited)
             .map_err(|(bind, source)| BindError::new(bind, source))?;
         for (bind, (socket, file)) in together.iter().zip(opened) {
-            let (listener, address) = adopt(socket, file, listeners.len())
+            let (listener, address) = adopt(socket, file, bind.is_tls(), listeners.len())
                 .map_err(|source| BindError::new(bind.clone(), source))?;
             listeners.push(listener);
             addresses.push(address);
@@ -105,15 +110,23 @@ pub(crate) fn listen(
 /// free port will do, all of them get the same. Addresses that contain others need ports of their own.
 fn alike(binds: &[Bind]) -> usize {
     let any_port = |bind: &Bind| match bind {
-        Bind::Tcp(addr) if addr.port() == 0 && !addr.ip().is_unspecified() => Some(addr.ip()),
-        Bind::Tcp(_) | Bind::Unix(_) | Bind::Abstract(_) | Bind::Descriptor(_) => None,
+        Bind::Tcp(addr) | Bind::Tls(addr) if addr.port() == 0 && !addr.ip().is_unspecified() => {
+            Some((addr.ip(), bind.is_tls()))
+        }
+        Bind::Tcp(_)
+        | Bind::Tls(_)
+        | Bind::Unix(_)
+        | Bind::Abstract(_)
+        | Bind::Descriptor(_)
+        | Bind::TlsDescriptor(_) => None,
     };
-    let mut seen = Vec::new();
-    for ip in binds.iter().map_while(any_port) {
-        if seen.contains(&ip) {
+    let mut seen: Vec<(IpAddr, bool)> = Vec::new();
+    for next in binds.iter().map_while(any_port) {
+        let of_a_kind = seen.first().is_none_or(|(_, tls)| *tls == next.1);
+        if !of_a_kind || seen.contains(&next) {
             break;
         }
-        seen.push(ip);
+        seen.push(next);
     }
     seen.len().max(1)
 }
@@ -147,6 +160,7 @@ fn open_at_one_port(
             .and_then(|(socket, _)| socket.local_addr().ok()?.as_socket());
         let bind = match (bind, first) {
             (Bind::Tcp(addr), Some(first)) => Bind::Tcp(SocketAddr::new(addr.ip(), first.port())),
+            (Bind::Tls(addr), Some(first)) => Bind::Tls(SocketAddr::new(addr.ip(), first.port())),
             _ => bind.clone(),
         };
         match open(&bind, config, inherited) {
@@ -160,7 +174,7 @@ fn open_at_one_port(
 fn open(bind: &Bind, config: &Config, inherited: &mut Vec<(RawFd, OwnedFd)>) -> io::Result<Opened> {
     let backlog = i32::try_from(config.backlog).unwrap_or(i32::MAX);
     match bind {
-        Bind::Tcp(addr) => {
+        Bind::Tcp(addr) | Bind::Tls(addr) => {
             let socket = Socket::new(Domain::for_address(*addr), Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
             if addr.is_ipv6() {
@@ -185,7 +199,7 @@ fn open(bind: &Bind, config: &Config, inherited: &mut Vec<(RawFd, OwnedFd)>) -> 
             socket.listen(backlog)?;
             Ok((socket, None))
         }
-        Bind::Descriptor(number) => {
+        Bind::Descriptor(number) | Bind::TlsDescriptor(number) => {
             let place = inherited.iter().position(|(given, _)| given == number);
             let Some(place) = place else {
                 let text = format!(
@@ -208,6 +222,7 @@ fn open(bind: &Bind, config: &Config, inherited: &mut Vec<(RawFd, OwnedFd)>) -> 
 fn adopt(
     socket: Socket,
     file: Option<SocketFile>,
+    tls: bool,
     listener: usize,
 ) -> io::Result<(Listener, BoundAddress)> {
     socket.set_nonblocking(true)?;
@@ -216,7 +231,10 @@ fn adopt(
     let (socket, address) = if let Some(addr) = addr.as_socket() {
         (
             ListeningSocket::Tcp(TcpListener::from_std(socket.into())),
-            BoundAddress::Tcp(addr),
+            match tls {
+                true => BoundAddress::Tls(addr),
+                false => BoundAddress::Tcp(addr),
+            },
         )
     } else {
         let address = match addr.as_pathname() {
@@ -244,34 +262,36 @@ fn adopt(
 
 /// SERVER_NAME and SERVER_PORT must never be empty (PEP 3333).
 fn local_name(address: &BoundAddress, listener: usize) -> LocalName {
-    match address {
-        BoundAddress::Tcp(addr) if addr.ip().is_unspecified() => {
-            let host = rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned();
-            let name = if host.is_empty() {
-                addr.ip().to_string()
-            } else {
-                host
-            };
-            LocalName {
-                listener,
-                name,
-                port: addr.port().to_string(),
-            }
-        }
-        BoundAddress::Tcp(addr) => LocalName {
-            listener,
-            name: addr.ip().to_string(),
-            port: addr.port().to_string(),
-        },
+    let (name, port, scheme) = match address {
+        BoundAddress::Tcp(addr) => (host_name(addr.ip()), addr.port(), Scheme::Http),
+        BoundAddress::Tls(addr) => (host_name(addr.ip()), addr.port(), Scheme::Https),
         // A port number is what applications expect; 80 makes the URLs they build carry none.
-        BoundAddress::Unix(_) | BoundAddress::Abstract(_) => LocalName {
-            listener,
-            name: "localhost".to_owned(),
-            port: "80".to_owned(),
-        },
+        BoundAddress::Unix(_) | BoundAddress::Abstract(_) => {
+            ("localhost".to_owned(), 80, Scheme::Http)
+        }
+    };
+    LocalName {
+        listener,
+        name,
+        port: port.to_string(),
+        scheme,
+    }
+}
+
+/// The address, or the machine's name where it stands for all of them.
+fn host_name(ip: IpAddr) -> String {
+    let uname = rustix::system::uname();
+    match uname.nodename().to_string_lossy() {
+        host if ip.is_unspecified() && !host.is_empty() => host.into_owned(),
+        _ => host_of(ip),
+    }
+}
+
+/// An address as the host of a URL, which is what CGI wants (RFC 3875 section 4.1.14): IPv6 in brackets.
+fn host_of(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
     }
 }
 
@@ -353,19 +373,24 @@ impl Listener {
         let accepted = match &self.socket {
             ListeningSocket::Tcp(socket) => socket
                 .accept()
-                .map(|(stream, peer)| (Stream::Tcp(stream), Some(peer))),
+                .map(|(stream, peer)| (socket::Socket::Tcp(stream), Some(peer))),
             ListeningSocket::Unix(socket) => socket
                 .accept()
-                .map(|(stream, _)| (Stream::Unix(stream), None)),
+                .map(|(stream, _)| (socket::Socket::Unix(stream), None)),
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok((socket, peer)) => {
+                let stream = match self.local.scheme {
+                    Scheme::Http => Stream::plain(socket),
+                    Scheme::Https => Stream::secure(socket),
+                };
                 let peer = peer.map(unmapped);
                 let peer_address = peer.map(|peer| peer.ip().to_string()).unwrap_or_default();
                 let origin = Origin {
                     peer,
                     peer_address,
                     local: Arc::clone(&self.local),
+                    tls: None,
                 };
                 Ok(Accepted::Connection(stream, Arc::new(origin)))
             }

@@ -73,6 +73,8 @@ const INDEX_BITS: u32 = 32;
 pub(crate) enum Job {
     /// A request for the gateway.
     Request(RequestJob),
+    /// What the handshake of a TLS connection needs.
+    Handshake(Box<Connection>),
     /// Gathered bytes that go to a file.
     Spool(Box<Connection>),
     /// A piece of a file that is to be sent.
@@ -99,6 +101,7 @@ impl Task for Job {
     fn lane(&self) -> Lane {
         match self {
             Job::Request(job) => job.lane,
+            Job::Handshake(_) => Lane::Newcomer,
             Job::Spool(_) | Job::SendFile(_) | Job::Free => Lane::Long,
         }
     }
@@ -107,6 +110,8 @@ impl Task for Job {
         match self {
             Job::Request(job) => job.forecast,
             Job::Spool(_) | Job::SendFile(_) => Forecast::Quick,
+            // It computes for as long as some ten requests take: somebody else sees to these.
+            Job::Handshake(_) => Forecast::Blocks,
             // It waits for the interpreter.
             Job::Free => Forecast::Blocks,
         }
@@ -387,6 +392,7 @@ impl Reactor {
                 self.bring_back(key, connection, stamp, true);
                 return self.request_job(request, Wire::Remote(outlet, key));
             }
+            Next::Work => return Some(Job::Handshake(connection)),
             Next::Spool => return Some(Job::Spool(connection)),
             Next::SendFile => return Some(Job::SendFile(connection)),
             Next::Close => self.remove(key, connection),
@@ -786,7 +792,7 @@ impl Poller for Reactor {
                 self.refuse_at = Some(self.refuse_at.map_or(expires, |at| at.min(expires)));
                 expires <= self.now
             }
-            Job::Spool(_) | Job::SendFile(_) | Job::Free => false,
+            Job::Handshake(_) | Job::Spool(_) | Job::SendFile(_) | Job::Free => false,
         }
     }
 }

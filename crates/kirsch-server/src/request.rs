@@ -2,16 +2,19 @@
 //!
 //! It travels by value with the exchange, and its buffers are used again for a later request.
 
+use std::any::Any;
 use std::fmt::{self, Write as _};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kirsch_http::{
     BodyLength, Field, FieldEdits, FieldName, Head, Method, Span, TargetForm, Version,
 };
+
+use kirsch_tls::Variables;
 
 use crate::body::Body;
 use crate::forwarded::{Forwarded, Scheme};
@@ -88,6 +91,32 @@ pub struct Origin {
     pub peer_address: String,
     /// Name and port of the listener that accepted the connection.
     pub local: Arc<LocalName>,
+    /// What the application is told of TLS; `None` without TLS.
+    pub tls: Option<Secured>,
+}
+
+/// What is told of a connection over TLS: the same for all its requests.
+#[derive(Debug)]
+pub struct Secured {
+    /// The `SSL_*` variables.
+    pub variables: Variables,
+    kept: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Secured {
+    pub(crate) fn new(variables: Variables) -> Secured {
+        Secured {
+            variables,
+            kept: OnceLock::new(),
+        }
+    }
+
+    /// What a gateway has made of the variables, once for the connection. `None` where another kind of gateway was
+    /// first: they share the place.
+    pub fn kept<T: Send + Sync + 'static>(&self, make: impl FnOnce(&Variables) -> T) -> Option<&T> {
+        let kept = self.kept.get_or_init(|| Box::new(make(&self.variables)));
+        kept.downcast_ref()
+    }
 }
 
 /// The name a listener gives the server: `SERVER_NAME` and `SERVER_PORT` of CGI.
@@ -95,10 +124,12 @@ pub struct Origin {
 pub struct LocalName {
     /// Which listener this is, counted from 0 in the order of the binds.
     pub listener: usize,
-    /// A host name or address; never empty.
+    /// A host name or address as a URL has it, so an IPv6 address stands in brackets; never empty.
     pub name: String,
     /// A port; `80` for unix sockets, since CGI demands that it is not empty and applications expect a number.
     pub port: String,
+    /// What is spoken there.
+    pub scheme: Scheme,
 }
 
 impl Request {
@@ -244,10 +275,11 @@ impl Request {
         forwarded.or_else(|| self.head.authority.map(|span| span.of(&self.buf)))
     }
 
-    /// How the client speaks: http, unless a trusted proxy says otherwise.
+    /// How the client speaks: as the listener that it came to, unless a trusted proxy says otherwise.
     pub fn scheme(&self) -> Scheme {
         let forwarded = self.forwarded.as_ref().and_then(|it| it.scheme);
-        forwarded.unwrap_or(Scheme::Http)
+        let spoken = || self.origin.as_ref().map(|origin| origin.local.scheme);
+        forwarded.or_else(spoken).unwrap_or(Scheme::Http)
     }
 
     /// The part of the path that a trusted proxy took off, decoded: it stands in front of `SCRIPT_NAME`.
@@ -398,18 +430,27 @@ impl fmt::Display for RequestId<'_> {
     }
 }
 
-impl RequestId<'_> {
-    /// Writes the id into a buffer that is used again.
-    pub fn write(self, out: &mut Vec<u8>) {
+impl<'a> RequestId<'a> {
+    /// The id; one of our own is written into `room`.
+    pub(crate) fn bytes<'b>(self, room: &'b mut [u8; 16]) -> &'b [u8]
+    where
+        'a: 'b,
+    {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         match self {
-            RequestId::Given(id) => out.extend_from_slice(id.as_bytes()),
-            RequestId::Own(id) => out.extend(
-                (0..16)
-                    .rev()
-                    .map(|digit| HEX[(id >> (digit * 4)) as usize & 15]),
-            ),
+            RequestId::Given(id) => id.as_bytes(),
+            RequestId::Own(id) => {
+                for (place, byte) in room.iter_mut().enumerate() {
+                    *byte = HEX[(id >> (60 - place * 4)) as usize & 15];
+                }
+                room
+            }
         }
+    }
+
+    /// Writes the id into a buffer that is used again.
+    pub fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.bytes(&mut [0; 16]));
     }
 
     /// The id as text.

@@ -18,20 +18,24 @@ use std::time::{Duration, Instant};
 use kirsch_pool::{
     Doing, Interpreter, Lane, NoInterpreter, Pool, PoolCounters, TICK, ThreadId, watch, work,
 };
+use kirsch_tls::{Material, TlsError};
 use tracing::{debug, error, warn};
 
 use crate::access_log::{AccessLogError, AccessLogWriter};
 use crate::bind_error::BindError;
-use crate::config::Config;
+use crate::config::{Bind, Config};
 use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::gateway::Gateway;
+use crate::https_only::HttpsOnly;
 use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor, Waker};
 use crate::reason::reason;
+use crate::renewal::Renewal;
 use crate::request::{LocalName, Origin};
 use crate::shared::{Common, Counters, Shared};
 use crate::sigpipe;
+use crate::socket::Socket;
 use crate::stream::Stream;
 
 /// How often whoever waits for a drain looks for a reason to leave: as soon as somebody who pressed Ctrl-C
@@ -64,6 +68,8 @@ struct Inner {
     descriptors: Vec<RawFd>,
     watchers: Mutex<Vec<JoinHandle<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Looks whether there are new certificates.
+    renewal: Mutex<Option<Renewal>>,
 }
 
 /// A reactor's pool, and what its threads share.
@@ -78,6 +84,8 @@ pub enum StartError {
     Bind(BindError),
     /// The access log cannot be opened.
     AccessLog(AccessLogError),
+    /// TLS cannot be served with the files that there are.
+    Tls(TlsError),
     /// So many reactors were asked for, and the gateway needs an interpreter, which one reactor serves.
     Reactors(usize),
     /// The system refuses something else that a server needs.
@@ -96,6 +104,10 @@ pub struct Statistics {
     pub connections: usize,
     /// Connections accepted.
     pub accepted: u64,
+    /// TLS handshakes that were completed.
+    pub handshakes: u64,
+    /// TLS handshakes that were begun and came to nothing; why is logged at debug.
+    pub handshakes_failed: u64,
     /// Requests whose head was complete and sound.
     pub requests: u64,
     /// Requests refused with a 4xx or 5xx of the server's own, because they broke a rule.
@@ -146,14 +158,19 @@ impl Server {
         fit_into_descriptors(&mut config);
         warn_of_spooling_to_memory(&config);
         let _ = sigpipe::pending();
+        let tls = material(&config).map_err(StartError::Tls)?;
         let (listeners, addresses) = listen(&config, inherited).map_err(StartError::Bind)?;
         let access_log = match &config.access_log {
             Some(log) => Some(AccessLogWriter::start(log).map_err(StartError::AccessLog)?),
             None => None,
         };
+        let gateway = match &config.tls {
+            Some(tls) if tls.redirect => Arc::new(https_only(gateway, &addresses)?),
+            Some(_) | None => gateway,
+        };
         let threads = config.threads.max(reactors);
         let queue = config.limits.queue_jobs.div_ceil(reactors);
-        let common = Arc::new(Common::new(config, gateway, access_log));
+        let common = Arc::new(Common::new(config, gateway, access_log, tls.clone()));
         // Thread ids are dealt to the reactors in turn.
         let threads_of = |place: usize| (threads - place).div_ceil(reactors);
         let circle: Vec<Arc<Shared>> = (0..reactors)
@@ -184,9 +201,13 @@ impl Server {
                 descriptors,
                 watchers: Mutex::new(Vec::new()),
                 threads: Mutex::new(Vec::new()),
+                renewal: Mutex::new(None),
             }),
         };
-        if let Err(err) = server.start_watchers() {
+        if let Err(err) = server
+            .start_watchers()
+            .and_then(|()| server.start_renewal(tls))
+        {
             server.stop_within(Duration::ZERO);
             server.join();
             return Err(StartError::System(err));
@@ -204,6 +225,14 @@ impl Server {
                     .spawn(move || watch(&pool, || thread::sleep(TICK), |job| run(&shared, job)))
                     .map_err(|err| no_thread(&err))?,
             );
+        }
+        Ok(())
+    }
+
+    fn start_renewal(&self, material: Option<Arc<Material>>) -> io::Result<()> {
+        if let Some(material) = material {
+            let renewal = Renewal::start(material).map_err(|err| no_thread(&err))?;
+            *lock(&self.inner.renewal) = Some(renewal);
         }
         Ok(())
     }
@@ -273,12 +302,13 @@ impl Server {
         if common.is_draining() || common.connections() >= most {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        let stream = Stream::of(socket)?;
+        let stream = Stream::plain(Socket::of(socket)?);
         let peer_address = peer.map_or(String::new(), |peer| peer.ip().to_canonical().to_string());
         let origin = Origin {
             peer,
             peer_address,
             local,
+            tls: None,
         };
         common.has_come();
         crews[0].shared.post(Mail::Admit(stream, Arc::new(origin)));
@@ -336,6 +366,8 @@ impl Server {
             crews.iter().for_each(|crew| crew.shared.post(Mail::Abort));
         }
         crews.iter().for_each(|crew| crew.pool.stop());
+        // Ends its thread.
+        drop(lock(&self.inner.renewal).take());
         let watchers: Vec<_> = lock(&self.inner.watchers).drain(..).collect();
         for watcher in watchers {
             let _ = watcher.join();
@@ -380,6 +412,29 @@ impl Server {
         }
     }
 
+    /// Looks at the files of TLS at once, instead of in a few seconds, and serves the new ones if they are good.
+    /// Does not wait for it; the log says what came of it. Answers whether there is TLS, and so something to look at.
+    pub fn reload_tls(&self) -> bool {
+        let renewal = lock(&self.inner.renewal);
+        if let Some(renewal) = &*renewal {
+            renewal.look_now();
+        }
+        renewal.is_some()
+    }
+
+    /// The fingerprint of the certificate that the server has made for itself, if it has: SHA-256, as browsers show
+    /// it.
+    pub fn own_fingerprint(&self) -> Option<String> {
+        let material = self.inner.common.tls.as_ref()?;
+        material.config().self_signed.as_ref()?;
+        let served = material.served();
+        // It stands behind those of files.
+        served
+            .pairs()
+            .last()
+            .map(|pair| pair.fingerprint().to_owned())
+    }
+
     /// What happened so far, and what each thread does now. Counters never go back; the rest is of this moment.
     pub fn statistics(&self) -> Statistics {
         let Inner { common, crews, .. } = &*self.inner;
@@ -394,6 +449,8 @@ impl Server {
             let (counters, of_pool) = (&shared.counters, pool.counters());
             statistics.pool += of_pool;
             statistics.accepted += read(&counters.accepted);
+            statistics.handshakes += read(&counters.handshakes);
+            statistics.handshakes_failed += read(&counters.handshakes_failed);
             statistics.requests += read(&counters.requests);
             statistics.refused += read(&counters.refused);
             statistics.evicted += read(&counters.evicted);
@@ -425,6 +482,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Bind(err) => err.fmt(f),
             StartError::AccessLog(err) => err.fmt(f),
+            StartError::Tls(err) => write!(f, "cannot serve TLS: {err}"),
             StartError::Reactors(count) => write!(
                 f,
                 "cannot start {count} reactors: the gateway needs an interpreter, which one reactor serves"
@@ -450,7 +508,9 @@ fn run(shared: &Arc<Shared>, job: Job) {
             // What never blocks needs no forecast.
             let measurement = match job.lane {
                 Lane::Inline => None,
-                Lane::Interpreter | Lane::Thread | Lane::Long => shared.forecaster.measure(job.key),
+                Lane::Interpreter | Lane::Thread | Lane::Long | Lane::Newcomer => {
+                    shared.forecaster.measure(job.key)
+                }
             };
             // Kept until the gateway has returned, or panicked.
             let permit = job.permit;
@@ -469,6 +529,7 @@ fn run(shared: &Arc<Shared>, job: Job) {
             }
             drop(permit);
         }
+        Job::Handshake(connection) => run_long(shared, connection, |held| held.work(shared)),
         Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
         Job::SendFile(connection) => {
             run_long(shared, connection, |held| held.transmit_file(shared));
@@ -502,6 +563,27 @@ pub fn no_thread(source: &io::Error) -> io::Error {
          container (`pids.max`)"
     );
     io::Error::new(source.kind(), text)
+}
+
+fn https_only(
+    gateway: Arc<dyn Gateway>,
+    addresses: &[BoundAddress],
+) -> Result<HttpsOnly, StartError> {
+    let made = HttpsOnly::new(gateway, addresses);
+    made.map_err(|err| StartError::System(io::Error::other(err.to_string())))
+}
+
+/// Reads what handshakes are to be made with, if there will be any.
+fn material(config: &Config) -> Result<Option<Arc<Material>>, TlsError> {
+    if !config.binds.iter().any(Bind::is_tls) {
+        return Ok(None);
+    }
+    let tls = config.tls.clone().unwrap_or_default();
+    let (material, warnings) = Material::load(tls.certificates)?;
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    Ok(Some(Arc::new(material)))
 }
 
 fn reactors(config: &Config) -> usize {

@@ -5,8 +5,11 @@
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use kirsch_http::FieldEdits;
 use kirsch_pool::Pool;
+use kirsch_tls::Material;
 
 use crate::access_log::{AccessLogWriter, Record};
 use crate::budget::{Budget, SpoolSpace};
@@ -32,6 +35,10 @@ pub(crate) struct Common {
     pub(crate) forecaster: Forecaster,
     pub(crate) ids: RequestIds,
     pub(crate) access_log: Option<AccessLogWriter>,
+    /// What handshakes are made with.
+    pub(crate) tls: Option<Arc<Material>>,
+    /// What responses over https say besides.
+    pub(crate) hsts: Option<FieldEdits>,
     /// A stop was asked for: what has begun is finished, and nothing is kept alive.
     pub(crate) draining: AtomicBool,
     /// Nobody reads the reactors' mail any more, or soon will: what comes back is lost.
@@ -66,6 +73,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
+    pub(crate) handshakes: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
     pub(crate) requests: AtomicU64,
     pub(crate) refused: AtomicU64,
     /// Requests that got none of their application's threads.
@@ -83,11 +92,20 @@ impl Counters {
     }
 }
 
+/// The field that has browsers stay with https (RFC 6797, 6.1).
+fn hsts(max_age: Duration) -> Option<FieldEdits> {
+    let mut edits = FieldEdits::new();
+    let value = format!("max-age={}", max_age.as_secs());
+    let set = edits.set(b"Strict-Transport-Security", value.as_bytes());
+    set.ok().map(|()| edits)
+}
+
 impl Common {
     pub(crate) fn new(
         config: Config,
         gateway: Arc<dyn Gateway>,
         access_log: Option<AccessLogWriter>,
+        tls: Option<Arc<Material>>,
     ) -> Common {
         let limits = &config.limits;
         // The system's temporary folder, or `TMPDIR`. Where it lies in memory, the operator names another.
@@ -113,6 +131,8 @@ impl Common {
             drained: Drained::default(),
             gateway,
             access_log,
+            tls,
+            hsts: config.tls.as_ref().and_then(|tls| hsts(tls.hsts?)),
             config,
         }
     }

@@ -1,178 +1,221 @@
-//! The bytes of a connection: an accepted socket, plain for now, read and written without blocking.
+//! The bytes of a connection, plain or over TLS: whoever speaks HTTP through it need not know which.
 //!
-//! Every write names `MSG_NOSIGNAL`: an application may have set SIGPIPE to its default, and a
-//! client that leaves must not kill the server.
+//! **Invariant:** a byte counts as sent once the kernel has it. So whoever has sent everything may end, and
+//! whoever has not tries the rest again, from the first byte that was not counted.
+//!
+//! Read next: `socket.rs`; `secure.rs` for TLS.
 
 use std::fs::File;
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use mio::net::{TcpStream, UnixStream};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg,
-    shutdown,
-};
+use kirsch_tls::{Material, Variables};
 
-use socket2::{Domain, Socket};
+use crate::secure::{Secure, Shake};
+use crate::socket::Socket;
 
-use crate::sigpipe::without_sigpipe;
+pub(crate) use crate::socket::Received;
 
-/// An accepted socket.
-pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-/// What a read gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Received {
-    /// So many bytes; `drained` if the socket had no more.
-    Bytes { count: usize, drained: bool },
-    /// Nothing now.
-    Blocked,
-    /// The peer has sent all it will.
-    End,
+/// What a connection reads from and writes to.
+pub(crate) struct Stream {
+    socket: Socket,
+    /// Boxed, so that a plain connection pays a word for it.
+    tls: Option<Box<Secure>>,
 }
 
 impl Stream {
-    /// A connected stream socket of either kind.
-    pub(crate) fn of(socket: OwnedFd) -> io::Result<Stream> {
-        let socket = Socket::from(socket);
-        socket.set_nonblocking(true)?;
-        socket.set_cloexec(true)?;
-        match socket.domain()? {
-            Domain::UNIX => Ok(Stream::Unix(UnixStream::from_std(
-                OwnedFd::from(socket).into(),
-            ))),
-            _ => Ok(Stream::Tcp(TcpStream::from_std(
-                OwnedFd::from(socket).into(),
-            ))),
+    /// What is sent is what is on the wire.
+    pub(crate) fn plain(socket: Socket) -> Stream {
+        Stream { socket, tls: None }
+    }
+
+    /// A handshake comes first.
+    pub(crate) fn secure(socket: Socket) -> Stream {
+        Stream {
+            socket,
+            tls: Some(Box::new(Secure::new())),
         }
     }
 
-    /// Reads into the spare capacity of `buf`, which must not be empty.
-    pub(crate) fn receive(&self, buf: &mut Vec<u8>) -> io::Result<Received> {
-        let room = buf.capacity() - buf.len();
-        debug_assert!(room > 0, "a read into nothing would look like the end");
-        match recv(
-            self,
-            rustix::buffer::spare_capacity(buf),
-            RecvFlags::empty(),
-        ) {
-            Ok((0, _)) => Ok(Received::End),
-            Ok((count, _)) => Ok(Received::Bytes {
-                count,
-                drained: count < room,
-            }),
-            Err(Errno::AGAIN) => Ok(Received::Blocked),
-            Err(Errno::INTR) => Ok(Received::Bytes {
-                count: 0,
-                drained: false,
-            }),
-            Err(err) => Err(err.into()),
+    /// Goes on with the handshake as far as one read leads. Without TLS there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket.
+    pub(crate) fn shake(&mut self, readable: bool) -> io::Result<Shake> {
+        match &mut self.tls {
+            None => Ok(Shake::Open),
+            Some(tls) => tls.shake(&self.socket, readable),
+        }
+    }
+
+    /// Whether the peer has begun a handshake.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_begun())
+    }
+
+    /// Whether it is, or will be, encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Computes what the handshake needs, which may take a millisecond or more.
+    pub(crate) fn work(&mut self, material: &Material) {
+        if let Some(tls) = &mut self.tls {
+            tls.work(&self.socket, material);
+        }
+    }
+
+    /// What follows is not encrypted: with this peer there is no TLS. Answers what has come from it.
+    pub(crate) fn give_up_tls(&mut self) -> Vec<u8> {
+        let tls = self.tls.take();
+        tls.map_or_else(Vec::new, |tls| tls.into_received())
+    }
+
+    /// What the application is told of an open connection.
+    pub(crate) fn variables(&self) -> Option<Variables> {
+        self.tls.as_ref()?.variables()
+    }
+
+    /// The host that the TLS handshake was for, if its client named one.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.tls.as_ref()?.server_name()
+    }
+
+    /// Reads into the spare capacity of `buf`, which must not be empty. TLS may need more room, and takes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket; `InvalidData` for records that are none.
+    pub(crate) fn receive(&mut self, buf: &mut Vec<u8>) -> io::Result<Received> {
+        match &mut self.tls {
+            None => self.socket.receive(buf),
+            Some(tls) => tls.receive(&self.socket, buf),
         }
     }
 
     /// Sends what the socket takes of the slices together; 0 if it takes nothing now.
-    pub(crate) fn send(&self, slices: &[&[u8]]) -> io::Result<usize> {
-        self.send_with(slices, SendFlags::NOSIGNAL)
-    }
-
-    /// As [`Stream::send`], where more follows at once: what does not fill a packet waits for it.
-    pub(crate) fn send_front(&self, slices: &[&[u8]]) -> io::Result<usize> {
-        self.send_with(slices, SendFlags::NOSIGNAL | SendFlags::MORE)
-    }
-
-    fn send_with(&self, slices: &[&[u8]], flags: SendFlags) -> io::Result<usize> {
-        loop {
-            let sent = match slices {
-                [] => return Ok(0),
-                [slice] => send(self, slice, flags),
-                _ => {
-                    let mut vector = [IoSlice::new(&[]); 4];
-                    let used = slices.len().min(vector.len());
-                    for (place, slice) in vector.iter_mut().zip(slices) {
-                        *place = IoSlice::new(slice);
-                    }
-                    sendmsg(
-                        self,
-                        &vector[..used],
-                        &mut SendAncillaryBuffer::default(),
-                        flags,
-                    )
-                }
-            };
-            match sent {
-                Ok(count) => return Ok(count),
-                Err(Errno::AGAIN) => return Ok(0),
-                Err(Errno::INTR) => {}
-                Err(err) => return Err(err.into()),
-            }
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket.
+    pub(crate) fn send(&mut self, slices: &[&[u8]]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.send(slices),
+            Some(tls) => tls.send(&self.socket, slices),
         }
     }
 
-    /// Sends up to `count` bytes of a file from `offset`, which is moved on; 0 if the socket takes nothing now.
+    /// As [`Stream::send`], where more follows at once: what does not fill a packet waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket.
+    pub(crate) fn send_front(&mut self, slices: &[&[u8]]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.send_front(slices),
+            Some(tls) => tls.send_front(&self.socket, slices),
+        }
+    }
+
+    /// Sends a few bytes, all or none of them. Answers whether they are on their way: what the socket does not
+    /// take of them at once leaves with [`Stream::flush`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket.
+    pub(crate) fn send_whole(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        match &mut self.tls {
+            None => match self.socket.send(&[bytes])? {
+                0 => Ok(false),
+                sent if sent == bytes.len() => Ok(true),
+                // The kernel takes so few bytes whole.
+                _ => Err(io::ErrorKind::WriteZero.into()),
+            },
+            Some(tls) => tls.send_whole(&self.socket, bytes),
+        }
+    }
+
+    /// Sends up to `count` bytes of a file from `offset`, which is moved on. Answers how many it were; if they were
+    /// less, the socket takes nothing now.
     ///
     /// # Errors
     ///
     /// `UnexpectedEof` if the file is shorter than that.
-    pub(crate) fn send_file(&self, file: &File, offset: &mut u64, count: u64) -> io::Result<usize> {
-        let count = usize::try_from(count).unwrap_or(usize::MAX).min(1 << 20);
-        loop {
-            let sent = without_sigpipe(count, || {
-                rustix::fs::sendfile(self, file, Some(offset), count).map_err(io::Error::from)
-            });
-            match sent {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(sent) => return Ok(sent),
-                Err(err) => match err.kind() {
-                    io::ErrorKind::WouldBlock => return Ok(0),
-                    io::ErrorKind::Interrupted => {}
-                    _ => return Err(err),
-                },
-            }
+    pub(crate) fn send_file(
+        &mut self,
+        file: &File,
+        offset: &mut u64,
+        count: u64,
+    ) -> io::Result<u64> {
+        match &mut self.tls {
+            None => self.socket.send_file(file, offset, count),
+            Some(tls) => tls.send_file(&self.socket, file, offset, count),
+        }
+    }
+
+    /// Sends what no other call would send again: answers of TLS itself.
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            None => Ok(()),
+            Some(tls) => tls.flush(&self.socket).map(|_| ()),
+        }
+    }
+
+    /// Gives back the buffers of an idle connection.
+    pub(crate) fn rest(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.rest();
         }
     }
 
     /// Whether there is something to read, the end included, as far as the kernel has it.
     pub(crate) fn has_input(&self) -> bool {
-        let mut look = [PollFd::new(self, PollFlags::IN)];
-        poll(&mut look, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        self.socket.has_input()
     }
 
     /// Says that nothing more will be sent. A failure means that the peer has left already.
-    pub(crate) fn shut_write(&self) {
-        let _ = shutdown(self, Shutdown::Write);
+    ///
+    /// Answers whether it is said; over TLS the peer may first have to take what was sent before.
+    pub(crate) fn shut_write(&mut self) -> bool {
+        if let Some(tls) = &mut self.tls
+            && !tls.close(&self.socket)
+        {
+            return false;
+        }
+        self.socket.shut_write();
+        true
+    }
+
+    /// Says over TLS that nothing more will be sent, if the socket takes that at once.
+    pub(crate) fn say_goodbye(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.close(&self.socket);
+        }
     }
 
     /// Makes both directions end, for whoever still holds the descriptor (a forked child, say).
     pub(crate) fn shut_both(&self) {
-        let _ = shutdown(self, Shutdown::Both);
+        self.socket.shut_both();
     }
 
-    /// Ends the connection with a reset, which the peer cannot take for a clean end. Not by closing: a
-    /// shutdown would come first, or a forked child may still hold the descriptor.
+    /// Ends the connection with a reset, which the peer cannot take for a clean end.
     pub(crate) fn reset(&self) {
-        // Fails on a connection that is gone, and on unix sockets, which know no reset.
-        let _ = connect_unspec(self);
+        self.socket.reset();
     }
 
     /// Small writes leave at once: heads and blocks are written whole, there is nothing to wait for.
     pub(crate) fn prepare(&self) {
-        if let Stream::Tcp(stream) = self {
-            // Fails only on a connection that is gone, which the first read will find.
-            let _ = stream.set_nodelay(true);
-        }
+        self.socket.prepare();
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Stream::Tcp(stream) => stream.as_fd(),
-            Stream::Unix(stream) => stream.as_fd(),
-        }
+        self.socket.as_fd()
     }
 }

@@ -39,7 +39,9 @@ fn request(peer: &str, fields: &str) -> Request {
             listener: 0,
             name: "127.0.0.1".to_owned(),
             port: "8000".to_owned(),
+            scheme: Scheme::Http,
         }),
+        tls: None,
     }));
     request
 }

@@ -115,7 +115,7 @@ impl Route {
 }
 
 impl Redirect {
-    pub(super) fn give(&self, exchange: Exchange) {
+    pub(crate) fn give(&self, exchange: Exchange) {
         let location = self.location(exchange.request());
         respond(exchange, self.status(), &[(b"Location", &location)], b"");
     }
@@ -156,7 +156,6 @@ fn reason(status: u16) -> &'static str {
         406 => "Not Acceptable",
         409 => "Conflict",
         410 => "Gone",
-        412 => "Precondition Failed",
         415 => "Unsupported Media Type",
         416 => "Range Not Satisfiable",
         422 => "Unprocessable Content",
