@@ -128,8 +128,8 @@ impl PyServer {
             listener: 0,
             name: local.0,
             port: local.1,
-            // Whoever has accepted it has decrypted it.
-            scheme: Scheme::Http,
+            // Whoever accepts does so to decrypt.
+            scheme: Scheme::Https,
         };
         let socket = ffi::duplicate(descriptor)?;
         self.server

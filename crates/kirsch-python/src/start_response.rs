@@ -110,11 +110,10 @@ impl StartResponse {
             }
             _ => ResponseHead::new(),
         };
-        let named = named.as_deref();
         let file = if cheroot {
-            fill_for_cheroot(&mut head, status, headers, named)
+            fill_for_cheroot(&mut head, status, headers, named.as_deref())
         } else {
-            fill(&mut head, status, headers, named)
+            fill(&mut head, status, headers, named.as_deref())
         }?;
         {
             let mut call = lock(py, &self.call);

@@ -204,16 +204,14 @@ impl Connection {
         let config = &shared.config;
         let (state, reader, patience) = if stream.is_secure() {
             let state = State::Handshake { since: now };
-            let patience = config.timeouts.handshake;
-            (state, RequestReader::secured(), patience)
+            (state, RequestReader::secured(), config.timeouts.handshake)
         } else {
             // A new connection that stays silent is held to the head's timeout.
             let state = State::Head {
                 since: None,
                 idle_since: now,
             };
-            let patience = config.timeout(|it| it.head);
-            (state, RequestReader::new(), patience)
+            (state, RequestReader::new(), config.timeout(|it| it.head))
         };
         Connection {
             stream,

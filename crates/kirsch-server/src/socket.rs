@@ -16,6 +16,7 @@ use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg,
     shutdown,
 };
+
 use socket2::Domain;
 
 use crate::sigpipe::without_sigpipe;
@@ -43,11 +44,12 @@ impl Socket {
         let socket = socket2::Socket::from(socket);
         socket.set_nonblocking(true)?;
         socket.set_cloexec(true)?;
-        let domain = socket.domain()?;
-        let descriptor = OwnedFd::from(socket);
-        Ok(match domain {
-            Domain::UNIX => Socket::Unix(UnixStream::from_std(descriptor.into())),
-            _ => Socket::Tcp(TcpStream::from_std(descriptor.into())),
+        let is_unix = socket.domain()? == Domain::UNIX;
+        let socket = OwnedFd::from(socket);
+        Ok(if is_unix {
+            Socket::Unix(UnixStream::from_std(socket.into()))
+        } else {
+            Socket::Tcp(TcpStream::from_std(socket.into()))
         })
     }
 
