@@ -139,19 +139,6 @@ def test_the_model_checker_explores_as_many_scenes_as_is_said() -> None:
     assert missing(README, [f"| {len(scenes)} scenes of the pool, explored by loom |"]) == []
 
 
-def test_as_many_tests_run_under_the_sanitizer_as_is_said() -> None:
-    words = ["-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
-    ((files,),) = found(r'set -- -m "not slow" (.*)$', "tools/asan.sh")
-    words += ["-m", "not slow", *files.split()]
-    run = subprocess.run(
-        [sys.executable, *words], cwd=HERE, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert run.returncode == 0, run.stdout[-2000:]
-    match = re.search(r"^(\d+)(?:/\d+)? tests? collected", run.stdout, re.MULTILINE)
-    assert match is not None, run.stdout[-500:]
-    assert missing(README, [f"{number(int(match[1]))} tests with the unsafe code"]) == []
-
-
 def test_others_suites_are_as_large_as_is_said() -> None:
     """What they count is compared with what runs in `test_suites.py`."""
     waitress, gunicorn, werkzeug = (differences(name) for name in ("waitress", "gunicorn", "werkzeug"))
