@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from support.certificates import Authority
@@ -30,6 +32,8 @@ ALL = {case.id: case for case in cases()}
 # Cases with a test of their own below: they need settings, a client that behaves oddly, or many runs.
 ALONE = {"TM-03", "TM-04", "TM-05", "KA-13", "KA-14", "PL-09"}
 CUT_EVERYWHERE = {"CH-49", "PL-05"}
+# When the files were last changed that cases ask for.
+CHANGED = 1_000_000_000
 # A target with https, and TLS itself, are wrong on plain ports only.
 ABOUT_PLAIN_PORTS = {"RL-08", "SM-25", "UP-08"}
 # A request in front would be the one that is timed out, or change which byte is a connection's first.
@@ -55,7 +59,9 @@ FLAGS = {
 
 
 def kind_of_server(case: Case) -> str:
-    """Which of `FLAGS` a case needs."""
+    """Which of `FLAGS` a case needs, or a folder of files."""
+    if "files" in case.needs:
+        return "files"
     if "streaming" in case.needs:
         return "streaming"
     if "time" in case.needs:
@@ -70,10 +76,29 @@ def named(ids: set[str]) -> list[object]:
 
 def started(stack: ExitStack, threads: int, *more: str) -> Servers:
     """A server of each kind, until the stack unwinds."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    make_files(Path(folder))
+    flags = {**FLAGS, "files": ("--static", f"/files={folder}")}
     return {
-        kind: stack.enter_context(ServerProcess("probe:app", *flags, *more, threads=threads))
-        for kind, flags in FLAGS.items()
+        kind: stack.enter_context(ServerProcess("probe:app", *words, *more, threads=threads))
+        for kind, words in flags.items()
     }
+
+
+def make_files(folder: Path) -> None:
+    """The folder that cases of the group FI are about."""
+    (folder / "sub").mkdir()
+    (folder / "index").mkdir()
+    for name, text in (
+        ("text.txt", "0123456789" * 10),
+        ("empty.txt", ""),
+        ("index/index.html", "index"),
+        ("packed.css", "plain"),
+        ("packed.css.gz", "packed"),
+        (".hidden", "hidden"),
+    ):
+        (folder / name).write_text(text)
+        os.utime(folder / name, (CHANGED, CHANGED))
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,8 @@ BROKEN_OFF = ("/late_error",)
 LEAVING = ("/plain", "/large", "/generator", "/body")
 # Over keep-alive connections and pipelined, so that a million take a minute: `make soak-references`.
 MANY_REQUESTS = int(os.environ.get("KIRSCH_SOAK_REQUESTS", "50000"))
+# What the interpreter itself does in between: references to None come and go by fifty, however many requests.
+UNSTEADY = 200
 # Those whose responses keep the connection and are not large, and that write no log.
 BRIEF = ("/plain", "/generator", "/unread", "/write", "/body", "/second_start", "/file", "/field")
 
@@ -137,9 +139,9 @@ def test_references_are_flat_over_many_requests(server: ServerProcess) -> None:
     objects = last["objects"] - first["objects"]
     moved = {name: count - first["references"][name] for name, count in last["references"].items()}
     print(f"{MANY_REQUESTS} requests: {grown} bytes, {objects} objects, references {moved}")
-    # One in a thousand requests that keeps an object, or a reference, would show.
-    assert abs(objects) < 50
-    assert all(abs(count) < 50 for count in moved.values()), moved
+    # One request in 250 that keeps an object, or a reference, would show; one in 5,000 of a million.
+    assert abs(objects) < UNSTEADY
+    assert all(abs(count) < UNSTEADY for count in moved.values()), moved
     assert grown < RESIDENT_BYTES
 
 

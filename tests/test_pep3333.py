@@ -75,10 +75,15 @@ def test_e05_server_name_and_port_are_there_without_a_host(server: ServerProcess
     assert environ["REMOTE_ADDR"] == ["str", "127.0.0.1"]
 
 
-def test_e05_over_ipv6_the_address_has_no_brackets() -> None:
+def test_e05_over_ipv6_the_servers_address_is_a_host_and_the_clients_an_address() -> None:
+    """One has brackets, the other has none (RFC 3875 sections 4.1.14 and 4.1.8)."""
     with ServerProcess("pep3333:app", bind="[::1]:0") as server:
         environ = environ_of(server, b"GET /environ HTTP/1.0\r\n\r\n")
-    assert environ["SERVER_NAME"][1] != ""
+        with server.client() as client:
+            client.send(b"GET /e22 HTTP/1.0\r\n\r\n")
+            address = json.loads(client.response().body)[0]
+    assert address == f"http://[::1]:{server.address[1]}/e22"
+    assert environ["SERVER_NAME"][1] == "[::1]"
     assert environ["SERVER_PORT"][1] == str(server.address[1])
     assert environ["REMOTE_ADDR"][1] == "::1"
 

@@ -569,7 +569,7 @@ def test_a_route_has_the_arguments_that_the_reference_has() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "argument route: does not say what becomes of a request; write app, files, redirect or answer"),
+        ({}, "argument route: does not say what becomes of a request; write app, files, cgi, redirect or"),
         ({"host": "a b", "answer": 404}, 'argument host: "a b" cannot be used: a host must be a name'),
         ({"host": 5, "answer": 404}, "argument host: 5 is not a host or a list of hosts; write"),
         ({"method": "get", "answer": 404}, 'argument method: "get" is in small letters; write GET'),
@@ -581,7 +581,7 @@ def test_a_route_has_the_arguments_that_the_reference_has() -> None:
         ),
         ({"answer": 404, "files": "."}, "argument answer: stands beside files, and a route does one thing"),
         ({"redirect": "/{uri}"}, "argument redirect: {uri} is not known"),
-        ({"answer": 404, "limit_body": 1}, "argument limit_body: belongs to app or files; leave it out"),
+        ({"answer": 404, "limit_body": 1}, "argument limit_body: belongs to app, files or cgi; leave it out"),
         ({"files": ".", "precompressed": "rar"}, 'argument precompressed: "rar" is not br, zstd, gzip'),
     ],
 )
@@ -598,7 +598,11 @@ def test_what_cannot_be_served_is_refused_before_the_first_request(tmp_path: Pat
     with pytest.raises(TypeError, match="routes holds str"):
         kirsch.Server(routes=["a.test"])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="app is an int and cannot be called"):
-        kirsch.Server(routes=[kirsch.Route(app=5)])  # type: ignore[arg-type]
+        kirsch.Route(app=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="app is an int and cannot be called"):
+        kirsch.Route(app=kirsch.Application(5))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"routes is a list; write routes=\[kirsch.Route"):
+        kirsch.Server(routes=kirsch.Route(answer=404))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=f"argument files: there is no folder {tmp_path}/gone"):
         serving(kirsch.Route(files=tmp_path / "gone"))
     with pytest.raises(ValueError, match="argument threads: 0 is not a whole number from 1 on"):

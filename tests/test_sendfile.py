@@ -1,4 +1,4 @@
-"""`X-Sendfile`: the application says which file, the server sends it.
+"""`X-Sendfile` and `X-Accel-Redirect`: the application says which file, the server sends it.
 
 What is sent of a file, and how, is tested beside the code, in `crates/kirsch-files`. Here is what an
 application does and sees: however it is written, the file takes the place of its body, once and only if it
@@ -13,9 +13,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import accel
+import kirsch
 import pytest
 from support.client import Client
-from support.server import in_process
+from support.server import APPS, ServerProcess, in_process
+from support.server import kirsch as command
 
 LARGE = bytes(range(251)) * 1000
 Answer = Iterable[bytes]
@@ -166,3 +169,92 @@ def test_without_folders_the_field_is_one_like_others(naming: Naming) -> None:
         response = client.request("/open/a.txt?list")
         assert response.body == b"not the file"
         assert response.get("X-Sendfile") == str(naming.top / "open" / "a.txt")
+
+
+INTERNAL = """
+bind = "127.0.0.1:0"
+
+[apps.accel]
+wsgi = "accel:app"
+path = "{here}"
+
+[[routes]]
+path = "/kept"
+files = "open"
+internal = true
+
+[[routes]]
+host = "other.test"
+path = "/other"
+files = "closed"
+internal = true
+
+[[routes]]
+app = "accel"
+set_headers = {{ x-frame-options = "DENY" }}
+"""
+
+
+@pytest.fixture
+def internal(naming: Naming, tmp_path: Path) -> Iterator[ServerProcess]:
+    text = INTERNAL.format(here=APPS)
+    (tmp_path / "kirsch.toml").write_text(text)
+    with ServerProcess("", words=command(), folder=tmp_path) as server:
+        yield server
+
+
+@pytest.mark.parametrize("way", ["/list", "/generator"])
+def test_an_internal_route_takes_the_place_of_the_body(internal: ServerProcess, way: str) -> None:
+    with internal.client() as client:
+        response = client.request(f"{way}?/kept/a.txt")
+        assert (response.status, response.body, response.framing) == (200, b"open", "length")
+        kept = [response.get(name) for name in ("Content-Type", "Set-Cookie", "X-Frame-Options")]
+        assert kept == ["text/x-kept", "a=1", "DENY"]
+        gone = [response.get(name) for name in ("X-Other", "X-Accel-Redirect")]
+        assert gone == [None, None]
+        assert response.get("ETag") != '"of-the-empty-body"'
+        assert client.request(f"{way}?/kept/large.bin").body == LARGE
+        assert client.request(f"{way}?/kept/%C3%A9.txt").body == b"accents"
+        assert client.request(f"{way}?/kept/gone").status == 404
+        part = client.request(f"{way}?/kept/large.bin", fields=("Range: bytes=250-252",))
+        assert (part.status, part.body) == (206, b"\xfa\x00\x01")
+
+
+def test_no_client_reaches_an_internal_route(internal: ServerProcess) -> None:
+    with internal.client() as client:
+        for path in ("/kept/a.txt", "/kept", "/%6bept/a.txt", "/kept/gone"):
+            response = client.request(path)
+            assert (response.status, response.body) == (404, b"404 Not Found\n"), path
+
+
+def test_no_other_place_is_given_away(internal: ServerProcess) -> None:
+    places = (
+        "/closed/a.txt",
+        "/kept/../closed/a.txt",
+        "/kept/%2e%2e/closed/a.txt",
+        "/other/a.txt",
+        "@kept",
+        "",
+    )
+    with internal.client() as client:
+        for place in places:
+            response = client.request(f"/list?{place}")
+            assert (response.status, b"closed" in response.body) == (500, False), place
+            internal.wait_for_log(f"X-Accel-Redirect: {re.escape(place)}: no internal route leads there")
+        # The route is for the host of the request.
+        client.send(b"GET /list?/other/a.txt HTTP/1.1\r\nHost: other.test\r\n\r\n")
+        response = client.response()
+        assert (response.status, response.body) == (200, b"closed")
+
+
+def test_without_internal_routes_the_field_is_one_like_others(naming: Naming) -> None:
+    with in_process(accel.app, x_sendfile=str(naming.top / "open")) as address, Client(address) as client:
+        response = client.request("/list?/kept/a.txt")
+        assert (response.body, response.get("X-Accel-Redirect")) == (b"not the file", "/kept/a.txt")
+
+
+def test_a_program_has_internal_routes_too(naming: Naming) -> None:
+    routes = [kirsch.Route(path="/kept", files=str(naming.top / "open"), internal=True)]
+    with in_process(accel.app, routes=routes) as address, Client(address) as client:
+        assert client.request("/list?/kept/a.txt").body == b"open"
+        assert client.request("/kept/a.txt").status == 404

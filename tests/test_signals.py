@@ -10,6 +10,7 @@ import signal
 import subprocess
 import termios
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ from support.server import LOGGED, ServerProcess, clean_environment, kirsch
 
 STOPS = [signal.SIGTERM, signal.SIGINT]
 named = pytest.mark.parametrize("number", STOPS, ids=[number.name for number in STOPS])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def not_hung_up() -> Iterator[None]:
+    """Servers heed SIGHUP also if whoever runs the tests ignores it, as under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def begin_stop(server: ServerProcess, number: signal.Signals) -> None:

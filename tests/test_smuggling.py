@@ -33,7 +33,8 @@ from support.fronts import FRONTS, Forwarded
 from support.mutations import TAIL, mutants
 from support.opinions import EXPLAINED, OTHERS, Kirsch, Opinion, Request, difference
 from support.payloads import Payload, payloads, seeds
-from support.server import ServerProcess
+from support.server import APPS, ServerProcess
+from support.server import kirsch as command
 
 SEED = int(os.environ.get("KIRSCH_SMUGGLING_SEED", "1"))
 MUTANTS = int(os.environ.get("KIRSCH_SMUGGLING_MUTANTS", "30000"))
@@ -244,41 +245,104 @@ def contradictions(log: Sequence[Entry], forwarded: dict[str, Forwarded]) -> lis
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FRONTS)
-def test_nothing_is_smuggled_past_a_proxy(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def streams(mutated: int) -> list[tuple[str, bytes]]:
+    """Every payload and so many mutants, with their names."""
+    found = [(payload.id, payload.request) for payload in PAYLOADS]
+    for mutant in itertools.islice(mutants(seeds(), SEED), mutated):
+        found.append((f"mutant {mutant.number} of seed {SEED} {mutant.operators}", mutant.data))
+    return found
+
+
+def check_front(name: str, server: ServerProcess, witness: Path, sent: list[tuple[str, bytes]]) -> str:
+    """Send streams through a front to a server whose application is the witness.
+
+    Args:
+        name: The front, as in `FRONTS`.
+        server: The server.
+        witness: What the application writes down.
+        sent: The streams and their names.
+
+    Returns:
+        What was seen, in numbers.
+    """
     kind, lax = FRONTS[name]
-    streams = [(payload.id, payload.request) for payload in PAYLOADS]
-    for mutant in itertools.islice(mutants(seeds(), SEED), MUTANTS // 5):
-        streams.append((f"mutant {mutant.number} of seed {SEED} {mutant.operators}", mutant.data))
-    witness = tmp_path / "witness"
-    # Behind a lax proxy the application answers while the body comes: two more places to lose the boundary.
-    flags = ("--stream-request-body",) if lax else ()
-    with (
-        ServerProcess(
-            "witness:app", *flags, threads=LANES, environment={"WITNESS_LOG": str(witness)}
-        ) as server,
-        kind(server.address, LANES, lax=lax) as front,
-    ):
+    with kind(server.address, LANES, lax=lax) as front:
         with ThreadPoolExecutor(LANES) as threads:
-            dealt = [streams[number::LANES] for number in range(LANES)]
+            dealt = [sent[number::LANES] for number in range(LANES)]
             # In two pieces a lax proxy passes on the beginning of a body before the end has come.
             outcomes = list(threads.map(partial(play, cut=lax), front.lanes, dealt))
         forwarded = front.stop()
     log = [json.loads(line) for line in witness.read_text("ascii").splitlines()]
     canaries = sum(1 for entry in log if entry[2].startswith("/canary/"))
     shared = sum(outcome.shared for outcome in outcomes)
-    with capsys.disabled():
-        print(
-            f"\n{name}: {len(streams)} streams, {len(forwarded)} requests in its log, {len(log)} in the "
-            f"application's; {canaries} canaries, {shared} of them on the connection of the stream before"
-        )
     assert [wrong for outcome in outcomes for wrong in outcome.wrong] == []
     assert contradictions(log, forwarded) == []
-    assert canaries == len(streams)
-    assert shared > len(streams) / 20, "the canaries proved little: hardly any shared a connection"
+    assert canaries == len(sent)
+    assert shared > len(sent) / 20, "the canaries proved little: hardly any shared a connection"
+    return (
+        f"{len(sent)} streams, {len(forwarded)} requests in its log, {len(log)} in the application's; "
+        f"{canaries} canaries, {shared} of them on the connection of the stream before"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FRONTS)
+def test_nothing_is_smuggled_past_a_proxy(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lax = FRONTS[name][1]
+    witness = tmp_path / "witness"
+    # Behind a lax proxy the application answers while the body comes: two more places to lose the boundary.
+    flags = ("--stream-request-body",) if lax else ()
+    environment = {"WITNESS_LOG": str(witness)}
+    with ServerProcess("witness:app", *flags, threads=LANES, environment=environment) as server:
+        seen = check_front(name, server, witness, streams(MUTANTS // 5))
+    with capsys.disabled():
+        print(f"\n{name}: {seen}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FRONTS)
+def test_nothing_is_smuggled_past_a_proxy_by_what_a_route_answers_early(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most payloads are POST: the answer is there before the body, which nobody reads."""
+    witness = tmp_path / "witness"
+    (tmp_path / "index.html").write_text("a file")
+    configuration = tmp_path / "kirsch.toml"
+    configuration.write_text(EARLY.format(apps=APPS, folder=tmp_path))
+    words = [*command(), "--config", str(configuration), "--threads", str(LANES)]
+    with ServerProcess("", words=words, environment={"WITNESS_LOG": str(witness)}) as server:
+        seen = check_front(name, server, witness, streams(MUTANTS // 20))
+    with capsys.disabled():
+        print(f"\n{name}, routes: {seen}")
+
+
+# Everything but the witness's part is answered before a body is read.
+EARLY = """
+bind = "127.0.0.1:0"
+
+[apps.witness]
+wsgi = "witness:app"
+path = "{apps}"
+
+[[routes]]
+path = "/echo"
+method = "POST"
+redirect = "http://to.test{{path}}{{query}}"
+
+[[routes]]
+method = ["POST", "PATCH"]
+answer = 403
+
+[[routes]]
+method = ["PUT", "DELETE", "OPTIONS"]
+files = "{folder}"
+fallback = "index.html"
+
+[[routes]]
+app = "witness"
+"""
 
 
 # The tests' own witness: without it, the others prove nothing.

@@ -230,13 +230,18 @@ def test_a_call_that_fails_costs_no_more_than_its_request(
     assert "Traceback" not in server.log[said:] or fault.outcome == "failed"
 
 
+# Of the pool; beside them start those of the logs, of the watcher and of the stop.
+THREADS = (1, 4)
+OTHER_THREADS = 4
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("threads", THREADS)
 def test_threads_that_are_refused_end_the_start_with_a_clear_message(tmp_path: Path, threads: int) -> None:
     """The logs', the watcher, the pool's, and the one for the stop: each in turn."""
     flags = ["--access-log-file", str(tmp_path / "access.log")]
     words = command("faults:app", flags, threads, "127.0.0.1:0")
-    for number in range(1, threads + 5):
+    for number in range(1, threads + OTHER_THREADS + 1):
         injection = f"inject=clone,clone3:error=EAGAIN:when={number}"
         done = subprocess.run(
             [*STRACE, str(tmp_path / "calls"), "-e", "trace=clone,clone3", "-e", injection, *words],

@@ -65,7 +65,7 @@ class Application:
 class Route:
     """Which requests it takes, and what becomes of them. What is left out asks nothing.
 
-    Exactly one of ``app``, ``files``, ``redirect`` and ``answer`` says what becomes of a request.
+    Exactly one of ``app``, ``files``, ``cgi``, ``redirect`` and ``answer`` says what becomes of a request.
     The settings reference describes each argument under the key of the same name.
 
         kirsch.Route(host="blog.test", app=blog)
@@ -81,10 +81,13 @@ class Route:
         client: Networks or addresses, one of which is the client's.
         app: The WSGI application that answers, an `Application`, or one in `Rust`.
         files: The folder whose files are the answers; relative to the working directory.
+        cgi: The folder whose executable files are CGI scripts, or one script; relative to the working
+            directory.
         redirect: Where the client is sent; ``{host}``, ``{path}`` and ``{query}`` stand for the request's.
         answer: The status that is the answer, from 200 to 599.
         status: The status of the redirect; 308 without it.
         body: The text of the answer; what the status means without it.
+        internal: Whether only applications lead to the files, by ``X-Accel-Redirect``; clients get 404.
         index: Names of files, the first of which is served for a folder; ``index.html`` without it.
         listing: Whether a folder without one is answered with a list of what is in it.
         fallback: The file that is served for paths that lead to nothing, if their last part has no dot.
@@ -94,11 +97,16 @@ class Route:
         dotfiles: Whether names that begin with a dot are served.
         follow_symlinks: Whether symbolic links may lead out of the folder.
         charset: The charset that is said of text; ``utf-8`` without it.
+        limit_processes: At most so many scripts run at once, while further requests wait.
+        timeout_script: Seconds that a script may run for one request, or a duration as text; 60 without it.
+        pass_environment: Variables of the server's environment that scripts see, beside ``PATH``.
+        pass_authorization: Whether scripts see the request's ``Authorization``.
         set_headers: Fields that every response has, in place of those of the same name.
         remove_headers: Fields that no response has.
         rewrite: What takes the place of ``path``; the application sees the new path as its own.
         limit_body: Bytes of a request's body, or a size as text (``"20MiB"``); the server's limit without it.
-        stream_body: Whether the application reads a body while it arrives, in place of the server's setting.
+        stream_body: Whether the application or the script reads a body while it arrives, in place of the
+            server's setting.
 
     Raises:
         ValueError: If an argument is wrong; the text says which and what to write instead.
@@ -113,10 +121,12 @@ class Route:
     client: str | Sequence[str] | None = None
     app: Callable[..., Any] | Application | Rust | None = None
     files: str | os.PathLike[str] | None = None
+    cgi: str | os.PathLike[str] | None = None
     redirect: str | None = None
     answer: int | None = None
     status: int | None = None
     body: str | None = None
+    internal: bool | None = None
     index: str | Sequence[str] | None = None
     listing: bool | None = None
     fallback: str | None = None
@@ -126,6 +136,10 @@ class Route:
     dotfiles: bool | None = None
     follow_symlinks: bool | None = None
     charset: str | bool | None = None
+    limit_processes: int | None = None
+    timeout_script: float | str | None = None
+    pass_environment: str | Sequence[str] | None = None
+    pass_authorization: bool | None = None
     set_headers: Mapping[str, str] | None = None
     remove_headers: str | Sequence[str] | None = None
     rewrite: str | None = None
@@ -134,6 +148,9 @@ class Route:
 
     def __post_init__(self) -> None:
         _kirsch.check_route(self._keywords("app"))
+        app = self.app.app if isinstance(self.app, Application) else self.app
+        if app is not None and not isinstance(app, Rust):
+            _checked(app)
 
     def _keywords(self, app: str) -> dict[str, Any]:
         """The arguments as the engine takes them: with the application's name in its place."""
@@ -168,6 +185,8 @@ class Site:
             ValueError: If a route leads nowhere.
             TypeError: If an application is none, or there is nothing to serve.
         """
+        if isinstance(routes, Route):
+            raise TypeError("routes is a list; write routes=[kirsch.Route(…)]")
         known = _Known()
         given = []
         for route in routes:

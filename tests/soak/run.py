@@ -176,6 +176,10 @@ class Visitor:
             wanted = b""
         if kind != "raises":
             assert response.body == wanted, (kind, nonce, len(response.body), len(wanted))
+        self.count(response, nonce)
+
+    def count(self, response: Response, nonce: str) -> None:
+        """An answer that is right."""
         with self.tally.lock:
             self.tally.answers += 1
             self.tally.bytes_compared += len(response.body)
@@ -380,6 +384,40 @@ def leaves(visitor: Visitor) -> None:
             client.reset()
 
 
+def files(visitor: Visitor) -> None:
+    """A file that the server sends by itself: all of it, a part, several, none that is there."""
+    whole = soaked.payload("file", soaked.FILE_BYTES)
+    end = len(whole) - 1
+    with visitor.client() as client:
+        for _ in range(visitor.rng.randrange(1, 10)):
+            first = visitor.rng.randrange(1000, len(whole) - 1000)
+            last = min(first + visitor.rng.choice((0, 10, 20_000, 200_000)), end)
+            wanted, status, content = visitor.rng.choice(
+                (
+                    ("", 200, whole),
+                    (f"bytes={first}-{last}", 206, whole[first : last + 1]),
+                    (f"bytes=-{first}", 206, whole[-first:]),
+                    (f"bytes=0-9,{first}-{first + 99}", 206, None),
+                    (f"bytes={end + 1}-", 416, None),
+                )
+            )
+            _, nonce, _ = visitor.target("static")
+            fields = (f"X-Request-ID: {nonce}", *([f"Range: {wanted}"] if wanted else []))
+            client.send(request_bytes(f"/static/file?nonce={nonce}", fields=fields))
+            response = client.response()
+            assert response.get("X-Request-ID") == nonce, (wanted, nonce, response.fields)
+            assert response.status == status, (wanted, response.raw[:400])
+            if status == 206 and content is None:
+                boundary = (response.get("Content-Type") or "").partition("boundary=")[2].encode()
+                parts = response.body.split(b"\r\n--" + boundary)
+                assert [part.partition(b"\r\n\r\n")[2] for part in parts] == [
+                    *(b"", whole[:10], whole[first : first + 100], b"")
+                ], (wanted, response.raw[:400])
+            else:
+                assert content is None or response.body == content, (wanted, len(response.body))
+            visitor.count(response, nonce)
+
+
 CONVERSATIONS: dict[str, tuple[Callable[[Visitor], None], int]] = {
     "kept": (kept, 30),
     "fresh": (fresh, 15),
@@ -397,15 +435,19 @@ CONVERSATIONS: dict[str, tuple[Callable[[Visitor], None], int]] = {
     "broken": (broken, 5),
     "refused": (refused, 5),
     "leaves": (leaves, 8),
+    "files": (files, 8),
 }
 
 
 def soak(seconds: float, folder: Path) -> Report:
     """Run it for so long; its files go to a folder."""
     (folder / "file").write_bytes(soaked.payload("file", soaked.FILE_BYTES))
+    (folder / "static").mkdir()
+    (folder / "static" / "file").write_bytes(soaked.payload("file", soaked.FILE_BYTES))
     (folder / "spool").mkdir()
     log = folder / "access.log"
-    flags = (*FLAGS, "--spool-dir", str(folder / "spool"), "--access-log-file", str(log))
+    static = f"/static={folder / 'static'}"
+    flags = (*FLAGS, "--spool-dir", str(folder / "spool"), "--access-log-file", str(log), "--static", static)
     tally, samples = Tally(), []
     environment = {"SOAK_FILE": str(folder / "file"), "MALLOC_ARENA_MAX": "1"}
     with ServerProcess("soaked:app", *flags, threads=THREADS, environment=environment) as server:

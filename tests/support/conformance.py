@@ -34,6 +34,8 @@ IMF_FIXDATE = re.compile(
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4}"
     r" \d\d:\d\d:\d\d GMT"
 )
+# What stands in a case for the entity tag of a file, and the file.
+TAG, TAGGED = b"%%etag%%", "/files/text.txt"
 METHOD = re.compile(rb"(?:\A|\n)([A-Z]+) [^\r\n]+ HTTP/\d")
 
 
@@ -121,6 +123,9 @@ def play(case: Case, address: Address, *, behind: bool = False, pieces: list[int
         behind: Send a good request in front, in the same piece, and require its answer.
         pieces: Offsets at which the request is cut; each piece is a `send` of its own.
     """
+    if TAG in case.request:
+        tag = get(address, TAGGED, method="HEAD").get("ETag") or ""
+        case = replace(case, request=case.request.replace(TAG, tag.encode("latin-1")))
     outcome = Outcome()
     with Client(address, deadline_seconds=DEADLINE_SECONDS) as client:
         try:

@@ -5,8 +5,10 @@
 //! What is wrong with them together is found here all at once, because `kirsch check` shows all of it.
 //! Read next: `route.rs`, for what is wrong with one alone.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
+use kirsch_cgi::Cgi;
 use kirsch_files::FilesOptions;
 use kirsch_server::{Action, FixedAnswer, Route, Shadowed, unreachable};
 
@@ -104,6 +106,7 @@ impl Dispatch {
         let mut findings = Vec::new();
         for (route, place) in &routes {
             findings.extend(missing(route, *place, &known));
+            findings.extend(fallback_missing(route));
         }
         findings.extend(unreachable_routes(&routes));
         let mut dispatch = Dispatch::default();
@@ -184,7 +187,11 @@ fn static_routes(settings: &Settings) -> Vec<Led> {
 fn led(route: RouteSpec, known: &[Application]) -> Led {
     let place = match &route.action {
         RouteAction::App(name) => known.iter().position(|it| it.name == *name),
-        RouteAction::Files(_) | RouteAction::Redirect(_) | RouteAction::Answer(_) => None,
+        RouteAction::Files(_)
+        | RouteAction::Cgi(_)
+        | RouteAction::InternalFiles(_)
+        | RouteAction::Redirect(_)
+        | RouteAction::Answer(_) => None,
     };
     (route, place)
 }
@@ -201,13 +208,17 @@ fn to_the_rest(settings: &Settings, known: &[Application], place: usize) -> Led 
 }
 
 fn unreachable_routes(routes: &[Led]) -> Vec<Finding> {
-    let same = FixedAnswer::new(404, None).ok().map(Action::Answer);
-    let conditions: Vec<Route> = routes
-        .iter()
-        .filter_map(|(spec, _)| Some(Route::new(spec.when.clone(), same.clone()?)))
-        .collect();
-    let finding = |it: Shadowed| {
-        let (hidden, by) = (&routes[it.index].0, &routes[it.by].0);
+    // Clients try all routes, applications the internal ones.
+    let is_internal =
+        |place: &usize| matches!(routes[*place].0.action, RouteAction::InternalFiles(_));
+    let all: Vec<usize> = (0..routes.len()).collect();
+    let internal: Vec<usize> = all.iter().copied().filter(is_internal).collect();
+    let mut hidden = hidden_among(routes, &all);
+    hidden.retain(|(place, _)| !is_internal(place));
+    hidden.extend(hidden_among(routes, &internal));
+    hidden.sort_unstable();
+    let finding = |(place, by): (usize, usize)| {
+        let (hidden, by) = (&routes[place].0, &routes[by].0);
         let message = format!(
             "no request reaches {}, because {} ({}) takes all of them",
             hidden.brief(),
@@ -221,7 +232,21 @@ fn unreachable_routes(routes: &[Led]) -> Vec<Finding> {
             fatal: false,
         }
     };
-    unreachable(&conditions).into_iter().map(finding).collect()
+    hidden.into_iter().map(finding).collect()
+}
+
+/// Those of the routes at these places that another of them hides, each with that one.
+fn hidden_among(routes: &[Led], places: &[usize]) -> Vec<(usize, usize)> {
+    let same = FixedAnswer::new(404, None).ok().map(Action::Answer);
+    let conditions: Vec<Route> = places
+        .iter()
+        .filter_map(|place| Some(Route::new(routes[*place].0.when.clone(), same.clone()?)))
+        .collect();
+    let hidden = unreachable(&conditions);
+    hidden
+        .into_iter()
+        .map(|it: Shadowed| (places[it.index], places[it.by]))
+        .collect()
 }
 
 /// What is called by the same words is the same application, under however many hosts.
@@ -268,10 +293,32 @@ fn missing(route: &RouteSpec, place: Option<usize>, known: &[Application]) -> Op
             let message = format!("there is no application {name:?}");
             ConfigError::new(route.place("app").clone(), message, Some(hint))
         }
-        RouteAction::Files(files) => folder_missing(&files.root, route.place("files"))?,
+        RouteAction::Cgi(cgi) => scripts_missing(&cgi.path, route.place("cgi"))?,
+        RouteAction::Files(files) | RouteAction::InternalFiles(files) => {
+            folder_missing(&files.root, route.place("files"))?
+        }
         RouteAction::App(_) | RouteAction::Redirect(_) | RouteAction::Answer(_) => return None,
     };
     Some(Finding { error, fatal: true })
+}
+
+/// A fallback that is not there. It may come later, as the folder's other files may.
+fn fallback_missing(route: &RouteSpec) -> Option<Finding> {
+    let RouteAction::Files(files) = &route.action else {
+        return None;
+    };
+    let fallback = files.fallback.as_deref()?;
+    let path = files.root.join(fallback.trim_start_matches('/'));
+    if path.is_file() || !files.root.is_dir() {
+        return None;
+    }
+    let message = format!("there is no file {}", path.display());
+    let hint = "make it, or write the path of another below the folder".to_owned();
+    let error = ConfigError::new(route.place("fallback").clone(), message, Some(hint));
+    Some(Finding {
+        error,
+        fatal: false,
+    })
 }
 
 fn rust_missing(name: &str, origin: &Origin, provided: &[String]) -> ConfigError {
@@ -298,6 +345,26 @@ fn folder_missing(folder: &Path, origin: &Origin) -> Option<ConfigError> {
     }
     let message = format!("there is no folder {}", folder.display());
     let hint = "make it, or write the path of another".to_owned();
+    Some(ConfigError::new(origin.clone(), message, Some(hint)))
+}
+
+fn scripts_missing(path: &Path, origin: &Origin) -> Option<ConfigError> {
+    let error = Cgi::open(path).err()?;
+    let shown = path.display();
+    let (message, hint) = match error.kind() {
+        ErrorKind::NotFound => (
+            format!("there is no folder and no script {shown}"),
+            "make it, or write the path of another".to_owned(),
+        ),
+        ErrorKind::PermissionDenied if path.is_file() => (
+            format!("{shown} is not executable"),
+            format!("run chmod +x {shown}, or write the path of a folder"),
+        ),
+        _ => (
+            format!("{shown} cannot be used: {error}"),
+            "write the path of a folder or of a script".to_owned(),
+        ),
+    };
     Some(ConfigError::new(origin.clone(), message, Some(hint)))
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kirsch_server::{
-    CipherSuite, MinimumVersion, NetworkError, ProxyFields, TrustedPeer, UnknownHost, UnknownName,
-    cipher_suite,
+    CipherSuite, CodingError, ContentCoding, MediaRange, MinimumVersion, NetworkError, ProxyFields,
+    TrustedPeer, UnknownHost, UnknownName, cipher_suite,
 };
 
 use crate::app_spec::AppSpec;
@@ -445,6 +445,73 @@ fn trusted_peer(text: &str, reading: &Reading<'_>) -> Result<TrustedPeer, Compla
             format!("write {network} for the network, or {address} for the address"),
         )),
     }
+}
+
+impl FieldValue for Vec<ContentCoding> {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let texts = texts(given, reading)?;
+        // As the default is written.
+        if matches!(texts.as_slice(), [nothing] if nothing == "nothing") {
+            return Ok(Vec::new());
+        }
+        let mut codings: Vec<ContentCoding> = Vec::new();
+        for text in texts {
+            let coding: ContentCoding = text.parse().map_err(|err| match err {
+                CodingError::Unknown => reading.refuse(&KeywordValue::Str(text.clone())),
+                CodingError::Level(most) => Complaint {
+                    message: format!("{text:?} has a level that is not from 1 to {most}"),
+                    hint: None,
+                },
+            })?;
+            if codings.iter().any(|other| other.name() == coding.name()) {
+                return Err(Complaint::new(
+                    format!("{} is named twice", coding.name()),
+                    "name each coding once, the preferred one first",
+                ));
+            }
+            codings.push(coding);
+        }
+        Ok(codings)
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        if self.is_empty() {
+            return "nothing".to_owned();
+        }
+        let texts: Vec<_> = self.iter().map(ContentCoding::to_string).collect();
+        texts.join(", ")
+    }
+}
+
+impl FieldValue for Vec<MediaRange> {
+    fn read(given: &KeywordValue, reading: &Reading<'_>) -> Result<Self, Complaint> {
+        let parse = |text: String| {
+            let refused = KeywordValue::Str(text.clone());
+            text.parse().map_err(|_| reading.refuse(&refused))
+        };
+        let texts = texts(given, reading)?;
+        if texts.is_empty() {
+            return Err(reading.refuse(given));
+        }
+        texts.into_iter().map(parse).collect()
+    }
+
+    fn text(&self, _kind: Kind) -> String {
+        let texts: Vec<_> = self.iter().map(MediaRange::to_string).collect();
+        texts.join(", ")
+    }
+}
+
+/// The texts of a list, of which one may hold several between commas.
+fn texts(given: &KeywordValue, reading: &Reading<'_>) -> Result<Vec<String>, Complaint> {
+    let mut texts = Vec::new();
+    for item in items(given) {
+        let KeywordValue::Str(text) = item else {
+            return Err(reading.refuse(item));
+        };
+        texts.extend(text.split(',').map(|text| text.trim().to_owned()));
+    }
+    Ok(texts)
 }
 
 impl FieldValue for ProxyFields {

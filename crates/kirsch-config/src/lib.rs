@@ -51,7 +51,7 @@ pub use mount::{Mount, MountedApp, StaticFolder};
 pub use option::{Group, OptionSpec, Reach};
 pub use options::options;
 pub use reference::settings_page;
-pub use route::{RouteAction, RouteSpec};
+pub use route::{CgiSpec, RouteAction, RouteSpec};
 pub use route_keys::route_keys;
 pub use settings::{LogLevel, Settings};
 pub use table::KeySpec;

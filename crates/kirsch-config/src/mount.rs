@@ -101,6 +101,13 @@ impl StaticFolder {
                 ..complaint
             }
         })?;
+        // Whoever forgets the slash would get a host that nobody asks for.
+        if !before.contains(['/', '.', ':']) && before != "localhost" {
+            let hint = format!(
+                "write /{before}={folder} for the path, or {before}/={folder} for the host"
+            );
+            return Err(Complaint::new(format!("{before:?} is no path"), hint));
+        }
         Ok(StaticFolder {
             mount,
             folder: base.join(folder),

@@ -21,7 +21,7 @@ impl OptionSpec {
     pub fn python_default(&self) -> String {
         match (self.kind, self.default_text().as_str()) {
             (_, "none" | "off") => "None".to_owned(),
-            (Kind::Proxies, _) => "()".to_owned(),
+            (Kind::Proxies | Kind::Compressors, _) => "()".to_owned(),
             (Kind::Switch, "true") => "True".to_owned(),
             (Kind::Switch, _) => "False".to_owned(),
             (Kind::Count { .. } | Kind::Mode | Kind::Workers | Kind::UnknownHost, number) => {
@@ -65,8 +65,11 @@ pub(crate) fn python_type(kind: Kind) -> &'static str {
         | Kind::RoutePaths
         | Kind::Methods
         | Kind::FieldNames
+        | Kind::Variables
         | Kind::Networks
         | Kind::Proxies
+        | Kind::Compressors
+        | Kind::MediaTypes
         | Kind::Folders
         | Kind::Paths
         | Kind::CipherSuites

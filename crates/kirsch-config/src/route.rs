@@ -3,14 +3,15 @@
 //! It owns which keys go together. It does not know which applications there are.
 //! Read next: `route_keys.rs`, the list of keys; `dispatch.rs`, which finds the applications.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kirsch_files::FilesOptions;
 use kirsch_server::{Condition, FieldEdits, FixedAnswer, PathPrefix, Redirect};
 
 use crate::error::{ConfigError, Origin};
 use crate::mount::Mount;
-use crate::route_keys::{FILES_KEYS, complain, route_keys};
+use crate::route_keys::{CGI_KEYS, FILES_KEYS, complain, route_keys};
 use crate::table::{KeyGiven, Places, fill};
 use crate::value::KeywordValue;
 
@@ -40,10 +41,41 @@ pub enum RouteAction {
     App(String),
     /// A file of a folder is the answer.
     Files(Box<FilesOptions>),
+    /// A CGI script answers.
+    Cgi(CgiSpec),
+    /// A file of a folder is the answer where an application names it in `X-Accel-Redirect`. Clients find nothing.
+    InternalFiles(Box<FilesOptions>),
     /// The client is sent elsewhere.
     Redirect(Redirect),
     /// The answer is always the same.
     Answer(FixedAnswer),
+}
+
+/// CGI scripts as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgiSpec {
+    /// A folder of scripts, or one script.
+    pub path: PathBuf,
+    /// Scripts that run at once, if the operator has said so.
+    pub processes: Option<usize>,
+    /// How long one request may take.
+    pub run: Duration,
+    /// Variables of the server's environment that scripts see.
+    pub environment: Vec<String>,
+    /// Whether scripts see `Authorization`.
+    pub authorization: bool,
+}
+
+impl Default for CgiSpec {
+    fn default() -> Self {
+        CgiSpec {
+            path: PathBuf::new(),
+            processes: None,
+            run: kirsch_cgi::Limits::default().run,
+            environment: Vec::new(),
+            authorization: false,
+        }
+    }
 }
 
 /// Nothing was written yet; [`RouteSpec::from_table`] replaces it.
@@ -59,6 +91,9 @@ pub struct RouteTable {
     pub(crate) app: Option<String>,
     /// Its root counts once `files` was read.
     pub(crate) files: FilesOptions,
+    /// Its path counts once `cgi` was read.
+    pub(crate) cgi: CgiSpec,
+    pub(crate) internal: bool,
     pub(crate) redirect: Option<String>,
     pub(crate) answer: Option<u16>,
     pub(crate) status: Option<u16>,
@@ -69,7 +104,7 @@ pub struct RouteTable {
 const REDIRECT_STATUS: u16 = 308;
 
 /// Keys that mean something only beside one of others, with what to write instead.
-const COMPANY: [(&[&str], &[&str], &str); 5] = [
+const COMPANY: [(&[&str], &[&str], &str); 6] = [
     (
         &["status"],
         &["redirect"],
@@ -78,15 +113,34 @@ const COMPANY: [(&[&str], &[&str], &str); 5] = [
     (&["body"], &["answer"], "write answer beside it"),
     (
         &["rewrite", "limit_body"],
-        &["app", "files"],
+        &["app", "files", "cgi"],
         "leave it out",
     ),
-    (&["stream_body"], &["app"], "leave it out"),
+    (&["stream_body"], &["app", "cgi"], "leave it out"),
     (
         &FILES_KEYS,
         &["files"],
         "write files = \"FOLDER\" beside it, or leave it out",
     ),
+    (
+        &CGI_KEYS,
+        &["cgi"],
+        "write cgi = \"FOLDER\" beside it, or leave it out",
+    ),
+];
+
+/// Keys that an internal route cannot have.
+const NOT_INTERNAL: [&str; 10] = [
+    "index",
+    "listing",
+    "fallback",
+    "cache_control",
+    "immutable",
+    "precompressed",
+    "set_headers",
+    "remove_headers",
+    "rewrite",
+    "limit_body",
 ];
 
 impl RouteTable {
@@ -96,7 +150,17 @@ impl RouteTable {
         let mut actions = Vec::new();
         actions.extend(self.app.map(|name| ("app", RouteAction::App(name))));
         if route.places.of("files").is_some() {
-            actions.push(("files", RouteAction::Files(Box::new(self.files))));
+            let files = Box::new(self.files);
+            let action = if self.internal {
+                route.check_internal()?;
+                RouteAction::InternalFiles(files)
+            } else {
+                RouteAction::Files(files)
+            };
+            actions.push(("files", action));
+        }
+        if route.places.of("cgi").is_some() {
+            actions.push(("cgi", RouteAction::Cgi(self.cgi)));
         }
         if let Some(to) = self.redirect {
             let redirect = Redirect::new(&to, self.status.unwrap_or(REDIRECT_STATUS))
@@ -111,7 +175,7 @@ impl RouteTable {
         }
         let mut actions = actions.into_iter();
         let Some((first, action)) = actions.next() else {
-            let hint = "write app, files, redirect or answer in it".to_owned();
+            let hint = "write app, files, cgi, redirect or answer in it".to_owned();
             let message = "does not say what becomes of a request";
             return Err(ConfigError::new(route.origin, message, Some(hint)));
         };
@@ -173,6 +237,8 @@ impl RouteSpec {
             route: RouteSpec::default(),
             app: None,
             files: FilesOptions::new(""),
+            cgi: CgiSpec::default(),
+            internal: false,
             redirect: None,
             answer: None,
             status: None,
@@ -193,12 +259,32 @@ impl RouteSpec {
                 continue;
             }
             if let Some(lonely) = keys.iter().find(|key| is_given(key)) {
-                let message = format!("belongs to {}", company.join(" or "));
+                let message = match company {
+                    [rest @ .., last] if !rest.is_empty() => {
+                        format!("belongs to {} or {last}", rest.join(", "))
+                    }
+                    _ => format!("belongs to {}", company.join("")),
+                };
                 let place = self.place(lonely).clone();
                 return Err(ConfigError::new(place, message, Some(hint.to_owned())));
             }
         }
         Ok(())
+    }
+
+    /// Looks that nothing is said of responses that are an application's.
+    fn check_internal(&self) -> Result<(), ConfigError> {
+        let is_given = |key: &&&str| self.places.of(key).is_some();
+        let Some(key) = NOT_INTERNAL.iter().find(is_given) else {
+            return Ok(());
+        };
+        let message = "means nothing for an internal route, whose response is the application's";
+        let hint = match *key {
+            "set_headers" | "remove_headers" => "write it in the application's route",
+            _ => "leave it out",
+        };
+        let place = self.place(key).clone();
+        Err(ConfigError::new(place, message, Some(hint.to_owned())))
     }
 
     /// The path it is mounted at, if it leads every request below that to an application, and changes nothing.
@@ -245,6 +331,8 @@ impl RouteSpec {
         let what = match &self.action {
             RouteAction::App(name) => name.clone(),
             RouteAction::Files(files) => files.root.display().to_string(),
+            RouteAction::Cgi(cgi) => cgi.path.display().to_string(),
+            RouteAction::InternalFiles(files) => format!("internal {}", files.root.display()),
             RouteAction::Redirect(_) => "redirect".to_owned(),
             RouteAction::Answer(_) => "answer".to_owned(),
         };

@@ -4,6 +4,7 @@
 //! Read next: `route.rs`, which says what goes together.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use kirsch_files::{CacheRule, CacheRuleError, Coding, Dotfiles, Symlinks};
 use kirsch_server::{
@@ -17,7 +18,8 @@ use crate::table::KeySpec;
 use crate::value::{KeywordValue, Kind};
 
 /// The keys that mean something beside `files` only.
-pub(crate) const FILES_KEYS: [&str; 9] = [
+pub(crate) const FILES_KEYS: [&str; 10] = [
+    "internal",
     "index",
     "listing",
     "fallback",
@@ -27,6 +29,14 @@ pub(crate) const FILES_KEYS: [&str; 9] = [
     "dotfiles",
     "follow_symlinks",
     "charset",
+];
+
+/// The keys that mean something beside `cgi` only.
+pub(crate) const CGI_KEYS: [&str; 4] = [
+    "limit_processes",
+    "timeout_script",
+    "pass_environment",
+    "pass_authorization",
 ];
 
 /// Every key of `[[routes]]`, in the order of the reference.
@@ -129,7 +139,7 @@ static KEYS: &[KeySpec<RouteTable>] = &[
         name: "app",
         kind: Kind::AppName,
         doc: "The application that answers; the route's `path` becomes its `SCRIPT_NAME`.",
-        absent: "One of `app`, `files`, `redirect` and `answer` says what becomes of the request.",
+        absent: "One of `app`, `files`, `cgi`, `redirect` and `answer` says what becomes of the request.",
         example: "\"blog\"",
         set: sets!(some app),
     },
@@ -143,6 +153,14 @@ static KEYS: &[KeySpec<RouteTable>] = &[
             table.files.root = FieldValue::read(given, reading)?;
             Ok(())
         },
+    },
+    KeySpec {
+        name: "cgi",
+        kind: Kind::Path,
+        doc: "The folder whose executable files are CGI scripts, each of which answers for the path that leads to it; or one script, which answers every path of the route.",
+        absent: "As with `app`.",
+        example: "\"cgi-bin\"",
+        set: sets!(cgi.path),
     },
     KeySpec {
         name: "redirect",
@@ -175,6 +193,14 @@ static KEYS: &[KeySpec<RouteTable>] = &[
         absent: "What the status means, in words.",
         example: "\"back at noon\"",
         set: sets!(some body),
+    },
+    KeySpec {
+        name: "internal",
+        kind: Kind::Switch,
+        doc: "Beside `files`: whether only applications lead there, by `X-Accel-Redirect: /path/of/route/file`; a client that asks for such a path gets 404.",
+        absent: "It is for clients, and no application is heeded.",
+        example: "true",
+        set: sets!(internal),
     },
     KeySpec {
         name: "index",
@@ -236,10 +262,11 @@ static KEYS: &[KeySpec<RouteTable>] = &[
                 KeywordValue::Bool(false) => Vec::new(),
                 _ => {
                     let names: Vec<String> = Vec::read(given, reading)?;
-                    let found = names.iter().map(|name| coding(name));
-                    found
-                        .collect::<Option<_>>()
-                        .ok_or_else(|| reading.refuse(given))?
+                    let read = |name: &String| {
+                        let unknown = || reading.refuse(&KeywordValue::Str(name.clone()));
+                        coding(name).ok_or_else(unknown)
+                    };
+                    names.iter().map(read).collect::<Result<_, _>>()?
                 }
             };
             Ok(())
@@ -282,6 +309,40 @@ static KEYS: &[KeySpec<RouteTable>] = &[
         absent: "`utf-8`.",
         example: "\"iso-8859-1\"",
         set: sets!(files.charset),
+    },
+    KeySpec {
+        name: "limit_processes",
+        kind: Kind::Count { min: 1, max: 4096 },
+        doc: "Beside `cgi`: at most so many scripts of this route run at once, each of which holds a thread; further requests for it wait, up to `limit-queue` and `timeout-queue`, while those for others go on.",
+        absent: "8, or one fewer than there are threads, so that scripts never hold all of them.",
+        example: "4",
+        set: sets!(some cgi.processes),
+    },
+    KeySpec {
+        name: "timeout_script",
+        kind: Kind::Duration {
+            min: Duration::from_millis(1),
+        },
+        doc: "Beside `cgi`: how long a script may run for one request; then it is ended, and the answer is 504 or is cut.",
+        absent: "60 seconds.",
+        example: "\"5m\"",
+        set: sets!(cgi.run),
+    },
+    KeySpec {
+        name: "pass_environment",
+        kind: Kind::Variables,
+        doc: "Beside `cgi`: variables of the server's environment that scripts see.",
+        absent: "They see `PATH` and what CGI says, since an environment may hold secrets of others.",
+        example: "[\"LANG\", \"DATABASE_URL\"]",
+        set: sets!(cgi.environment),
+    },
+    KeySpec {
+        name: "pass_authorization",
+        kind: Kind::Switch,
+        doc: "Beside `cgi`: whether scripts see the request's `Authorization`, as `HTTP_AUTHORIZATION`.",
+        absent: "They do not: other processes of the same user can read an environment.",
+        example: "true",
+        set: sets!(cgi.authorization),
     },
     KeySpec {
         name: "set_headers",
@@ -336,7 +397,7 @@ static KEYS: &[KeySpec<RouteTable>] = &[
     KeySpec {
         name: "stream_body",
         kind: Kind::Switch,
-        doc: "Whether the application reads the body while it arrives.",
+        doc: "Whether the application or the script reads the body while it arrives; for a script, where its length is announced.",
         absent: "The setting `stream-request-body`.",
         example: "true",
         set: sets!(some route.stream_body),
@@ -407,8 +468,14 @@ pub(crate) fn complain(error: &RouteError) -> Complaint {
 }
 
 fn field_refused(name: &str, error: ResponseError) -> Complaint {
+    let why = match error {
+        ResponseError::HopByHop => {
+            "it frames the message or speaks of the connection, and so is the server's".to_owned()
+        }
+        other => other.to_string(),
+    };
     Complaint {
-        message: format!("{name:?} cannot be set or removed: {error}"),
+        message: format!("{name:?} cannot be set or removed: {why}"),
         hint: None,
     }
 }

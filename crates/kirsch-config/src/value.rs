@@ -81,6 +81,10 @@ pub enum Kind {
     Proxies,
     /// Which fields proxies write.
     ProxyFields,
+    /// Content codings to compress with, each with or without a level.
+    Compressors,
+    /// Media types, or patterns of them.
+    MediaTypes,
     /// One of `error`, `warn`, `info`, `debug`.
     LogLevel,
     /// The name of an access log format, or `%` directives.
@@ -109,6 +113,8 @@ pub enum Kind {
     Fields,
     /// Names of fields.
     FieldNames,
+    /// Names of environment variables.
+    Variables,
     /// `http` or `https`.
     Scheme,
     /// Addresses and networks.
@@ -174,6 +180,12 @@ impl Kind {
             }
             Kind::Proxies => "an address, a network such as 10.0.0.0/8, or unix".to_owned(),
             Kind::ProxyFields => "either, x-forwarded or forwarded".to_owned(),
+            Kind::Compressors => {
+                "zstd, br or gzip, with a colon and a level if you like, such as gzip:9".to_owned()
+            }
+            Kind::MediaTypes => {
+                "a media type such as text/html, text/* or application/*+json".to_owned()
+            }
             Kind::LogLevel => "error, warn, info or debug".to_owned(),
             Kind::AccessLogFormat => "combined, json or a string with % directives".to_owned(),
             Kind::Prefix => "a path that begins with a slash and does not end with one".to_owned(),
@@ -190,6 +202,7 @@ impl Kind {
             Kind::Methods => "a method in capitals or a list of them".to_owned(),
             Kind::Fields => "fields with their values".to_owned(),
             Kind::FieldNames => "the name of a field or a list of them".to_owned(),
+            Kind::Variables => "the name of a variable or a list of them".to_owned(),
             Kind::Scheme => "http or https".to_owned(),
             Kind::Networks => "an address, a network such as 10.0.0.0/8, or a list of them".to_owned(),
             Kind::AppName => "the name of an application, which [apps.NAME] describes".to_owned(),
@@ -210,7 +223,9 @@ impl Kind {
             Kind::Apps
                 | Kind::Binds
                 | Kind::CipherSuites
+                | Kind::Compressors
                 | Kind::Folders
+                | Kind::MediaTypes
                 | Kind::Paths
                 | Kind::Proxies
                 | Kind::StaticFolders
@@ -237,6 +252,8 @@ impl Kind {
             Kind::Binds => "ADDRESS",
             Kind::Proxies => "NETWORK",
             Kind::ProxyFields => "FIELDS",
+            Kind::Compressors | Kind::Codings => "CODING",
+            Kind::MediaTypes => "TYPE",
             Kind::LogLevel => "LEVEL",
             Kind::AccessLogFormat => "FORMAT",
             Kind::Prefix => "PREFIX",
@@ -250,12 +267,12 @@ impl Kind {
             Kind::Methods => "METHOD",
             Kind::Fields => "FIELDS",
             Kind::FieldNames => "FIELD",
+            Kind::Variables => "VARIABLE",
             Kind::Scheme => "SCHEME",
             Kind::Networks => "NETWORK",
             Kind::Redirect => "ADDRESS",
             Kind::FileName | Kind::FileNames => "FILE",
             Kind::CacheRules => "RULES",
-            Kind::Codings => "CODING",
             Kind::Status { .. } => "STATUS",
         }
     }

@@ -277,6 +277,8 @@ fn bad(option: &OptionSpec) -> Option<&'static str> {
         Kind::Binds => Some("127.0.0.1:http"),
         Kind::Proxies => Some("10.0.0.1/8"),
         Kind::ProxyFields => Some("all"),
+        Kind::Compressors => Some("gzip:10"),
+        Kind::MediaTypes => Some("html"),
         Kind::LogLevel => Some("loud"),
         Kind::AccessLogFormat => Some("xml"),
         Kind::Prefix => Some("blog/"),
@@ -292,6 +294,7 @@ fn bad(option: &OptionSpec) -> Option<&'static str> {
         | Kind::Methods
         | Kind::Fields
         | Kind::FieldNames
+        | Kind::Variables
         | Kind::Scheme
         | Kind::Networks
         | Kind::AppName

@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::Folder;
 use kirsch_config::{
-    Application, ApplicationKind, Command, Dispatch, KeywordValue, RouteAction, RouteSpec,
+    Application, ApplicationKind, CgiSpec, Command, Dispatch, KeywordValue, RouteAction, RouteSpec,
     Settings, application_keys, route_keys, settings_page,
 };
 
@@ -154,6 +156,104 @@ fn rules_of_a_folder_keep_the_order_in_which_they_are_written() {
     assert!(places.is_sorted() && places[0].is_some(), "{rules}");
 }
 
+#[test]
+fn an_internal_route_hides_clients_routes_and_only_other_internal_ones_hide_it() {
+    let route = |path: &str, lines: &str| format!("[[routes]]\npath = {path:?}\n{lines}\n");
+    let internal = "files = \".\"\ninternal = true";
+    let text = [
+        route("/", "answer = 200"),
+        route("/kept", internal),
+        route("/kept/more", internal),
+    ]
+    .concat();
+    let folder = Folder::with("kirsch.toml", &text);
+    let [finding] = findings(&folder).try_into().expect("one finding");
+    assert!(
+        finding.contains("kirsch.toml:8: routes: no request reaches"),
+        "{finding}"
+    );
+    assert!(finding.contains("kirsch.toml:4: routes"), "{finding}");
+    let text = [
+        route("/kept", internal),
+        route("/kept/more", "answer = 200"),
+    ]
+    .concat();
+    let [finding] = findings(&Folder::with("kirsch.toml", &text))
+        .try_into()
+        .expect("one finding");
+    assert!(
+        finding.contains("kirsch.toml:5: routes: no request reaches"),
+        "{finding}"
+    );
+    let text = [
+        route("/kept/more", "answer = 200"),
+        route("/kept", internal),
+    ]
+    .concat();
+    assert_eq!(
+        findings(&Folder::with("kirsch.toml", &text)),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_fallback_that_is_not_there_is_found_and_served_without() {
+    let text = "[[routes]]\nfiles = \".\"\nfallback = \"/app/index.html\"\n";
+    let folder = Folder::with("kirsch.toml", text);
+    let dispatch = dispatch(&folder, &["check"], &[]);
+    let [finding] = dispatch.findings.as_slice() else {
+        panic!("{:?}", dispatch.findings);
+    };
+    let text = finding.error.to_string();
+    assert!(
+        text.contains("kirsch.toml:3: routes.fallback: there is no file /"),
+        "{text}"
+    );
+    assert!(
+        text.contains("app/index.html; make it") && !finding.fatal,
+        "{text}"
+    );
+    folder.write(
+        "kirsch.toml",
+        "[[routes]]\nfiles = \".\"\nfallback = \"kirsch.toml\"\n",
+    );
+    assert_eq!(findings(&folder), Vec::<String>::new());
+}
+
+#[test]
+fn an_internal_route_says_nothing_of_responses() {
+    let route = |lines: &str| format!("[[routes]]\nfiles = \".\"\n{lines}\n");
+    for key in [
+        "listing = true",
+        "cache_control = { \"*\" = \"no-store\" }",
+        "rewrite = \"/a\"",
+    ] {
+        let text = route(&format!("internal = true\n{key}"));
+        let message = Folder::with("kirsch.toml", &text).refusal(&["check"], &[]);
+        assert!(message.contains(":4: routes."), "{message}");
+        assert!(
+            message.contains("the application's; leave it out"),
+            "{message}"
+        );
+    }
+    let text = route("internal = true\nset_headers = { a = \"b\" }");
+    let message = Folder::with("kirsch.toml", &text).refusal(&["check"], &[]);
+    assert!(
+        message.contains("write it in the application's route"),
+        "{message}"
+    );
+    // Switched off it is like not there.
+    let text = route("internal = false\nlisting = true");
+    let dispatch = dispatch(&Folder::with("kirsch.toml", &text), &[], &[]);
+    assert!(matches!(
+        dispatch.routes[0].spec.action,
+        RouteAction::Files(_)
+    ));
+    let text = "[[routes]]\ninternal = true\nanswer = 200\n";
+    let message = Folder::with("kirsch.toml", text).refusal(&["check"], &[]);
+    assert!(message.contains("belongs to files"), "{message}");
+}
+
 /// A route with these lines beside an answer.
 fn route(lines: &str) -> String {
     format!("[[routes]]\n{lines}\nanswer = 404\n")
@@ -268,7 +368,7 @@ fn what_is_wrong_in_a_table_is_said_with_its_line_and_what_to_write_instead() {
         (
             "[[routes]]\nhost = \"b\"\n".to_owned(),
             "1: routes: does not say what becomes",
-            "write app, files, redirect or answer",
+            "write app, files, cgi, redirect or answer",
         ),
         (
             route("app = \"b\""),
@@ -297,13 +397,23 @@ fn what_is_wrong_in_a_table_is_said_with_its_line_and_what_to_write_instead() {
         ),
         (
             route("rewrite = \"/\""),
-            "2: routes.rewrite: belongs to app or files",
+            "2: routes.rewrite: belongs to app, files or cgi",
             "leave it out",
         ),
         (
             route("stream_body = true"),
-            "2: routes.stream_body: belongs to app",
+            "2: routes.stream_body: belongs to app or cgi",
             "leave it out",
+        ),
+        (
+            route("timeout_script = 5"),
+            "2: routes.timeout_script: belongs to cgi",
+            "write cgi = \"FOLDER\" beside it",
+        ),
+        (
+            route("cgi = \"cgi-bin\""),
+            "3: routes.answer: stands beside cgi",
+            "write two routes",
         ),
         // Values.
         (
@@ -462,6 +572,11 @@ fn what_is_wrong_in_a_table_is_said_with_its_line_and_what_to_write_instead() {
             "for instance \"public\"",
         ),
         (
+            route("precompressed = [\"br\", \"zip\"]"),
+            "2: routes.precompressed: \"zip\" is not br, zstd, gzip",
+            "for instance",
+        ),
+        (
             route("precompressed = \"deflate\""),
             "2: routes.precompressed: \"deflate\" is not br, zstd, gzip",
             "for instance [\"br\"",
@@ -518,10 +633,13 @@ fn every_example_in_the_reference_is_understood() {
     for key in route_keys() {
         let line = format!("{} = {}", key.name, key.example);
         let beside = match key.name {
-            "app" | "files" | "redirect" | "answer" => "",
+            "app" | "files" | "cgi" | "redirect" | "answer" => "",
             "status" => "redirect = \"/\"",
             "body" => "answer = 503",
             "stream_body" => "app = \"m\"",
+            "limit_processes" | "timeout_script" | "pass_environment" | "pass_authorization" => {
+                "cgi = \".\""
+            }
             _ => "files = \".\"",
         };
         let text = format!("[[routes]]\n{line}\n{beside}\n");
@@ -565,6 +683,61 @@ fn check_finds_everything_that_leads_nowhere_at_once() {
         .map(|it| it.fatal)
         .collect();
     assert_eq!(fatal, [true, true, false, false, true]);
+}
+
+#[test]
+fn scripts_that_are_not_there_or_cannot_be_run_are_found() {
+    let text = "[[routes]]\npath = \"/a\"\ncgi = \"cgi-bin\"\n[[routes]]\npath = \"/b\"\ncgi = \"kirsch.toml\"\n\
+                [[routes]]\npath = \"/c\"\ncgi = \".\"\n";
+    let folder = Folder::with("kirsch.toml", text);
+    let there = |name: &str| folder.path().join(name).display().to_string();
+    let (missing, file) = (there("cgi-bin"), there("kirsch.toml"));
+    assert_eq!(
+        findings(&folder),
+        [
+            format!(
+                "kirsch.toml:3: routes.cgi: there is no folder and no script {missing}; make it, or write the path of another"
+            ),
+            format!(
+                "kirsch.toml:6: routes.cgi: {file} is not executable; run chmod +x {file}, or write the path of a folder"
+            ),
+        ]
+    );
+    assert!(
+        dispatch(&folder, &[], &[])
+            .findings
+            .iter()
+            .all(|it| it.fatal)
+    );
+}
+
+#[test]
+fn scripts_have_the_terms_that_are_written() {
+    let text = "[[routes]]\npath = \"/cgi-bin\"\ncgi = \".\"\nlimit_processes = 3\ntimeout_script = \"2m\"\n\
+                pass_environment = \"LANG\"\npass_authorization = true\nstream_body = true\n\
+                [[routes]]\ncgi = \".\"\n";
+    let dispatch = dispatch(&Folder::with("kirsch.toml", text), &[], &[]);
+    let [written, usual] = dispatch.routes.as_slice() else {
+        panic!("there are two");
+    };
+    let (RouteAction::Cgi(written), RouteAction::Cgi(usual)) =
+        (&written.spec.action, &usual.spec.action)
+    else {
+        panic!("both lead to scripts");
+    };
+    let expected = CgiSpec {
+        path: written.path.clone(),
+        processes: Some(3),
+        run: Duration::from_secs(120),
+        environment: vec!["LANG".to_owned()],
+        authorization: true,
+    };
+    assert_eq!(*written, expected);
+    let nothing_said = CgiSpec {
+        path: usual.path.clone(),
+        ..CgiSpec::default()
+    };
+    assert_eq!(*usual, nothing_said);
 }
 
 #[test]
@@ -687,6 +860,11 @@ fn what_is_typed_wrong_before_an_equals_sign_says_what_to_write() {
             "write /s=FOLDER",
         ),
         (
+            &["m", "--static", "static=public"],
+            "flag --static: \"static\" is no path",
+            "write /static=public for the path, or static/=public for the host",
+        ),
+        (
             &["m", "--static", "a b=/s"],
             "flag --static: \"a b\" cannot be used",
             "write /s=a b",
@@ -748,7 +926,7 @@ fn a_program_hears_which_argument_is_wrong() {
         ),
         (
             vec![("host", text("b"))],
-            "argument route: does not say what becomes of a request; write app, files, redirect or answer in it",
+            "argument route: does not say what becomes of a request; write app, files, cgi, redirect or answer in it",
         ),
         (
             vec![

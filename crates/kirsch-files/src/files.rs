@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kirsch_http::Method;
+use kirsch_http::{Method, encode_target};
 use kirsch_server::{ErrorAnswer, Exchange, Gateway, Lane, Request, Status, Terms};
 use rustix::io::Errno;
 use tracing::{debug, warn};
@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use crate::asked::Asked;
 use crate::cache::{Age, Cache, Entry};
 use crate::listing::listing;
-use crate::options::FilesOptions;
+use crate::options::{Dotfiles, FilesOptions};
 use crate::path::{PlainPath, last_segment};
 use crate::representation::{add, head_of};
 use crate::resource::{Resource, Target, is_absence};
@@ -203,6 +203,10 @@ impl Files {
         })
     }
 
+    pub(crate) fn dotfiles(&self) -> Dotfiles {
+        self.options.dotfiles
+    }
+
     /// Where the folder is.
     pub(crate) fn root(&self) -> &Path {
         self.root.path()
@@ -303,11 +307,11 @@ fn redirect(exchange: &mut Exchange) {
     // What the client sent, not what a route may have made of it.
     let sent = request.target().split(|&byte| byte == b'?').next();
     let mut target = b"./".to_vec();
-    target.extend_from_slice(last_segment(sent.unwrap_or_default()));
+    encode_target(last_segment(sent.unwrap_or_default()), &mut target);
     target.push(b'/');
     if !request.query().is_empty() {
         target.push(b'?');
-        target.extend_from_slice(request.query());
+        encode_target(request.query(), &mut target);
     }
     let mut head = head_of(b"301 Moved Permanently");
     add(&mut head, b"Location", &target);

@@ -39,5 +39,5 @@ mod walk;
 
 pub use caching::{CacheRule, CacheRuleError};
 pub use files::{Files, FilesError};
-pub use named::{NamedError, NamedFiles};
+pub use named::{Name, NamedError, NamedFiles};
 pub use options::{Coding, Dotfiles, FilesOptions, Symlinks};

@@ -13,8 +13,10 @@ use crate::representation::{Content, Sendable, add, head_of};
 const CHANGED: &str = "what is there is not what the request is about";
 const BEYOND: &str = "416 Range Not Satisfiable: the file has no such bytes\n";
 
-/// Answers the exchange.
+/// Answers the exchange. What is sent is said to be these very bytes, and ranges of them can be had, so the server
+/// may not compress it; where that is worth it, a file has compressed siblings.
 pub(crate) fn send(exchange: &mut Exchange, sendable: &impl Sendable, answer: Answer) {
+    exchange.without_compression();
     let content = sendable.content();
     match answer {
         Answer::Whole => send_range(exchange, sendable.whole_head(), content, 0..content.len()),

@@ -478,6 +478,12 @@ fn conditions_are_answered_in_the_order_of_the_rfc() {
                 "HEAD {fields:?}"
             );
         }
+        let response = served.ask("/a.txt", &[until]);
+        assert!(
+            response
+                .head
+                .starts_with("HTTP/1.1 412 Precondition Failed\r\n")
+        );
         let response = served.ask("/a.txt", &[&*if_none_match]);
         assert_eq!(
             field(&response, "ETag").replace("W/", ""),

@@ -9,8 +9,8 @@
 //! | `target` | a target, a line end, a Host | parts and host as the grammar has them; good ones are accepted |
 //! | `chunked` | a chunked body | cuts, the body a second decoder finds, and ours coded and decoded again |
 //! | `connection` | all that a client sends | cuts, and a second reader sees the same requests end at the same bytes |
-//! | `response` | choices of an application | nothing it gives can break the framing: a strict reader finds what it gave |
-//! | `range` | a length and a Range field | what is asked for is sent, once, and nothing that was not |
+//! | `response` | choices of an application | nothing it gives, and nothing a route changes in its fields, can break the framing: a strict reader finds what it gave |
+//! | `range` | a length and a Range field | what is asked for is sent, once, and nothing that was not; several parts are packed as announced |
 //! | `options` | a TOML file | settings, or one message with the line it stands on |
 //!
 //! The second opinions stand in [`reference`]: written from the RFCs, and sharing no line with what is tested.

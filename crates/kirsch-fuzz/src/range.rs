@@ -1,6 +1,6 @@
 //! A Range field. The input is the length of the representation in two bytes, and the field's value.
 
-use kirsch_http::{ByteRange, MOST_RANGES, Wanted};
+use kirsch_http::{ByteRange, MOST_RANGES, Multipart, Wanted};
 
 use crate::reference;
 
@@ -30,8 +30,44 @@ pub(crate) fn run(bytes: &[u8]) {
         Wanted::Parts(parts) => {
             assert!(parts.len() > 1, "{}", shown());
             check_parts(parts, &there, complete, &shown);
+            check_packing(parts, complete);
         }
     }
+}
+
+/// Several parts as they are sent: a reader finds each, and the length that was announced.
+fn check_packing(parts: &[ByteRange], complete: u64) {
+    let packed = Multipart {
+        boundary: "b0",
+        content_type: Some("text/plain"),
+        complete,
+    };
+    let mut content = Vec::new();
+    for part in parts {
+        content.extend_from_slice(packed.before(*part).as_bytes());
+        content.extend((part.first()..=part.last()).map(letter));
+    }
+    content.extend_from_slice(packed.end().as_bytes());
+    assert_eq!(content.len() as u64, packed.content_length(parts));
+    let mut rest = &content[..];
+    for part in parts {
+        let (first, last) = (part.first(), part.last());
+        let line = format!(
+            "\r\n--b0\r\nContent-Type: text/plain\r\nContent-Range: bytes {first}-{last}/{complete}\r\n\r\n"
+        );
+        rest = rest.strip_prefix(line.as_bytes()).expect("the part's head");
+        for at in first..=last {
+            let (found, behind) = rest.split_first().expect("the part's bytes");
+            assert_eq!(*found, letter(at));
+            rest = behind;
+        }
+    }
+    assert_eq!(rest, b"\r\n--b0--\r\n");
+}
+
+/// The byte of the representation at this place.
+fn letter(at: u64) -> u8 {
+    b'a' + (at % 23) as u8
 }
 
 fn check_parts(

@@ -1,9 +1,10 @@
 //! What an application may give, as choices: no bytes of it break the framing.
 //!
 //! The wire is read again by a strict reader, which must find the status, the fields and the body
-//! that were accepted; where the connection is kept, the next response begins exactly behind.
+//! that were accepted; where the connection is kept, the next response begins exactly behind. Then fields are
+//! changed as a route may have it, which changes nothing else.
 
-use kirsch_http::{CommonFields, Outcome, RequestFacts, ResponseHead, Version};
+use kirsch_http::{CommonFields, FieldEdits, Outcome, RequestFacts, ResponseHead, Version};
 
 use crate::choices::Choices;
 use crate::reference::{self, Ending};
@@ -100,6 +101,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let length = head.content_length();
     let mut framing = head.finish(&request, known, &COMMON, !choices.flip());
     let mut wire = head.bytes().to_vec();
+    let head_len = wire.len();
     let mut body = Vec::new();
     for _ in 0..choices.below(6) {
         let block = choices.bytes(100);
@@ -130,6 +132,56 @@ pub(crate) fn run(bytes: &[u8]) {
         keep_alive: framing.keep_alive() && outcome.is_some(),
     };
     check(&wire, &given, &request);
+    check_edits(&wire, head_len, request.is_head, &mut choices);
+}
+
+/// What a route changes in the fields of a response changes nothing else.
+fn check_edits(wire: &[u8], head_len: usize, is_head: bool, choices: &mut Choices<'_>) {
+    let mut edits = FieldEdits::new();
+    let (mut dropped, mut added) = (Vec::new(), Vec::new());
+    for _ in 0..choices.below(4) {
+        let name = match choices.below(4) {
+            0 => choices.bytes(20),
+            _ => choices.one_of(&NAMES),
+        };
+        let value = match choices.below(3) {
+            0 => choices.bytes(20),
+            _ => choices.one_of(&VALUES),
+        };
+        if choices.flip() {
+            if edits.remove(name).is_ok() {
+                dropped.push(name);
+            }
+        } else if edits.set(name, value).is_ok() {
+            dropped.push(name);
+            added.push((
+                name.iter().copied().map(char::from).collect(),
+                trimmed(value),
+            ));
+        }
+    }
+    let mut edited = wire.to_vec();
+    edits.apply(&mut edited, wire.len() - head_len);
+    let read = |bytes: &[u8]| {
+        reference::response(bytes, is_head)
+            .unwrap_or_else(|text| panic!("{text}: {}", bytes.escape_ascii()))
+    };
+    let (before, after) = (read(wire), read(&edited));
+    let shown = edited.escape_ascii();
+    assert_eq!(after.status, before.status, "{shown}");
+    assert_eq!(after.reason, before.reason, "{shown}");
+    assert_eq!(after.body, before.body, "{shown}");
+    assert_eq!(after.ending, before.ending, "{shown}");
+    assert_eq!(after.len, edited.len(), "it ends where it ends: {shown}");
+    let stays = |name: &str| {
+        !dropped
+            .iter()
+            .any(|it| it.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let mut expected: Vec<(String, Vec<u8>)> = before.fields;
+    expected.retain(|(name, _)| stays(name));
+    expected.extend(added);
+    assert_eq!(after.fields, expected, "{shown}");
 }
 
 /// Gives fields, and answers those that were taken.

@@ -222,6 +222,16 @@ fn applications() -> Vec<Vec<u8>> {
             }
         }
     }
+    // A route that sets a field, and one that removes it.
+    for name in 0..NAMES.len() as u8 {
+        for value in 0..VALUES.len() as u8 {
+            for removes in [0, 1] {
+                let plain = [0, 0, 0, 0, 1, 0, 1, 1, name, 1, 2];
+                let blocks = b"\x00\x00\x01\x03abc\x00";
+                seeds.push([&plain[..], blocks, &[1, 1, name, 1, value, removes]].concat());
+            }
+        }
+    }
     seeds.push(b"\x00\x00\x00\x01\x00\x0d200 Good work\x01\x00\x03X-B\x00\x03a b\x01\x05\x00\x01\x05hello\x00".to_vec());
     seeds
 }

@@ -1,7 +1,8 @@
 //! What an operator wants changed in the fields of a response, whoever made it.
 //!
-//! Applied to a head that is ready to be sent, so that it sees the server's own fields too. Those that frame
-//! the message or speak of the connection cannot be named, so a response stays what it is.
+//! They hold for the server's own fields, too. Those that frame the message or speak of the connection cannot be
+//! named, so a response stays what it is. `ResponseHead::edit` changes a head before it is complete, so that what
+//! follows from its fields follows from these; a whole response of the server's own is changed here.
 
 use std::ops::Range;
 
@@ -65,7 +66,7 @@ impl FieldEdits {
         let mut start = line_end(response, 0);
         while start < end {
             let next = line_end(response, start);
-            if self.drops(&response[start..next]) {
+            if self.drops_line(&response[start..next]) {
                 lines.push(start..next);
             }
             start = next;
@@ -76,16 +77,25 @@ impl FieldEdits {
         }
     }
 
+    /// Lines to put in, as they are sent.
+    pub(crate) fn added(&self) -> &[u8] {
+        &self.added
+    }
+
+    /// Whether the field of this name is taken out, or put in anew.
+    pub(crate) fn drops(&self, name: &[u8]) -> bool {
+        self.dropped.iter().any(|it| it.eq_ignore_ascii_case(name))
+    }
+
     fn drop_name(&mut self, name: &[u8]) {
-        if !self.dropped.iter().any(|it| it.eq_ignore_ascii_case(name)) {
+        if !self.drops(name) {
             self.dropped.push(name.to_vec());
         }
     }
 
-    fn drops(&self, line: &[u8]) -> bool {
+    fn drops_line(&self, line: &[u8]) -> bool {
         let name_len = memchr::memchr(b':', line).unwrap_or(line.len());
-        let name = &line[..name_len];
-        self.dropped.iter().any(|it| it.eq_ignore_ascii_case(name))
+        self.drops(&line[..name_len])
     }
 }
 

@@ -48,7 +48,7 @@ pub use h1::{
     authority_port, is_authority,
 };
 pub use limits::Limits;
-pub use path::decode_path;
+pub use path::{decode_path, encode_target};
 pub use semantics::{
     AcceptEncoding, ByteRange, EntityTag, HttpDate, LastModified, MOST_RANGES, Multipart,
     Preconditions, Strength, Validators, Verdict, Wanted, unsatisfied,

@@ -1,4 +1,4 @@
-//! Percent-decoding of the path, as PEP 3333 wants it in `PATH_INFO`.
+//! Percent-encoding: the path decoded, as PEP 3333 wants it in `PATH_INFO`, and a target made fit for a `Location`.
 
 /// Appends `raw` to `out` with every well-formed `%XX` replaced by its byte.
 ///
@@ -21,6 +21,24 @@ pub fn decode_path(raw: &[u8], out: &mut Vec<u8>) {
         };
     }
     out.extend_from_slice(rest);
+}
+
+/// Appends a path or a query as a client has sent it, with `%` for what no URI may hold there (RFC 3986 sections
+/// 3.3 and 3.4): of what clients send, that is more than a `Location` may say. What is encoded already stays so.
+pub fn encode_target(raw: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for (at, &byte) in raw.iter().enumerate() {
+        let stays = match byte {
+            b'%' => decode_one(&raw[at..]).is_some(),
+            _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte),
+        };
+        if stays {
+            out.push(byte);
+        } else {
+            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+            out.extend_from_slice(&[b'%', high, low]);
+        }
+    }
 }
 
 /// The byte that `%XX` at the start of `bytes` stands for.
@@ -58,6 +76,28 @@ mod tests {
             let mut out = Vec::new();
             decode_path(raw, &mut out);
             assert_eq!(out, *expected, "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_target_is_encoded_where_no_uri_may_hold_it() {
+        let table: &[(&[u8], &str)] = &[
+            (b"/a/b;c=1,2?d=e&f=g:h@i/j?k", "/a/b;c=1,2?d=e&f=g:h@i/j?k"),
+            (b"/%41%c3%A9", "/%41%c3%A9"),
+            (b"/%", "/%25"),
+            (b"/%4", "/%254"),
+            (b"/%%41", "/%25%41"),
+            (b"/%zz", "/%25zz"),
+            (
+                b"/[x]{y}|^`\"<>\\#",
+                "/%5Bx%5D%7By%7D%7C%5E%60%22%3C%3E%5C%23",
+            ),
+            (b"/\xc3\xa9\xff\x7f ", "/%C3%A9%FF%7F%20"),
+        ];
+        for (raw, expected) in table {
+            let mut out = Vec::new();
+            encode_target(raw, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), *expected);
         }
     }
 }

@@ -6,12 +6,16 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kirsch_cgi::{Cgi, Limits};
 use kirsch_config::{
-    AppSource, AppSpec, AppTarget, Application, ApplicationKind, Dispatch, DispatchRoute, Origin,
-    RouteAction, RouteSpec, Settings,
+    AppSource, AppSpec, AppTarget, Application, ApplicationKind, CgiSpec, Dispatch, DispatchRoute,
+    Origin, RouteAction, RouteSpec, Settings,
 };
-use kirsch_files::{Files, FilesError};
-use kirsch_server::{Action, Application as Served, Gateway, Route, Router, RouterOptions, Serve};
+use kirsch_files::{Files, FilesError, NamedFiles};
+use kirsch_server::{
+    Action, Application as Served, Condition, FixedAnswer, Gateway, Route, Router, RouterOptions,
+    Serve,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -181,7 +185,7 @@ pub(crate) fn gateway(
     let routes = dispatch
         .routes
         .iter()
-        .map(|it| route(it, &applications))
+        .map(|it| route(it, &applications, settings))
         .collect::<PyResult<Vec<_>>>()?;
     let options = RouterOptions {
         unknown_host: settings.unknown_host,
@@ -198,7 +202,7 @@ pub(crate) fn gateway(
     }
 }
 
-fn route(it: &DispatchRoute, applications: &[Arc<Served>]) -> PyResult<Route> {
+fn route(it: &DispatchRoute, applications: &[Arc<Served>], settings: &Settings) -> PyResult<Route> {
     let spec = &it.spec;
     let then = match &spec.action {
         RouteAction::App(name) => {
@@ -209,17 +213,16 @@ fn route(it: &DispatchRoute, applications: &[Arc<Served>]) -> PyResult<Route> {
             Action::Serve(serve(spec, Arc::clone(application)))
         }
         RouteAction::Files(options) => {
-            let files = Files::new((**options).clone()).map_err(|error| {
-                let key = match error {
-                    FilesError::Index(_) => "index",
-                    FilesError::Fallback(_) => "fallback",
-                    FilesError::Charset(_) => "charset",
-                    FilesError::Root(..) | FilesError::Mount(_) => "files",
-                };
-                PyValueError::new_err(format!("{}: {error}", spec.place(key)))
-            })?;
+            let files = Files::new((**options).clone());
+            let files = files.map_err(|error| files_refused(spec, &error))?;
             Action::Serve(serve(spec, Served::new(Arc::new(files))))
         }
+        RouteAction::Cgi(cgi) => Action::Serve(Serve {
+            // It knows which bodies have a length before their end.
+            stream_body: None,
+            ..serve(spec, scripts(spec, cgi, settings)?)
+        }),
+        RouteAction::InternalFiles(_) => Action::Answer(not_for_clients()?),
         RouteAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
         RouteAction::Answer(answer) => Action::Answer(answer.clone()),
     };
@@ -228,6 +231,68 @@ fn route(it: &DispatchRoute, applications: &[Arc<Served>]) -> PyResult<Route> {
         then,
         fields: spec.fields.clone(),
     })
+}
+
+/// CGI scripts, which wait for a place among those that run as applications wait for their threads.
+fn scripts(spec: &RouteSpec, cgi: &CgiSpec, settings: &Settings) -> PyResult<Arc<Served>> {
+    let all = settings.config.threads;
+    let usual = Limits::default().processes.min(all - 1).max(1);
+    let processes = cgi.processes.unwrap_or(usual).min(all);
+    let limits = Limits {
+        processes,
+        run: cgi.run,
+    };
+    let mut gateway = Cgi::open(&cgi.path)
+        .map_err(|error| {
+            let (place, path) = (spec.place("cgi"), cgi.path.display());
+            PyValueError::new_err(format!("{place}: {path} cannot be used: {error}"))
+        })?
+        .passing(cgi.environment.iter().cloned())
+        .within(limits);
+    if cgi.authorization {
+        gateway = gateway.with_authorization();
+    }
+    let streams = spec.stream_body;
+    if streams.unwrap_or(settings.config.stream_request_body) {
+        gateway = gateway.streaming();
+    }
+    let gateway = Arc::new(gateway);
+    Ok(match NonZeroUsize::new(processes) {
+        Some(threads) if processes < all => Served::with_threads(gateway, threads),
+        Some(_) | None => Served::new(gateway),
+    })
+}
+
+/// What a client gets that asks for a path of an internal route: the same as where nothing is.
+fn not_for_clients() -> PyResult<FixedAnswer> {
+    FixedAnswer::new(404, None).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// The internal routes, each with its folder.
+pub(crate) fn internal_folders(dispatch: &Dispatch) -> PyResult<Vec<(Condition, Files)>> {
+    let internal = |it: &DispatchRoute| match &it.spec.action {
+        RouteAction::InternalFiles(options) => {
+            let folder = NamedFiles::internal_folder((**options).clone());
+            let folder = folder.map_err(|error| files_refused(&it.spec, &error));
+            Some(folder.map(|folder| (it.spec.when.clone(), folder)))
+        }
+        RouteAction::App(_)
+        | RouteAction::Files(_)
+        | RouteAction::Cgi(_)
+        | RouteAction::Redirect(_)
+        | RouteAction::Answer(_) => None,
+    };
+    dispatch.routes.iter().filter_map(internal).collect()
+}
+
+fn files_refused(spec: &RouteSpec, error: &FilesError) -> PyErr {
+    let key = match error {
+        FilesError::Index(_) => "index",
+        FilesError::Fallback(_) => "fallback",
+        FilesError::Charset(_) => "charset",
+        FilesError::Root(..) | FilesError::Mount(_) => "files",
+    };
+    PyValueError::new_err(format!("{}: {error}", spec.place(key)))
 }
 
 fn serve(spec: &RouteSpec, application: Arc<Served>) -> Serve {

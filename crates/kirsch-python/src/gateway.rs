@@ -82,7 +82,7 @@ impl WsgiGateway {
         }
     }
 
-    /// Has the server send the files that the application names in `X-Sendfile`.
+    /// Has the server send the files that the application names in place of its body.
     pub(crate) fn naming(mut self, named: Option<Arc<NamedFiles>>) -> WsgiGateway {
         self.named = named;
         self

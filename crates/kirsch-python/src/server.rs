@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kirsch_config::{Origin, Settings};
+use kirsch_config::{Dispatch, Origin, Settings};
 use kirsch_files::NamedFiles;
 use kirsch_server::{Bind, BoundAddress, Interpreter, Server, StartError, TlsError};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::dispatch::{PyDispatch, gateway};
+use crate::dispatch::{PyDispatch, gateway, internal_folders};
 use crate::ffi;
 use crate::gateway::WsgiGateway;
 use crate::provided::Started;
@@ -60,14 +60,7 @@ impl PyServer {
     ) -> PyResult<PyServer> {
         let settings = &settings.settings;
         let config = settings.config.clone();
-        let named = match settings.x_sendfile.as_slice() {
-            [] => None,
-            folders => {
-                Some(Arc::new(NamedFiles::new(folders).map_err(|error| {
-                    PyOSError::new_err(format!("x-sendfile: {error}"))
-                })?))
-            }
-        };
+        let named = named_files(settings, &dispatch.dispatch)?;
         let wsgi = |place: usize, mount: &str, threads: usize| {
             let application = applications[place].clone_ref(py);
             let (report, errors) = (report.clone_ref(py), errors.clone_ref(py));
@@ -219,6 +212,18 @@ impl PyServer {
         dict.set_item("threads", threads)?;
         Ok(dict)
     }
+}
+
+/// The files that applications may name, if there are any.
+fn named_files(settings: &Settings, dispatch: &Dispatch) -> PyResult<Option<Arc<NamedFiles>>> {
+    let folders = settings.x_sendfile.as_slice();
+    let internal = internal_folders(dispatch)?;
+    if folders.is_empty() && internal.is_empty() {
+        return Ok(None);
+    }
+    let named = NamedFiles::new(folders)
+        .map_err(|error| PyOSError::new_err(format!("x-sendfile: {error}")))?;
+    Ok(Some(Arc::new(named.with_internal(internal))))
 }
 
 /// The setting that named the file that is at fault.

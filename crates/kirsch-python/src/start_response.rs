@@ -3,12 +3,9 @@
 //! A [`Call`] is one request's conversation with the application. Its head is checked and encoded
 //! while `start_response` runs, so that every mistake is raised into the application, where it was made.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kirsch_files::{NamedError, NamedFiles};
+use kirsch_files::{Name, NamedError, NamedFiles};
 use kirsch_server::{
     Block, ErrorAnswer, Exchange, Finished, Gone, ResponseError, ResponseHead, Status,
 };
@@ -23,19 +20,16 @@ use crate::text::with_latin1;
 /// Blocks from this size on are sent with the interpreter released, and kept by reference while they wait.
 pub(crate) const LARGE: usize = 64 * 1024;
 
-/// The field in which an application names a file to be sent in place of its body.
-const X_SENDFILE: &[u8] = b"X-Sendfile";
-
 const MISSING: &str = "there is no such file any more";
 
 /// One request's conversation with the application.
 pub(crate) struct Call {
     pub(crate) exchange: Exchange,
     pub(crate) head: Head,
-    /// The files that the application may name in `X-Sendfile`; without any, the field is one like others.
+    /// The files that the application may name in place of its body.
     pub(crate) named: Option<Arc<NamedFiles>>,
     /// The file that it has named.
-    file: Option<PathBuf>,
+    file: Option<Name>,
     /// Whether that file is the body, so that nothing of what the application gives is.
     is_diverted: bool,
 }
@@ -83,7 +77,7 @@ impl StartResponse {
     ) -> PyResult<Bound<'py, PyCFunction>> {
         // Looking into the arguments may run code of the application's, which may come back here or call
         // `write()`: not under the lock.
-        let (before, may_name) = {
+        let (before, named) = {
             let mut call = lock(py, &self.call);
             let before = match (&call.head, exc_info) {
                 // Until this call has come to its end it may be refused.
@@ -97,7 +91,7 @@ impl StartResponse {
                 }
                 (Head::Sent, Some(_)) => None,
             };
-            (before, call.named.is_some())
+            (before, call.named.clone())
         };
         let mut head = match (before, exc_info) {
             (None, Some(exc_info)) => return Err(given_exception(exc_info)?),
@@ -107,7 +101,7 @@ impl StartResponse {
             }
             _ => ResponseHead::new(),
         };
-        let file = fill(&mut head, status, headers, may_name)?;
+        let file = fill(&mut head, status, headers, named.as_deref())?;
         {
             let mut call = lock(py, &self.call);
             if !matches!(call.head, Head::Sent) {
@@ -244,7 +238,7 @@ impl Call {
         py: Python<'_>,
         named: &NamedFiles,
         head: &ResponseHead,
-        file: &Path,
+        file: &Name,
     ) -> PyResult<()> {
         self.is_diverted = true;
         let exchange = &mut self.exchange;
@@ -255,9 +249,9 @@ impl Call {
                 exchange.answer(&ErrorAnswer::new(Status(404), MISSING));
                 Ok(())
             }
-            Err(error @ (NamedError::Outside | NamedError::System(_))) => Err(PyOSError::new_err(
-                format!("X-Sendfile names {}: {error}", file.display()),
-            )),
+            Err(error @ (NamedError::Outside | NamedError::Nowhere | NamedError::System(_))) => {
+                Err(PyOSError::new_err(format!("{file}: {error}")))
+            }
         }
     }
 }
@@ -267,8 +261,8 @@ fn fill(
     head: &mut ResponseHead,
     status: &Bound<'_, PyAny>,
     headers: &Bound<'_, PyAny>,
-    may_name: bool,
-) -> PyResult<Option<PathBuf>> {
+    named: Option<&NamedFiles>,
+) -> PyResult<Option<Name>> {
     let mut file = None;
     let status = status.cast::<PyString>().map_err(|_| {
         PyTypeError::new_err(format!(
@@ -310,9 +304,9 @@ fn fill(
         })?;
         with_latin1(name, "a header name", |name_bytes| {
             with_latin1(value, "a header value", |bytes| {
-                if may_name && name_bytes.eq_ignore_ascii_case(X_SENDFILE) {
-                    // The bytes of a path, as everything in a native string (PEP 3333, "Unicode Issues").
-                    file = Some(PathBuf::from(OsStr::from_bytes(bytes.trim_ascii())));
+                // The bytes of a path, as everything in a native string (PEP 3333, "Unicode Issues").
+                if let Some(name) = named.and_then(|named| named.named_by(name_bytes, bytes)) {
+                    file = Some(name);
                     return Ok(());
                 }
                 head.field(name_bytes, bytes)

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use kirsch_tls::TlsConfig;
 
+use crate::compression::Compression;
 use crate::forwarded::{ProxyFields, TrustedPeer};
 
 const KIB: u64 = 1024;
@@ -50,6 +51,8 @@ pub struct Config {
     pub trust_proxy: Vec<TrustedPeer>,
     /// Which fields these proxies write. Default: either family, as long as they agree.
     pub proxy_fields: ProxyFields,
+    /// Which responses are compressed. Default: none.
+    pub compression: Compression,
     /// The access log; off by default, because it costs a write per request.
     pub access_log: Option<AccessLog>,
     /// Whether responses carry the request's id as `X-Request-ID`. Default yes: a user can quote it, and the log finds it.
@@ -208,6 +211,7 @@ impl Default for Config {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             spool_dir: None,
+            compression: Compression::default(),
             access_log: None,
             request_id: true,
             server_name: Some("kirsch".to_owned()),

@@ -10,8 +10,10 @@
 //!
 //! **Invariant:** a connection is held by one exchange, lies on the shelf, or is owned by the reactor.
 //! **Invariant:** an exchange ends exactly once, by `respond`, `finish`, `abort` or being dropped.
-//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`, and `exchange/detached.rs` for gateways that are tasks.
+//! Read next: `shelf.rs`, `outlet.rs`, `connection.rs`; `exchange/detached.rs` for gateways that are tasks, and
+//! `exchange/coded.rs` for bodies that are compressed.
 
+mod coded;
 mod detached;
 
 use std::fs::File;
@@ -24,8 +26,10 @@ use kirsch_http::{
 };
 use tracing::{debug, warn};
 
+use self::coded::Coded;
 use crate::access_log::{Ending, Record};
 use crate::body::Body;
+use crate::compression::Plan;
 use crate::connection::{Connection, Key};
 use crate::date;
 use crate::forecast::ForecastKey;
@@ -44,10 +48,10 @@ pub use detached::Detached;
 /// Bodies up to this size are copied behind the head and sent in one call without a vector.
 const JOINED: usize = 16 * 1024;
 
-/// So many bytes of a file a thread sends by itself; the rest goes through the reactor, piece by piece in
-/// turn with others'. More than the largest buffer of a socket, so that only a client that reads as fast
-/// as we send gets here.
-const HELD_SHARE: u64 = 8 * 1024 * 1024;
+/// So many bytes of a file a thread sends at once before others have their turn: as many as nginx
+/// (`sendfile_max_chunk`), and few enough that it takes less than a tick of the watcher. The rest goes through the
+/// reactor, which costs a job for each such piece.
+pub(crate) const FILE_SHARE: u64 = 2 * 1024 * 1024;
 
 /// One request and its response.
 #[doc(alias = "HTTPRequest")]
@@ -70,6 +74,10 @@ pub struct Exchange {
     key: ForecastKey,
     /// Whether one small block was given, as a chunk, and no more.
     lone: Lone,
+    /// What encodes the body, if anything may.
+    coded: Option<Box<Coded>>,
+    /// Whether the body may be encoded, as far as the settings and the gateway are concerned.
+    compressible: bool,
 }
 
 /// Whether the body may turn out to be a single block, whose end nobody has announced.
@@ -107,6 +115,8 @@ pub(crate) enum Wire {
 /// How far the response is.
 enum Stage {
     Unanswered,
+    /// The first block decides whether the body is encoded, and so on the head, which waits in `coded`.
+    Undecided,
     /// The head is made but waits for the first block, with which it is sent.
     Head(Vec<u8>, ResponseBody),
     Body(ResponseBody),
@@ -142,7 +152,8 @@ impl Fate {
 pub enum Block {
     /// It is; the buffer it lay in is free again.
     Taken,
-    /// The last `usize` bytes of it have to be given to [`Exchange::rest`], which may wait.
+    /// The last `usize` bytes of it have to be given to [`Exchange::rest`], which may wait, or take its time to
+    /// compress them. So it has to be called for none of them, too.
     Rest(usize),
 }
 
@@ -171,6 +182,7 @@ impl Exchange {
             request: Some(request),
             wire,
             stage: Stage::Unanswered,
+            compressible: shared.config.compression.is_on(),
             shared,
             cap,
             status: 0,
@@ -179,6 +191,7 @@ impl Exchange {
             intake,
             key,
             lone: Lone::No,
+            coded: None,
         }
     }
 
@@ -205,6 +218,35 @@ impl Exchange {
         !matches!(self.stage, Stage::Unanswered)
     }
 
+    /// Sees to it that the response is not compressed, whatever is configured: for gateways that have their
+    /// content in several encodings already. To be called before the response begins.
+    pub fn without_compression(&mut self) {
+        self.compressible = false;
+    }
+
+    /// Gives the connection to the reactor, so that [`Exchange::is_gone`] tells when the client leaves while the gateway
+    /// waits for something else than the client.
+    pub fn watch(&mut self) {
+        // A first block that was given before, and waits for the end.
+        let shelved = self.take_down();
+        self.wire = match std::mem::replace(&mut self.wire, Wire::Ended) {
+            Wire::Held(mut connection) => {
+                let outlet = Outlet::with(&self.shared, connection.may_keep(&self.shared));
+                let wire = Wire::Remote(Arc::clone(&outlet), connection.key);
+                // A new outlet takes everything.
+                let _ = outlet.force(&shelved);
+                connection.go_remote(Arc::clone(&outlet));
+                self.shared.post(Mail::Return(connection));
+                if self.shared.is_aborted() {
+                    // Looked at behind the posting, as where an exchange hands its connection over.
+                    outlet.abandon();
+                }
+                wire
+            }
+            wire @ (Wire::Remote(..) | Wire::Shelved(_) | Wire::Ended) => wire,
+        };
+    }
+
     /// Sends a whole response, with its length, and ends the exchange. A client that has left is no error here.
     pub fn respond(mut self, head: ResponseHead, body: &[u8]) {
         self.begin(head, Some(body.len() as u64));
@@ -219,17 +261,44 @@ impl Exchange {
     pub fn begin(&mut self, mut head: ResponseHead, length: Option<u64>) {
         debug_assert!(!self.is_begun(), "a response begins once");
         let Some(request) = &self.request else { return };
-        let mut id = Vec::new();
-        let shared = &*self.shared;
-        if shared.config.request_id && !head.has_request_id() {
-            id.reserve(16);
-            request.id().write(&mut id);
+        if let Some(edits) = &request.edits {
+            // First: what the operator sets may say what the content is, and whether it may be encoded.
+            head.edit(edits);
         }
+        if let Some(hsts) = &self.shared.hsts
+            && request.scheme() == Scheme::Https
+        {
+            head.edit(hsts);
+        }
+        if !self.compressible {
+            return self.fix(head, length);
+        }
+        match self
+            .shared
+            .config
+            .compression
+            .plan(request, &mut head, length)
+        {
+            Plan::AsItIs => self.fix(head, length),
+            Plan::Encoded(coding) => {
+                self.status = head.status_code();
+                self.coded = Some(Box::new(Coded::new(coding, head, length)));
+                self.stage = Stage::Undecided;
+            }
+        }
+    }
+
+    /// Completes the head with what is the server's, and decides how the body is framed.
+    fn fix(&mut self, mut head: ResponseHead, length: Option<u64>) {
+        let Some(request) = &self.request else { return };
+        let shared = &*self.shared;
+        let adds_id = shared.config.request_id && !head.has_request_id();
+        let mut room = [0; 16];
         let date = date::now();
         let common = CommonFields {
             date: &date,
             server: shared.config.server_name.as_deref().map(str::as_bytes),
-            request_id: (!id.is_empty()).then_some(&id),
+            request_id: adds_id.then(|| request.id().bytes(&mut room)),
         };
         let keep = match &self.wire {
             Wire::Held(connection) => connection.may_keep(shared),
@@ -242,16 +311,7 @@ impl Exchange {
         };
         let body = head.finish(&request.head.facts(), length, &common, keep);
         self.status = head.status_code();
-        let mut front = head.into_bytes();
-        if let Some(edits) = &request.edits {
-            edits.apply(&mut front, 0);
-        }
-        if let Some(hsts) = &shared.hsts
-            && request.scheme() == Scheme::Https
-        {
-            hsts.apply(&mut front, 0);
-        }
-        self.stage = Stage::Head(front, body);
+        self.stage = Stage::Head(head.into_bytes(), body);
     }
 
     /// Gives the next block of the body. Does not wait: what the client does not take now is kept, and
@@ -262,6 +322,14 @@ impl Exchange {
     ///
     /// [`Gone`] if nobody will receive it.
     pub fn block(&mut self, data: &[u8]) -> Result<Block, Gone> {
+        if self.coded.is_some() {
+            return self.coded_block(data);
+        }
+        self.plain_block(data)
+    }
+
+    /// A block as it goes on the wire.
+    fn plain_block(&mut self, data: &[u8]) -> Result<Block, Gone> {
         if data.is_empty() {
             return Ok(Block::Taken);
         }
@@ -308,6 +376,14 @@ impl Exchange {
     ///
     /// [`Gone`] if nobody will receive it, or the client did not take anything for too long.
     pub fn rest(&mut self, rest: &[u8]) -> Result<(), Gone> {
+        if self.coded.is_some() {
+            return self.coded_rest(rest);
+        }
+        self.plain_rest(rest)
+    }
+
+    /// The rest of a block as it goes on the wire.
+    fn plain_rest(&mut self, rest: &[u8]) -> Result<(), Gone> {
         let Wire::Remote(outlet, key) = &self.wire else {
             return Err(Gone);
         };
@@ -332,6 +408,9 @@ impl Exchange {
         let len = (*data).as_ref().len();
         if len == 0 {
             return Ok(());
+        }
+        if self.decide((*data).as_ref())? {
+            return self.put_encoded((*data).as_ref());
         }
         let (front, mut body) = self.take_stage()?;
         let framed = body.frame(len);
@@ -385,7 +464,7 @@ impl Exchange {
     ///
     /// [`Gone`] if nobody will receive it, or the file is shorter than that: the response is aborted.
     pub fn file(&mut self, file: &Arc<File>, mut offset: u64, count: u64) -> Result<(), Gone> {
-        if count == 0 {
+        if count == 0 || self.coded.is_some() && self.coded_file(file, offset, count)? {
             return Ok(());
         }
         let (front, mut body) = self.take_stage()?;
@@ -425,6 +504,14 @@ impl Exchange {
 
     /// Ends the response: the body is whole. The connection is given back, whatever the caller still does.
     pub fn finish(&mut self) -> Finished {
+        match self.coded.take() {
+            Some(coded) => self.coded_finish(*coded),
+            None => self.plain_finish(b""),
+        }
+    }
+
+    /// Ends the response with the last bytes of its body, which no block has held.
+    fn plain_finish(&mut self, last: &[u8]) -> Finished {
         let lone = self.lone;
         let Ok((mut front, mut body)) = self.take_stage() else {
             return Finished {
@@ -433,6 +520,8 @@ impl Exchange {
             };
         };
         let overflow = body.overflow();
+        // Framed before the end is.
+        let last = (!last.is_empty()).then(|| (body.frame(last.len()), last));
         let ended = body.end();
         let (fate, missing) = match ended.outcome {
             Outcome::Complete if body.keep_alive() => (Fate::Keep, 0),
@@ -451,6 +540,12 @@ impl Exchange {
                 Counters::count(&self.shared.counters.joined);
             }
         }
+        if let Some((framed, last)) = last {
+            self.sent += framed.take as u64;
+            front.extend_from_slice(&framed.prefix);
+            front.extend_from_slice(&last[..framed.take]);
+            front.extend_from_slice(framed.suffix);
+        }
         front.extend_from_slice(ended.tail);
         self.end(&front, fate);
         Finished { missing, overflow }
@@ -459,9 +554,10 @@ impl Exchange {
     /// Ends the response without completing it: what was sent stays sent, and the client can tell that
     /// it is not whole. Unanswered, the client gets a 500.
     pub fn abort(&mut self) {
+        self.coded = None;
         match self.stage {
             Stage::Unanswered => self.answer(&ErrorAnswer::new(Status(500), FAILED)),
-            Stage::Head(..) => {
+            Stage::Undecided | Stage::Head(..) => {
                 self.stage = Stage::Unanswered;
                 self.answer(&ErrorAnswer::new(Status(500), FAILED));
             }
@@ -492,6 +588,7 @@ impl Exchange {
             // What a client would have been told: not the application's mistake.
             self.status = 503;
         }
+        self.coded = None;
         let _ = self.take_down();
         self.end(&[], Fate::Reset);
     }
@@ -529,8 +626,10 @@ impl Exchange {
     /// not where the response has no content.
     pub fn wants_more(&self) -> bool {
         match &self.stage {
-            Stage::Unanswered => true,
-            Stage::Head(_, body) | Stage::Body(body) => body.sends_body() && body.overflow() == 0,
+            Stage::Unanswered | Stage::Undecided => true,
+            Stage::Head(_, body) | Stage::Body(body) => {
+                body.sends_body() && body.overflow() == 0 && self.coded_overflow() == 0
+            }
             Stage::Ended => false,
         }
     }
@@ -538,9 +637,16 @@ impl Exchange {
     /// Whether more was given than all of `Content-Length`.
     pub fn is_overfull(&self) -> bool {
         match &self.stage {
-            Stage::Head(_, body) | Stage::Body(body) => body.sends_body() && body.overflow() > 0,
-            Stage::Unanswered | Stage::Ended => false,
+            Stage::Head(_, body) | Stage::Body(body) => {
+                body.sends_body() && body.overflow() + self.coded_overflow() > 0
+            }
+            Stage::Unanswered | Stage::Undecided | Stage::Ended => false,
         }
+    }
+
+    /// What was given beyond what was announced, before it was encoded.
+    fn coded_overflow(&self) -> u64 {
+        self.coded.as_ref().map_or(0, |coded| coded.overflow())
     }
 
     /// Whether the client is known to have left. While the exchange writes to the socket itself, only the next
@@ -563,6 +669,14 @@ impl Exchange {
         match self.block(data)? {
             Block::Taken => Ok(()),
             Block::Rest(count) => self.rest(&data[data.len() - count..]),
+        }
+    }
+
+    /// As [`Exchange::put`], of bytes as they go on the wire.
+    fn plain_put(&mut self, data: &[u8]) -> Result<(), Gone> {
+        match self.plain_block(data)? {
+            Block::Taken => Ok(()),
+            Block::Rest(count) => self.plain_rest(&data[data.len() - count..]),
         }
     }
 
@@ -691,9 +805,9 @@ impl Exchange {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Head(front, body) => Ok((front, body)),
             Stage::Body(body) => Ok((self.take_down(), body)),
-            Stage::Unanswered => {
-                debug_assert!(false, "a block before begin()");
-                self.stage = Stage::Unanswered;
+            early @ (Stage::Unanswered | Stage::Undecided) => {
+                debug_assert!(false, "a block before begin(), or before it was decided on");
+                self.stage = early;
                 Err(Gone)
             }
             Stage::Ended => Err(Gone),
@@ -799,15 +913,13 @@ pub(crate) fn own_response(
     request: Option<&Request>,
     out: &mut Vec<u8>,
 ) -> u64 {
-    let mut id = Vec::new();
-    if let Some(request) = request.filter(|_| shared.config.request_id) {
-        request.id().write(&mut id);
-    }
+    let mut room = [0; 16];
+    let id = request.filter(|_| shared.config.request_id);
     let date = date::now();
     let common = CommonFields {
         date: &date,
         server: shared.config.server_name.as_deref().map(str::as_bytes),
-        request_id: (!id.is_empty()).then_some(&id),
+        request_id: id.map(|request| request.id().bytes(&mut room)),
     };
     let content = error_response(answer, &common, out);
     if let Some(edits) = request.and_then(|request| request.edits.as_ref()) {
@@ -867,15 +979,15 @@ fn send_file(
             return Ok(false);
         }
     }
-    let enough = left.saturating_sub(HELD_SHARE);
-    while *left > 0 {
-        match connection.stream.send_file(file, offset, *left)? {
-            0 => return Ok(false),
-            sent => *left -= sent as u64,
-        }
-        if *left > 0 && *left <= enough {
-            return Ok(false);
-        }
+    let share = (*left).min(FILE_SHARE);
+    let sent = connection.stream.send_file(file, offset, share)?;
+    *left -= sent;
+    if sent < share {
+        // The reactor need not try before the kernel tells it.
+        connection.readiness.writable = false;
+    }
+    if *left > 0 {
+        return Ok(false);
     }
     if !slices[3].is_empty() {
         let sent = connection.stream.send(&slices[3..])?;

@@ -12,8 +12,8 @@
 //! 8. The connection answers "dispatch", and leaves the reactor by value.
 //! 9. [`kirsch_pool`] says which thread runs it: usually the one that just drove the reactor.
 //! 10. That thread makes an [`exchange`] and calls the [`gateway`],
-//! 11. which answers; bytes go to the socket, now or together with the end ([`shelf`]), or through the [`outlet`]
-//!     if the client is slow ([`transmit`]).
+//! 11. which answers; what is set to be is compressed ([`compression`]); bytes go to the socket, now or together with
+//!     the end ([`shelf`]), or through the [`outlet`] if the client is slow ([`transmit`]).
 //! 12. [`access_log`] hears how it ended.
 //! 13. The connection returns to the reactor and waits for the next request, or closes.
 
@@ -24,6 +24,7 @@ mod application;
 mod bind_error;
 mod body;
 mod budget;
+mod compression;
 pub mod config;
 mod connection;
 mod cork;
@@ -65,13 +66,14 @@ pub use access_log::{AccessLogError, FormatError, LineFormat};
 pub use application::Application;
 pub use bind_error::BindError;
 pub use body::{Body, FileBody, MemoryBody, StreamBody};
+pub use compression::{CodingError, Compression, ContentCoding, MediaRange, NoMediaRange};
 pub use config::{AccessLog, AccessLogFormat, Bind, Config, Limits, Timeouts, Tls};
 pub use exchange::{Block, Detached, Exchange, Finished};
 pub use forwarded::{ProxyFields, Scheme, TrustedPeer};
 pub use gateway::{Answer, Gateway, Terms};
 pub use kirsch_http::{
     BodyLength, ErrorAnswer, FieldEdits, FieldName, Head, Method, ResponseError, ResponseHead,
-    Status, TargetForm, Version,
+    Status, TargetForm, Version, decode_path,
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use kirsch_tls::{
@@ -85,7 +87,7 @@ pub use port_owner::{PortOwner, port_owner};
 pub use reason::reason;
 pub use request::{LocalName, Origin, Request, RequestId, Secured};
 pub use router::{
-    Action, Condition, FixedAnswer, HostPattern, PathPrefix, Redirect, Route, RouteError, Router,
-    RouterError, RouterOptions, Serve, Shadowed, UnknownHost, unreachable,
+    Action, Condition, FixedAnswer, HostPattern, InternalRoutes, PathPrefix, Redirect, Route,
+    RouteError, Router, RouterError, RouterOptions, Serve, Shadowed, UnknownHost, unreachable,
 };
 pub use server::{Server, StartError, Statistics, no_thread};

@@ -283,7 +283,15 @@ fn host_name(ip: IpAddr) -> String {
     let uname = rustix::system::uname();
     match uname.nodename().to_string_lossy() {
         host if ip.is_unspecified() && !host.is_empty() => host.into_owned(),
-        _ => ip.to_string(),
+        _ => host_of(ip),
+    }
+}
+
+/// An address as the host of a URL, which is what CGI wants (RFC 3875 section 4.1.14): IPv6 in brackets.
+fn host_of(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
     }
 }
 

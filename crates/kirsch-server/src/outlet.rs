@@ -54,6 +54,8 @@ struct State {
     instead: Option<Instead>,
     /// The connection is gone, or was given up: nothing put in will be sent.
     gone: bool,
+    /// Whether the thread that puts in waits for room: waking nobody is a system call all the same.
+    thread_waits: bool,
     /// The task that puts in, where it is one, and waits.
     waiter: Option<Waiter>,
 }
@@ -206,6 +208,7 @@ impl Outlet {
                 hung_up: false,
                 instead: None,
                 gone: false,
+                thread_waits: false,
                 waiter: None,
             }),
             room: Condvar::new(),
@@ -393,8 +396,11 @@ impl Outlet {
             Wait::Gone => false,
         };
         let waiter = state.waiter.take_if(has_room);
+        let thread_waits = state.thread_waits;
         drop(state);
-        self.room.notify_one();
+        if thread_waits {
+            self.room.notify_one();
+        }
         wake(waiter);
     }
 
@@ -490,6 +496,7 @@ impl Outlet {
         let mut state = self.lock();
         let mut deadline = Instant::now() + patience;
         let mut seen = state.sent;
+        state.thread_waits = true;
         while !state.gone && state.waiting > worth_waking(limit) {
             let now = Instant::now();
             if state.sent != seen {
@@ -498,7 +505,7 @@ impl Outlet {
             }
             if now >= deadline {
                 state.gone = true;
-                return;
+                break;
             }
             state = self
                 .room
@@ -506,6 +513,7 @@ impl Outlet {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+        state.thread_waits = false;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -124,7 +124,7 @@ impl Secured {
 pub struct LocalName {
     /// Which listener this is, counted from 0 in the order of the binds.
     pub listener: usize,
-    /// A host name or address; never empty.
+    /// A host name or address as a URL has it, so an IPv6 address stands in brackets; never empty.
     pub name: String,
     /// A port; `80` for unix sockets, since CGI demands that it is not empty and applications expect a number.
     pub port: String,
@@ -430,18 +430,27 @@ impl fmt::Display for RequestId<'_> {
     }
 }
 
-impl RequestId<'_> {
-    /// Writes the id into a buffer that is used again.
-    pub fn write(self, out: &mut Vec<u8>) {
+impl<'a> RequestId<'a> {
+    /// The id; one of our own is written into `room`.
+    pub(crate) fn bytes<'b>(self, room: &'b mut [u8; 16]) -> &'b [u8]
+    where
+        'a: 'b,
+    {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         match self {
-            RequestId::Given(id) => out.extend_from_slice(id.as_bytes()),
-            RequestId::Own(id) => out.extend(
-                (0..16)
-                    .rev()
-                    .map(|digit| HEX[(id >> (digit * 4)) as usize & 15]),
-            ),
+            RequestId::Given(id) => id.as_bytes(),
+            RequestId::Own(id) => {
+                for (place, byte) in room.iter_mut().enumerate() {
+                    *byte = HEX[(id >> (60 - place * 4)) as usize & 15];
+                }
+                room
+            }
         }
+    }
+
+    /// Writes the id into a buffer that is used again.
+    pub fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.bytes(&mut [0; 16]));
     }
 
     /// The id as text.

@@ -9,6 +9,7 @@ mod condition;
 mod error;
 mod host;
 mod index;
+mod internal;
 mod path;
 mod redirect;
 mod route;
@@ -27,12 +28,13 @@ use tracing::error;
 pub use self::condition::Condition;
 pub use self::error::RouteError;
 pub use self::host::HostPattern;
+pub use self::internal::InternalRoutes;
 pub use self::path::PathPrefix;
 pub use self::redirect::Redirect;
 pub use self::route::{Action, FixedAnswer, Route, Serve};
 pub use self::shadow::{Shadowed, unreachable};
 
-use self::index::{Index, Names};
+use self::index::Index;
 use self::seen::Seen;
 use crate::exchange::Exchange;
 use crate::gateway::{Gateway, Terms};
@@ -106,24 +108,11 @@ impl Router {
     fn choose(&self, request: &Request) -> (Chosen, usize) {
         let seen = Seen::of(request);
         let host = seen.host();
-        let names = host.map_or(Names::None, |host| Names::Of(host.name()));
-        let mut first: Option<(usize, usize)> = None;
         let Some(path) = self.options.base.behind(seen.path()) else {
             return (Chosen::Nothing, 0);
         };
-        self.index.visit(names, path, |list, prefix_len| {
-            for entry in list {
-                // The same route again: the longest of its prefixes counts.
-                let before = |(route, len)| (entry.route, len) < (route, prefix_len);
-                if !first.is_none_or(before) {
-                    return;
-                }
-                let meets_rest = || self.routes[entry.route].when.matches_rest(&seen);
-                if entry.is_for_port(host) && (entry.plain || meets_rest()) {
-                    first = Some((entry.route, prefix_len));
-                    return;
-                }
-            }
+        let first = self.index.first(host, path, |route| {
+            self.routes[route].when.matches_rest(&seen)
         });
         match first {
             Some((route, len)) => (Chosen::Route(route), len),

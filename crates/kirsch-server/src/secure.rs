@@ -286,25 +286,32 @@ impl Secure {
         file: &File,
         offset: &mut u64,
         count: u64,
-    ) -> io::Result<usize> {
+    ) -> io::Result<u64> {
+        let mut left = count;
         if self.owed > 0 {
             if !self.flush(socket)? {
                 return Ok(0);
             }
-            let sent = std::mem::take(&mut self.owed);
-            *offset += sent as u64;
-            return Ok(sent);
+            let sent = std::mem::take(&mut self.owed) as u64;
+            *offset += sent;
+            left -= sent;
         }
-        let sent = PIECE.with_borrow_mut(|piece| {
-            piece.resize(FILE_PIECE, 0);
-            let most = usize::try_from(count).unwrap_or(FILE_PIECE).min(FILE_PIECE);
-            match read_at(file, &mut piece[..most], *offset)? {
-                0 => Err(io::ErrorKind::UnexpectedEof.into()),
-                read => self.send(socket, &[&piece[..read]]),
+        while left > 0 {
+            let (read, sent) = PIECE.with_borrow_mut(|piece| {
+                piece.resize(FILE_PIECE, 0);
+                let most = usize::try_from(left).unwrap_or(FILE_PIECE).min(FILE_PIECE);
+                match read_at(file, &mut piece[..most], *offset)? {
+                    0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                    read => Ok((read, self.send(socket, &[&piece[..read]])?)),
+                }
+            })?;
+            *offset += sent as u64;
+            left -= sent as u64;
+            if sent < read {
+                break;
             }
-        })?;
-        *offset += sent as u64;
-        Ok(sent)
+        }
+        Ok(count - left)
     }
 
     /// Gives the session what stands behind the first `skip` bytes.

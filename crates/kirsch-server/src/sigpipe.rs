@@ -1,7 +1,7 @@
 //! Sending a file without a signal: `sendfile` has no `MSG_NOSIGNAL`, and an application may have set
 //! SIGPIPE to its default, which ends the process when a client leaves.
 //!
-//! The signal is blocked for this thread around the call. One that came is taken back before it is
+//! The signal is blocked for this thread around the calls. One that came is taken back before it is
 //! unblocked, so that nobody ever sees it.
 
 use std::io;
@@ -14,21 +14,18 @@ use tracing::warn;
 /// Where SIGPIPE is taken back.
 static PENDING: OnceLock<Option<SignalFd>> = OnceLock::new();
 
-/// Runs `send`, which is to send `count` bytes and answers how many it did, with SIGPIPE blocked for this thread.
+/// Runs `send`, a few calls that send, with SIGPIPE blocked for this thread. It must answer an error if the last of
+/// them met one, whatever was sent before; that the socket takes nothing now is none.
 ///
 /// # Errors
 ///
 /// Those of `send`, and of the system if it does not let signals be blocked.
-pub(crate) fn without_sigpipe(
-    count: usize,
-    send: impl FnOnce() -> io::Result<usize>,
-) -> io::Result<usize> {
+pub(crate) fn without_sigpipe<T>(send: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let before = sigpipe().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let sent = send();
-    // Even if some bytes were sent: the signal may have come behind them, unless they were all. It was raised for
-    // this thread, and a read gives a thread its own signals. None may have come, so this does not wait.
-    let is_whole = sent.as_ref().is_ok_and(|&sent| sent == count);
-    if let (false, Some(pending)) = (is_whole, pending()) {
+    // A client that has left stays away: whatever call raised the signal, the last one has met it too. It was
+    // raised for this thread, and a read gives a thread its own signals. None may have come, so this does not wait.
+    if let (Err(_), Some(pending)) = (&sent, pending()) {
         let _ = pending.read_signal();
     }
     before.thread_set_mask()?;

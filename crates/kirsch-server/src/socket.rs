@@ -108,26 +108,43 @@ impl Socket {
         }
     }
 
-    /// Sends up to `count` bytes of a file from `offset`, which is moved on; 0 if the socket takes nothing now.
+    /// Sends up to `count` bytes of a file from `offset`, which is moved on. Answers how many it were; if they were
+    /// less, the socket takes nothing now.
     ///
     /// # Errors
     ///
     /// `UnexpectedEof` if the file is shorter than that.
-    pub(crate) fn send_file(&self, file: &File, offset: &mut u64, count: u64) -> io::Result<usize> {
-        let count = usize::try_from(count).unwrap_or(usize::MAX).min(1 << 20);
-        loop {
-            let sent = without_sigpipe(count, || {
-                rustix::fs::sendfile(self, file, Some(offset), count).map_err(io::Error::from)
-            });
-            match sent {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(sent) => return Ok(sent),
-                Err(err) => match err.kind() {
-                    io::ErrorKind::WouldBlock => return Ok(0),
-                    io::ErrorKind::Interrupted => {}
-                    _ => return Err(err),
-                },
+    pub(crate) fn send_file(&self, file: &File, offset: &mut u64, count: u64) -> io::Result<u64> {
+        without_sigpipe(|| {
+            let mut left = count;
+            while left > 0 {
+                let piece = usize::try_from(left).unwrap_or(usize::MAX);
+                match rustix::fs::sendfile(self, file, Some(offset), piece) {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(sent) => {
+                        left -= sent as u64;
+                        // One that comes short does not say why. Another try would find a little room with every
+                        // packet that the client takes; whether there is enough is what the reactor is told of.
+                        if left > 0 && !self.has_room()? {
+                            break;
+                        }
+                    }
+                    Err(Errno::AGAIN) => break,
+                    Err(Errno::INTR) => {}
+                    Err(err) => return Err(err.into()),
+                }
             }
+            Ok(count - left)
+        })
+    }
+
+    /// Whether the kernel would tell that there is room to send, or that the peer has left. If not, it will.
+    fn has_room(&self) -> io::Result<bool> {
+        let mut look = [PollFd::new(self, PollFlags::OUT)];
+        match poll(&mut look, Some(&Timespec::default())) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(true),
+            Err(err) => Err(err.into()),
         }
     }
 

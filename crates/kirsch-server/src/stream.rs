@@ -136,7 +136,8 @@ impl Stream {
         }
     }
 
-    /// Sends up to `count` bytes of a file from `offset`, which is moved on; 0 if the socket takes nothing now.
+    /// Sends up to `count` bytes of a file from `offset`, which is moved on. Answers how many it were; if they were
+    /// less, the socket takes nothing now.
     ///
     /// # Errors
     ///
@@ -146,7 +147,7 @@ impl Stream {
         file: &File,
         offset: &mut u64,
         count: u64,
-    ) -> io::Result<usize> {
+    ) -> io::Result<u64> {
         match &mut self.tls {
             None => self.socket.send_file(file, offset, count),
             Some(tls) => tls.send_file(&self.socket, file, offset, count),

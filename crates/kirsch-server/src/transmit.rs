@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use crate::access_log::Record;
 use crate::connection::{Connection, FAIR_SHARE, Fill, Next, PART_COST, State, Step, Turn};
-use crate::exchange::Fate;
+use crate::exchange::{FILE_SHARE, Fate};
 use crate::intake::{End, Intake};
 use crate::outlet::{Ended, Instead, Outlet, Piece, Take};
 use crate::pace::Pace;
@@ -332,7 +332,7 @@ impl Connection {
         if work.ended.is_some() {
             return Sent::All;
         }
-        let mut budget = FAIR_SHARE;
+        let mut budget = if files { FILE_SHARE } else { FAIR_SHARE };
         loop {
             let (piece, done) = match &mut work.sending {
                 Some(sending) => (&mut sending.0, &mut sending.1),
@@ -351,6 +351,8 @@ impl Connection {
                 },
             };
             work.unanswered = None;
+            // A short send of a file has asked whether there is room; of memory the next one will tell.
+            let mut blocks = false;
             let result = match piece {
                 Piece::Memory(bytes) => self.stream.send(&[&bytes[*done as usize..]]),
                 Piece::Shared { bytes, start, end } => {
@@ -361,7 +363,10 @@ impl Connection {
                 Piece::File { .. } if !files => return Sent::Blocked,
                 Piece::File { file, offset, len } => {
                     let mut at = *offset + *done;
-                    self.stream.send_file(file.file(), &mut at, *len - *done)
+                    let count = (*len - *done).min(budget);
+                    let sent = self.stream.send_file(file.file(), &mut at, count);
+                    blocks = sent.as_ref().is_ok_and(|&sent| sent < count);
+                    sent.map(|sent| sent as usize)
                 }
             };
             match result {
@@ -381,6 +386,10 @@ impl Connection {
                         work.sending = None;
                     }
                     work.outlet.sent(count as u64, freed);
+                    if blocks {
+                        self.readiness.writable = false;
+                        return Sent::Blocked;
+                    }
                     budget = budget.saturating_sub(count as u64);
                     if budget == 0 {
                         return Sent::Enough;

@@ -242,7 +242,7 @@ mod tests {
                 "{}",
                 case.id
             );
-            let known = ["time", "socket", "streaming", "setting"];
+            let known = ["time", "socket", "streaming", "setting", "files"];
             assert!(
                 case.needs.iter().all(|need| known.contains(&need.as_str())),
                 "{}",

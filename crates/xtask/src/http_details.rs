@@ -58,7 +58,7 @@ struct Group {
     introduction: &'static str,
 }
 
-const GROUPS: [Group; 19] = [
+const GROUPS: [Group; 20] = [
     Group {
         letters: "RC",
         title: "What real clients send",
@@ -167,6 +167,12 @@ const GROUPS: [Group; 19] = [
         title: "Percent-encoding",
         introduction: "`PATH_INFO` is decoded once, as PEP 3333 wants it; `REQUEST_URI`, `RAW_URI` and `QUERY_STRING` are as sent.\n\
             Everything that has a meaning on a disk is the application's to judge, except the NUL.",
+    },
+    Group {
+        letters: "FI",
+        title: "Static files",
+        introduction: "Conditions, ranges and codings are the application's business where an application answers; here Kirsch keeps their rules itself.\n\
+            The file has 100 bytes and was changed on Sun, 09 Sep 2001 01:46:40 GMT; `%%etag%%` stands for its entity tag.",
     },
 ];
 

@@ -3,9 +3,10 @@
 //! In the order a request meets them: `reader` (the states of a connection), `scan` (where the
 //! head ends), `request_line`, `target` and `host`, `fields` (httparse), `framing` (how long the
 //! body is), `head` (what comes of it), `chunked`; then the response's `response_head`,
-//! `server_fields` and `response_body`.
+//! `rewriting`, `content_coding`, `server_fields` and `response_body`.
 
 mod chunked;
+mod content_coding;
 mod fields;
 mod framing;
 mod head;
@@ -14,6 +15,7 @@ mod reader;
 mod request_line;
 mod response_body;
 mod response_head;
+mod rewriting;
 mod scan;
 mod server_fields;
 mod target;

@@ -287,8 +287,26 @@ impl ResponseHead {
         }
     }
 
-    fn push(&mut self, name: &[u8], value: &[u8]) {
+    pub(super) fn push(&mut self, name: &[u8], value: &[u8]) {
         push_field(&mut self.buf, name, chars::trim_blanks(value));
+    }
+
+    /// Adds lines as they stand.
+    pub(super) fn push_lines(&mut self, lines: &[u8]) {
+        self.buf.extend_from_slice(lines);
+    }
+
+    /// Has the server not add the fields of its own that are so called.
+    pub(super) fn mark_seen(&mut self, is_meant: impl Fn(&[u8]) -> bool) {
+        self.seen.server |= is_meant(b"server");
+        self.seen.request_id |= is_meant(b"x-request-id");
+    }
+
+    /// Takes all lines out, to be put in again one by one.
+    pub(super) fn take_lines(&mut self) -> Vec<u8> {
+        self.content_length = None;
+        let room = self.buf.capacity();
+        std::mem::replace(&mut self.buf, Vec::with_capacity(room))
     }
 
     fn push_content_length(&mut self, name: &[u8], value: &[u8]) -> Result<(), ResponseError> {

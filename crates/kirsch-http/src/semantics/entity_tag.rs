@@ -37,18 +37,25 @@ impl<'a> EntityTag<'a> {
         strong_enough && self.opaque == other.opaque
     }
 
-    /// Whether the list in a field's value holds this tag. It is read up to its first mistake: of what
-    /// follows nobody can tell what it is. Commas may stand inside the quotes.
+    /// Whether it is marked as weak.
+    pub fn is_weak(self) -> bool {
+        self.weak
+    }
+
+    /// Whether the list in a field's value holds this tag.
     pub(crate) fn is_in(self, list: &[u8], strength: Strength) -> bool {
+        EntityTag::of_list(list).any(|tag| tag.matches(self, strength))
+    }
+
+    /// The tags of a list. It is read up to its first mistake: of what follows nobody can tell what it is.
+    /// Commas may stand inside the quotes.
+    pub(crate) fn of_list(list: &[u8]) -> impl Iterator<Item = EntityTag<'_>> {
         let mut rest = list;
-        loop {
-            rest = skip_separators(rest);
-            match EntityTag::take(rest) {
-                Some((tag, _)) if tag.matches(self, strength) => return true,
-                Some((_, after)) => rest = after,
-                None => return false,
-            }
-        }
+        std::iter::from_fn(move || {
+            let (tag, after) = EntityTag::take(skip_separators(rest))?;
+            rest = after;
+            Some(tag)
+        })
     }
 
     /// The tag at the start of `bytes`, and what follows it.

@@ -17,6 +17,7 @@ mod ranges;
 pub use accept_encoding::AcceptEncoding;
 pub use date::HttpDate;
 pub use entity_tag::{EntityTag, Strength};
+pub(crate) use list::elements;
 pub use multipart::Multipart;
 pub use preconditions::{LastModified, Preconditions, Validators, Verdict};
 pub use ranges::{ByteRange, MOST_RANGES, Wanted, unsatisfied};

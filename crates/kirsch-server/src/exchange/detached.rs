@@ -8,13 +8,12 @@
 //! **Invariant:** its exchange is remote or has ended, and never writes to the socket itself.
 
 use std::mem;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use kirsch_http::{ErrorAnswer, ResponseHead};
 
 use super::{Block, Exchange, Finished, Stage, Wire};
-use crate::outlet::{Gone, Outlet, Piece};
+use crate::outlet::{Gone, Piece};
 use crate::reactor::Mail;
 use crate::request::Request;
 use crate::shared::Counters;
@@ -33,24 +32,7 @@ impl Exchange {
     /// Makes the exchange one for a task, which may be on any thread. No thread of the pool is needed for it from
     /// then on, and nothing bounds how many there are but the number of connections.
     pub fn detach(mut self) -> Detached {
-        // A first block that was given before, and waits for the end.
-        let shelved = self.take_down();
-        self.wire = match mem::replace(&mut self.wire, Wire::Ended) {
-            Wire::Held(mut connection) => {
-                let outlet = Outlet::with(&self.shared, connection.may_keep(&self.shared));
-                let wire = Wire::Remote(Arc::clone(&outlet), connection.key);
-                // A new outlet takes everything.
-                let _ = outlet.force(&shelved);
-                connection.go_remote(Arc::clone(&outlet));
-                self.shared.post(Mail::Return(connection));
-                if self.shared.is_aborted() {
-                    // Looked at behind the posting, as where an exchange hands its connection over.
-                    outlet.abandon();
-                }
-                wire
-            }
-            wire @ (Wire::Remote(..) | Wire::Shelved(_) | Wire::Ended) => wire,
-        };
+        self.watch();
         Detached(self)
     }
 }
@@ -81,12 +63,14 @@ impl Detached {
         self.0.begin(head, length);
     }
 
-    /// Sends the head without waiting for a block. Does nothing if it is on its way.
+    /// Sends the head without waiting for a block. Does nothing if it is on its way. A body that may be compressed is
+    /// compressed block by block then.
     ///
     /// # Errors
     ///
     /// [`Gone`] if nobody will receive it.
     pub fn send_head(&mut self) -> Result<(), Gone> {
+        self.0.decide(b"")?;
         let Stage::Head(front, body) = &mut self.0.stage else {
             return Ok(());
         };
@@ -136,22 +120,15 @@ impl Detached {
     /// [`Gone`] if nobody will receive it.
     pub fn block(&mut self, block: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<(), Gone> {
         let bytes = block.as_ref();
-        let len = bytes.len();
-        if len >= KEPT {
-            return self.large_block(Box::new(block));
+        if bytes.is_empty() {
+            return Ok(());
         }
-        match self.0.block(bytes)? {
-            Block::Taken => Ok(()),
-            Block::Rest(count) => {
-                let owed = mem::take(&mut self.0.owed);
-                let rest = Piece::Shared {
-                    bytes: Box::new(block),
-                    start: len - count,
-                    end: len - owed.overhang,
-                };
-                self.put(&[&owed.before], rest, owed.after)
-            }
+        if self.0.decide(bytes)? {
+            return self
+                .0
+                .encode_block(bytes, |exchange, encoded| exchange.push_block(encoded));
         }
+        self.0.push_block(block)
     }
 
     /// Ends the response: the body is whole.
@@ -182,26 +159,49 @@ impl Detached {
     pub fn wants_more(&self) -> bool {
         self.0.wants_more()
     }
+}
 
-    fn large_block(&mut self, block: Box<dyn AsRef<[u8]> + Send + Sync>) -> Result<(), Gone> {
-        let (front, mut body) = self.0.take_stage()?;
+/// Blocks as they go on the wire, none of which waits.
+impl Exchange {
+    fn push_block(&mut self, block: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<(), Gone> {
+        let bytes = block.as_ref();
+        let len = bytes.len();
+        if len >= KEPT {
+            return self.push_large(Box::new(block));
+        }
+        match self.plain_block(bytes)? {
+            Block::Taken => Ok(()),
+            Block::Rest(count) => {
+                let owed = mem::take(&mut self.owed);
+                let rest = Piece::Shared {
+                    bytes: Box::new(block),
+                    start: len - count,
+                    end: len - owed.overhang,
+                };
+                self.push(&[&owed.before], rest, owed.after)
+            }
+        }
+    }
+
+    fn push_large(&mut self, block: Box<dyn AsRef<[u8]> + Send + Sync>) -> Result<(), Gone> {
+        let (front, mut body) = self.take_stage()?;
         let framed = body.frame((*block).as_ref().len());
-        self.0.stage = Stage::Body(body);
-        self.0.sent += framed.take as u64;
+        self.stage = Stage::Body(body);
+        self.sent += framed.take as u64;
         let piece = Piece::Shared {
             bytes: block,
             start: 0,
             end: framed.take,
         };
-        self.put(&[&front, &framed.prefix], piece, framed.suffix)
+        self.push(&[&front, &framed.prefix], piece, framed.suffix)
     }
 
-    fn put(&self, before: &[&[u8]], piece: Piece, after: &[u8]) -> Result<(), Gone> {
-        let Wire::Remote(outlet, key) = &self.0.wire else {
+    fn push(&self, before: &[&[u8]], piece: Piece, after: &[u8]) -> Result<(), Gone> {
+        let Wire::Remote(outlet, key) = &self.wire else {
             return Err(Gone);
         };
         if outlet.push_piece(before, piece, after)? {
-            self.0.shared.post(Mail::Output(*key));
+            self.shared.post(Mail::Output(*key));
         }
         Ok(())
     }

@@ -78,6 +78,14 @@ impl FromStr for HostPattern {
     type Err = RouteError;
 
     fn from_str(text: &str) -> Result<HostPattern, RouteError> {
+        if text.contains('/') {
+            return Err(RouteError::HostName);
+        }
+        // Where the port begins can be told only of an address in brackets.
+        let is_bracketed = text.starts_with('[');
+        if !is_bracketed && text.matches(':').count() > 1 || is_bracketed && !text.contains(']') {
+            return Err(RouteError::HostAddress);
+        }
         let (host, port) = split_port(text.as_bytes()).ok_or(RouteError::HostPort)?;
         let port = match port {
             None => None,
@@ -108,9 +116,6 @@ fn plain_name(host: &[u8]) -> Result<String, RouteError> {
     }
     if host.contains(&b'*') {
         return Err(RouteError::HostWildcard);
-    }
-    if host.iter().filter(|byte| **byte == b':').count() > 1 {
-        return Err(RouteError::HostAddress);
     }
     let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
     if !host.iter().all(good) || host.split(|byte| *byte == b'.').any(<[u8]>::is_empty) {

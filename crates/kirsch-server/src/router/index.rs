@@ -84,6 +84,32 @@ impl Index {
         self.each_table(names, |table| table.visit(path, &mut visitor));
     }
 
+    /// The first route that is for this host and decoded path and meets the rest of its conditions, and the length
+    /// of the prefix that matched.
+    pub(super) fn first(
+        &self,
+        host: Option<&HostName>,
+        path: &[u8],
+        meets_rest: impl Fn(usize) -> bool,
+    ) -> Option<(usize, usize)> {
+        let names = host.map_or(Names::None, |host| Names::Of(host.name()));
+        let mut first: Option<(usize, usize)> = None;
+        self.visit(names, path, |list, prefix_len| {
+            for entry in list {
+                // The same route again: the longest of its prefixes counts.
+                let before = |(route, len)| (entry.route, len) < (route, prefix_len);
+                if !first.is_none_or(before) {
+                    return;
+                }
+                if entry.is_for_port(host) && (entry.plain || meets_rest(entry.route)) {
+                    first = Some((entry.route, prefix_len));
+                    return;
+                }
+            }
+        });
+        first
+    }
+
     /// Whether there is a route for this host, whatever else it asks.
     pub(super) fn knows(&self, host: Option<&HostName>) -> bool {
         let names = host.map_or(Names::None, |host| Names::Of(host.name()));

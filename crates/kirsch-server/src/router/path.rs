@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::error::RouteError;
-use super::redirect::encode;
+use super::redirect::encode_decoded;
 
 /// A prefix of paths: `/static` is one of `/static` and `/static/a.css`, and not of `/staticx`.
 ///
@@ -24,23 +24,7 @@ impl PathPrefix {
 
     /// Writes it as a request would have it.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        for part in self.text.split_inclusive(['%', '?', '#']) {
-            match part.as_bytes() {
-                [rest @ .., b'%'] => {
-                    encode(rest, out);
-                    out.extend_from_slice(b"%25");
-                }
-                [rest @ .., b'?'] => {
-                    encode(rest, out);
-                    out.extend_from_slice(b"%3F");
-                }
-                [rest @ .., b'#'] => {
-                    encode(rest, out);
-                    out.extend_from_slice(b"%23");
-                }
-                rest => encode(rest, out),
-            }
-        }
+        encode_decoded(self.text.as_bytes(), out);
     }
 
     /// What is left of this decoded path behind it; `None` if it is no prefix. `*` lies nowhere, so it is left whole.

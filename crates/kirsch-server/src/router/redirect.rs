@@ -1,5 +1,7 @@
 //! Where a redirect leads: a text with places for what the request asked for.
 
+use kirsch_http::encode_target;
+
 use super::error::RouteError;
 use super::host::split_port;
 use crate::request::Request;
@@ -22,8 +24,8 @@ enum Part {
 impl Redirect {
     /// A redirect to `to` with status 301, 302, 303, 307 or 308.
     ///
-    /// In `to`, `{host}` is the host that was asked for, without its port, `{path}` the path, and `{query}` the
-    /// query with its `?`, or nothing where there is none.
+    /// In `to`, `{host}` is the host that was asked for, without its port, `{path}` the path that the client asked
+    /// for, with what a trusted proxy took off it, and `{query}` the query with its `?`, or nothing where there is none.
     ///
     /// # Errors
     ///
@@ -56,22 +58,24 @@ impl Redirect {
                 Part::Text(text) => encode(text.as_bytes(), &mut to),
                 Part::Host => to.extend_from_slice(host(request)),
                 Part::Path => {
-                    let mut path = match request.original_path() {
-                        b"*" => b"",
-                        path => path,
-                    };
+                    let mut path = Vec::new();
+                    if request.original_path() != b"*" {
+                        encode_decoded(request.prefix(), &mut path);
+                        encode_target(request.original_path(), &mut path);
+                    }
+                    let mut path = path.as_slice();
                     // At the start two slashes would begin a host, of the client's choice.
                     while to.is_empty() && path.starts_with(b"//")
                         || to == b"/" && path.starts_with(b"/")
                     {
                         path = &path[1..];
                     }
-                    encode(path, &mut to);
+                    to.extend_from_slice(path);
                 }
                 Part::Query if request.query().is_empty() => {}
                 Part::Query => {
                     to.push(b'?');
-                    encode(request.query(), &mut to);
+                    encode_target(request.query(), &mut to);
                 }
             }
         }
@@ -111,8 +115,25 @@ fn parse(to: &str) -> Result<Vec<Part>, RouteError> {
     Ok(parts)
 }
 
-/// Writes what no URI may hold (RFC 3986 section 2) with `%`. What is encoded already stays as it is.
-pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+/// Writes a decoded part of a path.
+pub(super) fn encode_decoded(bytes: &[u8], out: &mut Vec<u8>) {
+    for part in bytes.split_inclusive(|byte| b"%?".contains(byte)) {
+        match part {
+            [rest @ .., b'%'] => {
+                encode_target(rest, out);
+                out.extend_from_slice(b"%25");
+            }
+            [rest @ .., b'?'] => {
+                encode_target(rest, out);
+                out.extend_from_slice(b"%3F");
+            }
+            rest => encode_target(rest, out),
+        }
+    }
+}
+
+/// Writes what no URI may hold (RFC 3986 section 2) with `%`. What the operator has encoded stays as it is.
+fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in bytes {
         if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(byte) {

@@ -19,7 +19,11 @@ pub(super) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     pub(super) fn of(request: &'a Request) -> Seen<'a> {
-        let raw = request.path();
+        Seen::at(request, request.path())
+    }
+
+    /// The same with another path, undecoded.
+    pub(super) fn at(request: &'a Request, raw: &'a [u8]) -> Seen<'a> {
         let path = if raw.contains(&b'%') {
             let mut decoded = Vec::with_capacity(raw.len());
             decode_path(raw, &mut decoded);

@@ -7,7 +7,7 @@ use kirsch_http::{Limits, RequestReader};
 use proptest::prelude::*;
 
 use super::*;
-use crate::forwarded::Scheme;
+use crate::forwarded::{Forwarded, Scheme};
 use crate::request::{LocalName, Origin};
 
 fn hosts(texts: &[&str]) -> Vec<HostPattern> {
@@ -123,13 +123,15 @@ fn hosts_that_no_request_can_name_are_refused_with_what_to_write() {
         ("a.*.com", RouteError::HostWildcard),
         ("*.*.com", RouteError::HostWildcard),
         ("w*.douban.com", RouteError::HostWildcard),
-        ("https://douban.com", RouteError::HostPort),
+        ("https://douban.com", RouteError::HostName),
         ("douban.com/x", RouteError::HostName),
         ("douban..com", RouteError::HostName),
         ("bücher.de", RouteError::HostName),
         ("douban.com:http", RouteError::HostPort),
         ("douban.com:70000", RouteError::HostPort),
-        ("[::1", RouteError::HostPort),
+        ("[::1", RouteError::HostAddress),
+        ("::1", RouteError::HostAddress),
+        ("::1:8000", RouteError::HostAddress),
         ("[x]", RouteError::HostAddress),
     ] {
         assert_eq!(text.parse::<HostPattern>(), Err(error), "{text}");
@@ -317,6 +319,26 @@ fn a_redirect_leads_where_it_says() {
         redirect.location(&request("GET /x HTTP/1.0")),
         b"https://listener.test/x"
     );
+}
+
+#[test]
+fn a_redirect_leads_back_to_where_a_proxy_took_off_a_prefix() {
+    let mut behind = get("a.test", "/x?b");
+    behind.forwarded = Some(Box::new(Forwarded {
+        prefix: Some(b"/a %?".to_vec()),
+        ..Forwarded::default()
+    }));
+    for (to, location) in [
+        (
+            "https://{host}{path}{query}",
+            &b"https://a.test/a%20%25%3F/x?b"[..],
+        ),
+        ("{path}", b"/a%20%25%3F/x"),
+        ("/{path}", b"/a%20%25%3F/x"),
+    ] {
+        let redirect = Redirect::new(to, 308).expect("a good redirect");
+        assert_eq!(redirect.location(&behind), location);
+    }
 }
 
 #[test]
