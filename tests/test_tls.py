@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -168,6 +169,15 @@ def test_renegotiation_is_refused(server: ServerProcess, authority: Authority) -
     assert b"RENEGOTIATING" in said, said
     assert client.returncode != 0, said
     assert get(server.secure(authority.context())).body == b"ok"
+
+
+def test_sslyze_finds_it_compliant(server: ServerProcess, authority: Authority) -> None:
+    """By Mozilla's intermediate configuration: versions, suites, curves, certificate, known attacks."""
+    address = f"localhost:{server.address[1]}"
+    words = [sys.executable, "-W", "ignore", "-m", "sslyze", "--certinfo_ca_file", str(authority.certificate)]
+    done = subprocess.run([*words, address], capture_output=True, text=True, timeout=120, check=False)
+    assert "OK - Compliant" in done.stdout, done
+    assert done.returncode == 0, done
 
 
 # Requests and responses.
