@@ -6,13 +6,16 @@ ended in order, since `Client` takes an end without a goodbye for an error.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import html
 import json
 import re
 import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -151,6 +154,36 @@ def test_a_session_is_resumed(server: ServerProcess, context: ssl.SSLContext) ->
     assert b'"SSL_SESSION_RESUMED": "Resumed"' in said
 
 
+def test_openssl_resumes_again_and_again(server: ServerProcess, authority: Authority) -> None:
+    words = ["openssl", "s_client", "-connect", "{}:{}".format(*server.address), "-tls1_2", "-reconnect"]
+    words += ["-CAfile", str(authority.certificate)]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.stdout.count("Reused, TLSv1.2") == 5, done
+
+
+def test_a_browser_is_served(server: ServerProcess, pair: Pair, tmp_path: Path) -> None:
+    """Browsers have stores of their own, so it is told which key to trust."""
+    public = subprocess.run(
+        "openssl x509 -pubkey -noout | openssl pkey -pubin -outform DER | openssl sha256 -binary",
+        shell=True,
+        input=pair.certificate.read_bytes(),
+        capture_output=True,
+        check=True,
+    ).stdout
+    flags = (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-proxy-server",
+    )
+    trusted = f"--ignore-certificate-errors-spki-list={base64.b64encode(public).decode()}"
+    url = f"https://localhost:{server.address[1]}/environ"
+    words = ["chromium", *flags, trusted, f"--user-data-dir={tmp_path}", "--dump-dom", url]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert '"SSL_PROTOCOL": "TLSv1.3"' in html.unescape(done.stdout), done
+
+
 def test_renegotiation_is_refused(server: ServerProcess, authority: Authority) -> None:
     host, port = server.address
     words = [
@@ -168,6 +201,15 @@ def test_renegotiation_is_refused(server: ServerProcess, authority: Authority) -
     assert b"RENEGOTIATING" in said, said
     assert client.returncode != 0, said
     assert get(server.secure(authority.context())).body == b"ok"
+
+
+def test_sslyze_finds_it_compliant(server: ServerProcess, authority: Authority) -> None:
+    """By Mozilla's intermediate configuration: versions, suites, curves, certificate, known attacks."""
+    address = f"localhost:{server.address[1]}"
+    words = [sys.executable, "-W", "ignore", "-m", "sslyze", "--certinfo_ca_file", str(authority.certificate)]
+    done = subprocess.run([*words, address], capture_output=True, text=True, timeout=120, check=False)
+    assert "OK - Compliant" in done.stdout, done
+    assert done.returncode == 0, done
 
 
 # Requests and responses.

@@ -53,7 +53,8 @@ class Authority:
         self.name = name
         self.certificate, self.key = folder / "ca.pem", folder / "ca.key"
         self._made = 0
-        self._make(self.certificate, self.key, name, "ec:P-256", (), signed=False)
+        usage = ("keyUsage=critical,keyCertSign,cRLSign",)
+        self._make(self.certificate, self.key, name, "ec:P-256", usage, signed=False)
 
     def pair(self, *names: str, kind: str = "ec:P-256", days: int = 30, into: Path | None = None) -> Pair:
         """A server's certificate.

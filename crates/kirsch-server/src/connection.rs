@@ -566,7 +566,14 @@ impl Connection {
 
     /// Computes what the handshake needs. May take a millisecond or more.
     pub(crate) fn work(&mut self, shared: &Shared) {
-        if let Some(material) = &shared.tls {
+        // In a flood it has waited for a thread; who has left meanwhile, or must soon, is not worth the work.
+        let patience = shared.config.timeouts.handshake;
+        let is_late =
+            matches!(self.state, State::Handshake { since } if since.elapsed() >= patience);
+        if is_late || self.stream.has_left_unanswered() {
+            self.handshake_failed(&"the client left, or it took too long", shared);
+            self.state = State::Closed;
+        } else if let Some(material) = &shared.tls {
             self.stream.work(material);
         }
     }

@@ -126,6 +126,11 @@ impl Secure {
         let _ = self.flush(socket);
     }
 
+    /// Whether the peer's offer is there, and nothing was said to it.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.progress == Progress::Work
+    }
+
     /// Gives the session what was read, during the handshake.
     fn take_ahead(&mut self) {
         let mut wire = self.ahead.as_slice();

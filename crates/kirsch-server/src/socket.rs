@@ -170,6 +170,14 @@ impl Socket {
         poll(&mut look, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
+    /// Whether the peer has ended its side, or all of the connection.
+    pub(crate) fn has_left(&self) -> bool {
+        let left = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        let mut look = [PollFd::new(self, left)];
+        poll(&mut look, Some(&Timespec::default()))
+            .is_ok_and(|_| look[0].revents().intersects(left))
+    }
+
     /// Says that nothing more will be sent. A failure means that the peer has left already.
     pub(crate) fn shut_write(&self) {
         let _ = shutdown(self, Shutdown::Write);

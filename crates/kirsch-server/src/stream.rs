@@ -178,6 +178,13 @@ impl Stream {
         self.socket.has_input()
     }
 
+    /// Whether the peer has left without waiting for our part of the handshake. Later it may end its side and wait
+    /// for the answer.
+    pub(crate) fn has_left_unanswered(&self) -> bool {
+        let tls = self.tls.as_ref();
+        tls.is_some_and(|tls| tls.is_unanswered()) && self.socket.has_left()
+    }
+
     /// Says that nothing more will be sent. A failure means that the peer has left already.
     ///
     /// Answers whether it is said; over TLS the peer may first have to take what was sent before.

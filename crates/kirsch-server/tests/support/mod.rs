@@ -81,7 +81,7 @@ impl TestServer {
 
     pub fn address(&self) -> SocketAddr {
         match &self.server.addresses()[0] {
-            BoundAddress::Tcp(address) => *address,
+            BoundAddress::Tcp(address) | BoundAddress::Tls(address) => *address,
             other => panic!("not TCP: {other}"),
         }
     }
