@@ -57,7 +57,9 @@ def run(tmp_path: Path, python: Path, name: str, words: list[str], folder: Path)
 def judge(name: str, outcomes: dict[str, str]) -> None:
     """Compares with the list."""
     listed = differences(name)
-    ran = {test: why for test, why in outcomes.items() if why != "skipped"}
+    # What may fail or pass runs for the sake of those behind it.
+    unjudged = listed.get("unjudged", {})
+    ran = {test: why for test, why in outcomes.items() if why != "skipped" and test not in unjudged}
     failed = {test: why for test, why in ran.items() if why}
     assert complaints(failed, listed["tests"], set(ran)) == []
     assert len(ran) - len(failed) == listed["count"], "the number that the README tells"

@@ -54,6 +54,9 @@ class WorkerThread(threading.Thread):
         workers[self.name] = self.stats
         self.ready = True
         try:
+            # A request may look at the list of threads: not before this one stands there.
+            with self.server.requests._spawning:
+                pass
             self.server._work()
         finally:
             self.ready = False
@@ -84,6 +87,8 @@ class ThreadPool:
         self.min = min
         self.max = max
         self._threads = []
+        # Held while threads start that are not listed yet.
+        self._spawning = threading.Lock()
         # Nothing comes by here: requests wait in the engine. It has the size that the engine is told.
         self._queue = queue.Queue(maxsize=accepted_queue_size)
         self._queue_put_timeout = accepted_queue_timeout
@@ -102,7 +107,7 @@ class ThreadPool:
         """
         if self._threads:
             raise RuntimeError("Threadpools can only be started once.")
-        self._threads.extend(self._spawn_workers(self.min))
+        self._spawn_workers(self.min)
 
     @property
     def idle(self):
@@ -117,17 +122,18 @@ class ThreadPool:
     def grow(self, amount):
         """Starts so many more threads, `max` of them in all; without a `max` there are those of the start."""
         budget = max(self.capacity - len(self._threads), 0)
-        self._threads.extend(self._spawn_workers(min(amount, budget)))
+        self._spawn_workers(min(amount, budget))
 
     def shrink(self, amount):
         """Nothing: a thread of the engine stays until the server stops. An idle one costs a little memory."""
 
     def _spawn_workers(self, amount):
-        workers = [self._spawn_worker() for _ in range(amount)]
-        for worker in workers:
-            while not worker.ready and worker.is_alive():
-                time.sleep(0.001)
-        return workers
+        with self._spawning:
+            workers = [self._spawn_worker() for _ in range(amount)]
+            for worker in workers:
+                while not worker.ready and worker.is_alive():
+                    time.sleep(0.001)
+            self._threads.extend(workers)
 
     def _spawn_worker(self):
         worker = WorkerThread(self.server)
