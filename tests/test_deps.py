@@ -12,8 +12,8 @@ SCRIPT = Path(__file__).resolve().parent.parent / "tools" / "deps.sh"
 
 BUILD = {"build-essential"}
 TEST = BUILD | {
-    *("apache2-utils", "chromium", "curl", "git", "haproxy", "nginx-light", "strace", "util-linux"),
-    *("faketime", "slowhttptest", "valgrind", "wget", "wrk"),
+    *("apache2-utils", "chromium", "curl", "git", "haproxy", "nginx-light", "openssl", "strace"),
+    *("faketime", "slowhttptest", "util-linux", "valgrind", "wget", "wrk"),
 }
 
 
