@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import test_every_gateway
@@ -137,19 +135,6 @@ def test_the_last_long_soak_is_the_one_that_is_told_of() -> None:
 def test_the_model_checker_explores_as_many_scenes_as_is_said() -> None:
     scenes = found(r"#\[test\]", "crates/kirsch-pool/src/model.rs")
     assert missing(README, [f"| {len(scenes)} scenes of the pool, explored by loom |"]) == []
-
-
-def test_as_many_tests_run_under_the_sanitizer_as_is_said() -> None:
-    words = ["-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
-    ((files,),) = found(r'set -- -m "not slow" (.*)$', "tools/asan.sh")
-    words += ["-m", "not slow", *files.split()]
-    run = subprocess.run(
-        [sys.executable, *words], cwd=HERE, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert run.returncode == 0, run.stdout[-2000:]
-    match = re.search(r"^(\d+)(?:/\d+)? tests? collected", run.stdout, re.MULTILINE)
-    assert match is not None, run.stdout[-500:]
-    assert missing(README, [f"{number(int(match[1]))} tests with the unsafe code"]) == []
 
 
 def test_others_suites_are_as_large_as_is_said() -> None:

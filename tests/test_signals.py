@@ -100,10 +100,11 @@ def test_the_drain_timeout_ends_a_request_that_never_does() -> None:
             busy.response()
 
 
+@pytest.mark.parametrize("routes", [(), ("/other=pep3333:app",)], ids=["alone", "routed"])
 @pytest.mark.parametrize("path", ["/wait/SIGUSR2", "/begun"])
-def test_a_request_that_the_end_of_a_drain_cuts_leaves_its_traces(path: str) -> None:
+def test_a_request_that_the_end_of_a_drain_cuts_leaves_its_traces(path: str, routes: tuple[str, ...]) -> None:
     """Two of them: before its first byte, and behind it. Their threads never come back."""
-    flags = ("--timeout-drain", "1s", "--access-log=%r %s %X %L")
+    flags = (*routes, "--timeout-drain", "1s", "--access-log=%r %s %X %L")
     with ServerProcess("handlers:app", *flags) as server, server.client() as busy:
         busy.send(request_bytes(path, fields=("X-Request-ID: the-late-one",)))
         assert get(server.address, "/waiting").body == b"True"

@@ -199,6 +199,15 @@ impl Gateway for Router {
         self.attached.is_some()
     }
 
+    fn cut(&self) {
+        // An application of several routes is told several times, and has nothing left to give up after the first.
+        for route in &self.routes {
+            if let Action::Serve(serve) = &route.then {
+                serve.application.gateway.cut();
+            }
+        }
+    }
+
     fn unfreed_bytes(&self) -> u64 {
         self.attached.as_ref().map_or(0, |it| it.unfreed_bytes())
     }
