@@ -15,13 +15,11 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
-from support.certificates import Authority
-from support.client import BrokenResponse, Client, Secure, get
+from support.client import BrokenResponse, Client, get
 from support.conformance import Case, cases, play, verdict
 from support.inside import descriptors, eventually
 from support.server import ServerProcess
@@ -34,8 +32,6 @@ ALONE = {"TM-03", "TM-04", "TM-05", "KA-13", "KA-14", "PL-09"}
 CUT_EVERYWHERE = {"CH-49", "PL-05"}
 # When the files were last changed that cases ask for.
 CHANGED = 1_000_000_000
-# A target with https, and TLS itself, are wrong on plain ports only.
-ABOUT_PLAIN_PORTS = {"RL-08", "SM-25", "UP-08"}
 # A request in front would be the one that is timed out, or change which byte is a connection's first.
 NEVER_BEHIND = {case.id for case in ALL.values() if not case.request}
 
@@ -107,16 +103,6 @@ def servers() -> Iterator[Servers]:
         yield started(stack, threads=8)
 
 
-@pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Secure]]:
-    """Where the same servers speak TLS."""
-    authority = Authority(tmp_path_factory.mktemp("authority"))
-    context = authority.context()
-    with ExitStack() as stack:
-        servers = started(stack, 8, *authority.pair("localhost").flags)
-        yield {kind: server.secure(context) for kind, server in servers.items()}
-
-
 @pytest.fixture
 def server(servers: Servers) -> ServerProcess:
     return servers["plain"]
@@ -131,16 +117,6 @@ def impatient(servers: Servers) -> ServerProcess:
 def test_a_case_sent_whole(servers: Servers, case: Case) -> None:
     address = servers[kind_of_server(case)].address
     assert verdict(case, play(case, address)) == [], case.description
-
-
-@pytest.mark.parametrize("case", named(set(ALL) - ALONE - ABOUT_PLAIN_PORTS))
-def test_a_case_over_tls(secure: dict[str, Secure], case: Case) -> None:
-    if "wsgi.url_scheme" in case.expect.get("app_env", {}):
-        case = replace(
-            case,
-            expect={**case.expect, "app_env": {**case.expect["app_env"], "wsgi.url_scheme": "https"}},
-        )
-    assert verdict(case, play(case, secure[kind_of_server(case)])) == [], case.description
 
 
 @pytest.mark.parametrize("case", named(set(ALL) - ALONE - NEVER_BEHIND))
