@@ -18,6 +18,7 @@ import json
 import os
 import select
 import socketserver
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ from support.fronts import FRONTS, Forwarded
 from support.mutations import TAIL, mutants
 from support.opinions import EXPLAINED, OTHERS, Kirsch, Opinion, Request, difference
 from support.payloads import Payload, payloads, seeds
-from support.server import APPS, ServerProcess
+from support.server import APPS, ServerProcess, clean_environment
 from support.server import kirsch as command
 
 SEED = int(os.environ.get("KIRSCH_SMUGGLING_SEED", "1"))
@@ -253,12 +254,12 @@ def streams(mutated: int) -> list[tuple[str, bytes]]:
     return found
 
 
-def check_front(name: str, server: ServerProcess, witness: Path, sent: list[tuple[str, bytes]]) -> str:
+def check_front(name: str, address: Address, witness: Path, sent: list[tuple[str, bytes]]) -> str:
     """Send streams through a front to a server whose application is the witness.
 
     Args:
         name: The front, as in `FRONTS`.
-        server: The server.
+        address: Where the server listens.
         witness: What the application writes down.
         sent: The streams and their names.
 
@@ -266,7 +267,7 @@ def check_front(name: str, server: ServerProcess, witness: Path, sent: list[tupl
         What was seen, in numbers.
     """
     kind, lax = FRONTS[name]
-    with kind(server.address, LANES, lax=lax) as front:
+    with kind(address, LANES, lax=lax) as front:
         with ThreadPoolExecutor(LANES) as threads:
             dealt = [sent[number::LANES] for number in range(LANES)]
             # In two pieces a lax proxy passes on the beginning of a body before the end has come.
@@ -296,9 +297,41 @@ def test_nothing_is_smuggled_past_a_proxy(
     flags = ("--stream-request-body",) if lax else ()
     environment = {"WITNESS_LOG": str(witness)}
     with ServerProcess("witness:app", *flags, threads=LANES, environment=environment) as server:
-        seen = check_front(name, server, witness, streams(MUTANTS // 5))
+        seen = check_front(name, server.address, witness, streams(MUTANTS // 5))
     with capsys.disabled():
         print(f"\n{name}: {seen}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FRONTS)
+def test_nothing_is_smuggled_past_a_proxy_to_a_program_written_for_cheroot(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From which more is taken than Kirsch takes elsewhere."""
+    witness = tmp_path / "witness"
+    script = tmp_path / "script.py"
+    script.write_text(CHEROOT.format(threads=LANES))
+    environment = {**clean_environment(), "WITNESS_LOG": str(witness), "PYTHONPATH": str(APPS)}
+    words = [*command(), "run", str(script)]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            address = "127.0.0.1", int(process.stdout.readline())
+            seen = check_front(name, address, witness, streams(MUTANTS // 20))
+        finally:
+            process.kill()
+    with capsys.disabled():
+        print(f"\n{name}, cheroot: {seen}")
+
+
+CHEROOT = """
+import cheroot.wsgi, witness
+server = cheroot.wsgi.Server(("127.0.0.1", 0), witness.app, numthreads={threads})
+server.keep_alive_conn_limit = None
+server.prepare()
+print(server.bind_addr[1], flush=True)
+server.serve()
+"""
 
 
 @pytest.mark.slow
@@ -313,7 +346,7 @@ def test_nothing_is_smuggled_past_a_proxy_by_what_a_route_answers_early(
     configuration.write_text(EARLY.format(apps=APPS, folder=tmp_path))
     words = [*command(), "--config", str(configuration), "--threads", str(LANES)]
     with ServerProcess("", words=words, environment={"WITNESS_LOG": str(witness)}) as server:
-        seen = check_front(name, server, witness, streams(MUTANTS // 20))
+        seen = check_front(name, server.address, witness, streams(MUTANTS // 20))
     with capsys.disabled():
         print(f"\n{name}, routes: {seen}")
 

@@ -17,15 +17,17 @@ package loads applications, makes the threads, handles signals and words the mes
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kirsch._as_cheroot import install_as_cheroot
     from kirsch._kirsch import __version__
     from kirsch._routes import Application, Route, Rust
     from kirsch._run import run
     from kirsch._server import Server
 
-__all__ = ["Application", "Route", "Rust", "Server", "__version__", "run"]
+__all__ = ["Application", "Route", "Rust", "Server", "__version__", "install_as_cheroot", "run"]
 
 _PLACES = {
     "Application": "kirsch._routes",
@@ -33,6 +35,7 @@ _PLACES = {
     "Rust": "kirsch._routes",
     "Server": "kirsch._server",
     "__version__": "kirsch._kirsch",
+    "install_as_cheroot": "kirsch._as_cheroot",
     "run": "kirsch._run",
 }
 
@@ -44,3 +47,7 @@ def __getattr__(name: str) -> Any:
     found = getattr(importlib.import_module(_PLACES[name]), name)
     globals()[name] = found
     return found
+
+
+if os.environ.get("KIRSCH_AS_CHEROOT") == "1":
+    importlib.import_module("kirsch._as_cheroot").install_as_cheroot()

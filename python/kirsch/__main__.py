@@ -27,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     # Here, because importing takes long enough for Ctrl-C to come meanwhile.
+    if argv[1:2] == ["run"]:
+        from kirsch._script import run_script
+
+        return run_script(argv[2:])
     from kirsch import _kirsch
     from kirsch._errors import to_stderr, to_stdout
     from kirsch._load import LoadError, load

@@ -103,7 +103,8 @@ def _load_one(application: Application, guard: Guard) -> Callable[..., Any]:
     _loading = name
     own_server = LoadError(
         f"{name} starts a server of its own while it is loaded; "
-        'put that under if __name__ == "__main__":, and Kirsch serves the application'
+        'put that under if __name__ == "__main__":, and Kirsch serves the application; '
+        "or, if it is web.py, CherryPy or another program of cheroot's, run it as it stands: kirsch run FILE"
     )
     try:
         folder = _imports_begin(application)

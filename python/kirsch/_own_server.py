@@ -23,6 +23,7 @@ _FLASK = ("FLASK_RUN_FROM_CLI", "true")
 _ENDLESS = {
     ("bottle", "run"),
     ("cheroot.server", "start"),
+    ("kirsch.cheroot.server", "start"),
     ("gunicorn.arbiter", "run"),
     ("waitress", "serve"),
     ("werkzeug.serving", "run_simple"),

@@ -42,7 +42,7 @@ pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
             args = vec!["--help".into()];
             (None, USAGES)
         }
-        Some(later @ ("run" | "migrate")) => return Err(Exit::from_error(&not_yet(later))),
+        Some(later @ "migrate") => return Err(Exit::from_error(&not_yet(later))),
         Some(_) | None => (None, USAGES),
     };
     if verb.is_some() {
@@ -121,12 +121,13 @@ fn negation(option: &OptionSpec) -> String {
     format!("no-{}", option.name)
 }
 
-const USAGES: &str = "kirsch [serve] [OPTIONS] [APP]...\n       kirsch check [OPTIONS] [APP]...";
+const USAGES: &str = "kirsch [serve] [OPTIONS] [APP]...\n       kirsch check [OPTIONS] [APP]...\n       kirsch run FILE [ARGUMENTS]...";
 
 const BEFORE_HELP: &str = "\
 Commands:
   serve  Serve the application; the word may be left out
-  check  Do everything short of serving";
+  check  Do everything short of serving
+  run    Run a program of web.py's, CherryPy's or cheroot's unchanged, with Kirsch as its server";
 
 const AFTER_HELP: &str = "\
 Sizes are written 4096, 64KiB, 10MB; durations 500ms, 30s, 2m.
@@ -337,12 +338,9 @@ fn value_of<'a>(flag: &str, args: &'a [OsString]) -> Option<&'a str> {
 }
 
 fn not_yet(verb: &str) -> ConfigError {
-    let what = match verb {
-        "run" => "running a script unchanged",
-        _ => "migrating from another server",
-    };
     let hint = "write kirsch serve module:attribute".to_owned();
-    let message = format!("`kirsch {verb}`: {what} is not available in this version");
+    let message =
+        format!("`kirsch {verb}`: migrating from another server is not available in this version");
     ConfigError::new(Origin::CommandLine, message, Some(hint))
 }
 

@@ -112,6 +112,7 @@ fn round_trip(bytes: &[u8]) {
         date: b"",
         server: None,
         request_id: None,
+        keep_alive: None,
     };
     let mut head = ResponseHead::new();
     head.status(b"200 OK").expect("it is good");

@@ -13,6 +13,7 @@ const COMMON: CommonFields<'_> = CommonFields {
     date: b"Sun, 06 Nov 1994 08:49:37 GMT",
     server: Some(b"Kirsch"),
     request_id: Some(b"7"),
+    keep_alive: None,
 };
 
 /// What follows on a kept connection.

@@ -27,6 +27,7 @@ const COMMON: CommonFields<'_> = CommonFields {
     date: b"Sun, 06 Nov 1994 08:49:37 GMT",
     server: Some(b"Kirsch"),
     request_id: None,
+    keep_alive: None,
 };
 
 fn main() {

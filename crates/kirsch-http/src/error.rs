@@ -119,6 +119,18 @@ protocol_errors! {
     NulInPath: peer(400, "the path must not hold %00"),
     /// Not `HTTP/` digit `.` digit.
     VersionInvalid: peer(400, "the version must be HTTP/ and two digits with a dot between (RFC 9112 section 2.3)"),
+    /// Not `HTTP/` in front of the version. Told apart from `VersionInvalid` in `Dialect::Cheroot` only.
+    ProtocolNameInvalid: peer(400, "the version must begin with HTTP/ (RFC 9112 section 2.3)"),
+    /// A lower-case letter in the method. In `Dialect::Cheroot` only.
+    MethodLowerCase: peer(400, "methods are upper case for this program (RFC 9110 section 9.1)"),
+    /// A byte from 0x80 up in the target. In `Dialect::Cheroot` only.
+    TargetNotAscii: peer(400, "the target must be ASCII for this program (RFC 3986 section 2)"),
+    /// `#` in the target. Told apart from `TargetInvalid` in `Dialect::Cheroot` only.
+    FragmentInTarget: peer(400, "the target must not have a fragment (RFC 9112 section 3.2)"),
+    /// An absolute target to a program that is no proxy. In `Dialect::Cheroot` only.
+    AbsoluteTargetRefused: peer(400, "absolute targets are for proxies for this program (RFC 9112 section 3.2.2)"),
+    /// CONNECT whose target is no host with a port. In `Dialect::Cheroot` only.
+    ConnectTargetInvalid: peer(400, "the target of CONNECT must be a host with a port (RFC 9112 section 3.2.3)"),
     /// A major version other than 1.
     VersionUnsupported: peer(505, "only HTTP/1.0 and HTTP/1.1 are spoken here (RFC 9110 section 15.6.6)"),
 

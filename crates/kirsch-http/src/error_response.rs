@@ -14,6 +14,8 @@ pub struct ErrorAnswer {
     text: &'static str,
     allow: Option<&'static str>,
     retry_after: Option<u32>,
+    /// The reason and no more than the text as the body, in place of a line with status, reason and text.
+    worded: Option<&'static str>,
     /// RFC 9110 section 9.3.2: the answer to HEAD has no body.
     is_head: bool,
     /// The version to keep the connection for; `None` closes it.
@@ -28,6 +30,7 @@ impl ErrorAnswer {
             text,
             allow: None,
             retry_after: None,
+            worded: None,
             is_head: false,
             keep: None,
         }
@@ -47,6 +50,13 @@ impl ErrorAnswer {
     pub fn keeping(mut self, request: &RequestFacts) -> Self {
         self.keep = request.keep_alive.then_some(request.version);
         self.to(request)
+    }
+
+    /// Says it in other words: with this status and reason, and the text alone as the body.
+    #[must_use]
+    pub fn worded(mut self, status: Status, reason: &'static str, text: &'static str) -> Self {
+        (self.status, self.worded, self.text) = (status, Some(reason), text);
+        self
     }
 
     /// Adds `Allow`, which a 405 must have.
@@ -95,8 +105,12 @@ impl From<ProtocolErrorKind> for ErrorAnswer {
 /// Appends the whole response to `out`. Answers how many of its bytes are content.
 pub fn error_response(answer: &ErrorAnswer, common: &CommonFields<'_>, out: &mut Vec<u8>) -> usize {
     let status = answer.status;
-    let body = format!("{} {}: {}\n", status.0, status.reason(), answer.text);
-    out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", status.0, status.reason()).as_bytes());
+    let reason = answer.worded.unwrap_or(status.reason());
+    let body = match answer.worded {
+        Some(_) => answer.text.to_owned(),
+        None => format!("{} {reason}: {}\n", status.0, answer.text),
+    };
+    out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", status.0).as_bytes());
     push_common(out, common);
     push_field(out, b"Content-Type", b"text/plain; charset=utf-8");
     push_length(out, body.len() as u64);
@@ -110,6 +124,7 @@ pub fn error_response(answer: &ErrorAnswer, common: &CommonFields<'_>, out: &mut
         out,
         answer.keep.unwrap_or(Version::Http11),
         answer.keep.is_some(),
+        common,
     );
     out.extend_from_slice(b"\r\n");
     if answer.is_head {
@@ -127,6 +142,7 @@ mod tests {
         date: b"Sun, 06 Nov 1994 08:49:37 GMT",
         server: None,
         request_id: None,
+        keep_alive: None,
     };
 
     fn wire(answer: &ErrorAnswer) -> String {

@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod chars;
+mod dialect;
 mod error;
 mod error_response;
 mod field_edits;
@@ -36,6 +37,7 @@ mod semantics;
 mod span;
 
 pub use chars::is_token_slice as is_token;
+pub use dialect::Dialect;
 pub use error::{
     Blame, Fate, ProtocolError, ProtocolErrorKind, ResponseError, Rule, Severity, Status,
 };
@@ -48,7 +50,7 @@ pub use h1::{
     authority_port, is_authority,
 };
 pub use limits::Limits;
-pub use path::{decode_path, encode_target};
+pub use path::{decode_path, decode_path_but_slashes, encode_target};
 pub use semantics::{
     AcceptEncoding, ByteRange, EntityTag, HttpDate, LastModified, MOST_RANGES, Multipart,
     Preconditions, Strength, Validators, Verdict, Wanted, unsatisfied,

@@ -6,12 +6,26 @@
 /// slash (RFC 3875 section 4.1.5); `;` and `+` mean themselves in a path. A `%00` never gets here:
 /// the request was refused. Each `%` is looked at once, so `%252F` becomes `%2F`.
 pub fn decode_path(raw: &[u8], out: &mut Vec<u8>) {
+    decode(raw, out, |_| true);
+}
+
+/// As [`decode_path`], but `%2F` and `%2f` become `%2F`: programs written for cheroot tell it from a slash.
+pub fn decode_path_but_slashes(raw: &[u8], out: &mut Vec<u8>) {
+    decode(raw, out, |byte| byte != b'/');
+}
+
+/// Decodes the bytes that `may` says; others are written as `%2F` is.
+fn decode(raw: &[u8], out: &mut Vec<u8>, may: impl Fn(u8) -> bool) {
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'%', rest) {
         out.extend_from_slice(&rest[..at]);
         rest = match decode_one(&rest[at..]) {
             Some(byte) => {
-                out.push(byte);
+                if may(byte) {
+                    out.push(byte);
+                } else {
+                    out.extend(rest[at..at + 3].iter().map(u8::to_ascii_uppercase));
+                }
                 &rest[at + 3..]
             }
             None => {
@@ -77,6 +91,13 @@ mod tests {
             decode_path(raw, &mut out);
             assert_eq!(out, *expected, "{}", raw.escape_ascii());
         }
+    }
+
+    #[test]
+    fn encoded_slashes_can_be_left() {
+        let mut out = Vec::new();
+        decode_path_but_slashes(b"/a%2fb%2F%41%252F", &mut out);
+        assert_eq!(out, b"/a%2Fb%2FA%2F");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::cheroot::PyCheroot;
 use crate::dispatch::{PyApplication, PyDispatch, check_route};
 use crate::file_wrapper::FileWrapper;
 use crate::gateway::WsgiGateway;
@@ -59,6 +60,7 @@ pub fn fill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PySettings>()?;
     module.add_class::<FileWrapper>()?;
     module.add_class::<Input>()?;
+    module.add_class::<PyCheroot>()?;
     module.add_class::<StartResponse>()?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(check_route, module)?)?;

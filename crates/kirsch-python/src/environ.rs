@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use kirsch_http::{BodyLength, FieldName, Method, Version, decode_path};
+use kirsch_http::{BodyLength, FieldName, Method, Version, decode_path, decode_path_but_slashes};
 use kirsch_server::{Body, Origin, Request, Scheme, Secured};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -29,6 +29,8 @@ const PORTS: usize = 256;
 /// The part of `environ` that is the same for all requests of a listener.
 pub(crate) struct Template {
     dict: Py<PyDict>,
+    /// What programs written for cheroot find beside the request's own; `None` for others.
+    cheroot: Option<Py<PyDict>>,
 }
 
 /// What of a request's `environ` error reports need, whatever the application did to the dictionary.
@@ -128,7 +130,16 @@ impl Template {
         }
         Ok(Template {
             dict: dict.unbind(),
+            cheroot: None,
         })
+    }
+
+    /// The template of a program written for cheroot; what `extra` holds is looked at for each request.
+    pub(crate) fn for_cheroot(self, extra: Option<Py<PyDict>>) -> Template {
+        Template {
+            cheroot: extra,
+            ..self
+        }
     }
 
     /// The `environ` of one request. Takes the request's body.
@@ -141,10 +152,15 @@ impl Template {
         let environ = self.dict.bind(py).copy()?;
         let keys = KEYS.get_or_init(py, || Keys::new(py));
         let body = request.take_body();
+        let separator: &[u8] = if self.cheroot.is_some() { b", " } else { b"," };
+        let manner = Manner { mount, separator };
         let strings = CACHE
-            .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, mount))?;
+            .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, manner))?;
         let input = Input::of(py, body)?;
         environ.set_item(&keys.input, &input)?;
+        if let Some(extra) = &self.cheroot {
+            add_cheroots(py, &environ, request, extra)?;
+        }
         let (method, target, id) = strings;
         Ok((
             environ,
@@ -158,6 +174,37 @@ impl Template {
     }
 }
 
+/// What programs written for cheroot find otherwise than others.
+fn add_cheroots(
+    py: Python<'_>,
+    environ: &Bound<'_, PyDict>,
+    request: &Request,
+    extra: &Py<PyDict>,
+) -> PyResult<()> {
+    let path = request.path();
+    if path.contains(&b'%') || !path.starts_with(b"/") {
+        let mut decoded = Vec::with_capacity(path.len() + 1);
+        if !path.starts_with(b"/") {
+            decoded.push(b'/');
+        }
+        decode_path_but_slashes(path, &mut decoded);
+        environ.set_item("PATH_INFO", latin1(py, &decoded))?;
+    }
+    if request.head().body == BodyLength::Chunked {
+        // No other coding was let through, so that is all there was.
+        environ.set_item("HTTP_TRANSFER_ENCODING", "chunked")?;
+    }
+    environ.update(extra.bind(py).as_mapping())
+}
+
+/// What a request's part of `environ` depends on beside the request.
+#[derive(Clone, Copy)]
+struct Manner<'a> {
+    mount: &'a str,
+    /// Stands between the values of one field that came in several lines.
+    separator: &'static [u8],
+}
+
 fn fill<'py>(
     py: Python<'py>,
     environ: &Bound<'py, PyDict>,
@@ -165,14 +212,14 @@ fn fill<'py>(
     cache: &mut Cache,
     request: &Request,
     body: &Body,
-    mount: &str,
+    manner: Manner<'_>,
 ) -> PyResult<(Py<PyString>, Py<PyString>, Py<PyString>)> {
     let method = keys.method_of(py, request);
     let target = cache.target(py, request.target());
     environ.set_item(&keys.method, &method)?;
     environ.set_item(&keys.request_uri, &target)?;
     environ.set_item(&keys.raw_uri, &target)?;
-    set_path(py, environ, keys, cache, request, &target, mount)?;
+    set_path(py, environ, keys, cache, request, &target, manner.mount)?;
     if !request.query().is_empty() {
         environ.set_item(&keys.query, latin1(py, request.query()))?;
     }
@@ -190,7 +237,7 @@ fn fill<'py>(
     }
     let id = cache.id(py, request);
     environ.set_item(&keys.id, &id)?;
-    set_fields(py, environ, keys, cache, request)?;
+    set_fields(py, environ, keys, cache, request, manner.separator)?;
     // The body's own length is the truth where all of it is there: of a chunked body the client said none.
     let len = match request.head().body {
         BodyLength::None => None,
@@ -303,13 +350,14 @@ fn set_fields(
     keys: &Keys,
     cache: &mut Cache,
     request: &Request,
+    list_separator: &[u8],
 ) -> PyResult<()> {
     let mut seen = 0_u128;
     for (known, name, value) in request.fields() {
         let Some(idx) = known.index() else {
             if known == FieldName::Other {
                 let key = cache.name(py, name);
-                add(py, environ, &key, value, b",")?;
+                add(py, environ, &key, value, list_separator)?;
             }
             // Others could be taken for another field's name, or poison an application's own requests.
             continue;
@@ -334,7 +382,7 @@ fn set_fields(
             let separator: &[u8] = if known == FieldName::Cookie {
                 b"; "
             } else {
-                b","
+                list_separator
             };
             add(py, environ, keys.fields[idx].bind(py), value, separator)?;
         } else {

@@ -11,13 +11,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kirsch_files::NamedFiles;
-use kirsch_server::{ErrorAnswer, Exchange, Finished, Gateway, Lane, Request, Status};
-use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
+use kirsch_server::{
+    Cheroot, ErrorAnswer, Exchange, Finished, Gateway, Lane, Request, Status, Terms,
+};
+use pyo3::exceptions::{PyBrokenPipeError, PyException, PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyTuple};
 
+use crate::cheroot::PyCheroot;
 use crate::environ::{Named, Template, is_below_mount};
 use crate::ffi::FreshContext;
 use crate::file_wrapper::FileWrapper;
@@ -51,6 +54,8 @@ pub(crate) struct WsgiGateway {
     running: Mutex<Vec<Arc<Mutex<Call>>>>,
     /// `FORKS` when it was made.
     forks: u32,
+    /// Set if the application was written for cheroot, with what its `environ` has beside.
+    cheroot: Option<(Arc<Cheroot>, Py<PyDict>)>,
 }
 
 impl WsgiGateway {
@@ -75,11 +80,25 @@ impl WsgiGateway {
             script_name,
             multithread: threads > 1,
             streams: config.stream_request_body,
-            templates: config.binds.iter().map(|_| PyOnceLock::new()).collect(),
+            // One at least: where nothing is listened on, connections are handed over.
+            templates: (0..config.binds.len().max(1))
+                .map(|_| PyOnceLock::new())
+                .collect(),
             named: None,
             running: Mutex::default(),
             forks: Self::forks(),
+            cheroot: None,
         }
+    }
+
+    /// Has it serve an application that was written for cheroot.
+    pub(crate) fn for_cheroot(
+        mut self,
+        py: Python<'_>,
+        cheroot: Option<&PyCheroot>,
+    ) -> WsgiGateway {
+        self.cheroot = cheroot.map(|it| (Arc::clone(&it.settings), it.extra.clone_ref(py)));
+        self
     }
 
     /// Has the server send the files that the application names in place of its body.
@@ -114,7 +133,9 @@ impl WsgiGateway {
                 return exchange.abort();
             }
         };
-        let call = Arc::new(Mutex::new(Call::new(exchange, self.named.clone())));
+        let named_files = self.named.clone();
+        let call = Call::new(exchange, named_files, self.cheroot.is_some());
+        let call = Arc::new(Mutex::new(call));
         self.running().push(Arc::clone(&call));
         let context = FreshContext::enter(py);
         if let Err(error) = self.converse(py, &environ, &call, &named) {
@@ -156,6 +177,7 @@ impl WsgiGateway {
                 self.multithread,
                 self.errors.bind(py),
             )
+            .map(|it| it.for_cheroot(self.cheroot.as_ref().map(|(_, extra)| extra.clone_ref(py))))
         })
     }
 
@@ -277,7 +299,11 @@ impl WsgiGateway {
 
     /// The application, or what it returned, failed.
     fn failed(&self, py: Python<'_>, call: &Mutex<Call>, named: &Named, error: PyErr) {
-        lock(py, call).exchange.abort();
+        if self.cheroot.is_some() && !error.is_instance_of::<PyException>(py) {
+            lock(py, call).exchange.hang_up();
+        } else {
+            lock(py, call).exchange.abort();
+        }
         // A client that leaves is no error of the application.
         if !error.is_instance_of::<PyBrokenPipeError>(py) {
             self.report(py, &error, "the application failed", named);
@@ -310,6 +336,15 @@ impl Gateway for WsgiGateway {
 
     fn lane(&self) -> Lane {
         Lane::Interpreter
+    }
+
+    fn admit(&self, request: &mut Request) -> Terms {
+        let mut terms = Terms::new(self.lane());
+        terms.streams_body = self.streams_body(request);
+        if let Some((settings, _)) = &self.cheroot {
+            terms.limit_body = Some(settings.body_bytes());
+        }
+        terms
     }
 
     fn streams_body(&self, _request: &Request) -> bool {
@@ -353,7 +388,14 @@ fn send_all(py: Python<'_>, blocks: &Bound<'_, PyTuple>, call: &mut Call) -> PyR
     for block in blocks.iter_borrowed() {
         total += as_bytes(&block)?.as_bytes().len();
     }
-    call.begin_fresh(py, total as u64)?;
+    if let Ok(first) = blocks.get_borrowed_item(0) {
+        call.check_first(as_bytes(&first)?)?;
+    }
+    if call.tells_length_of(blocks.len()) {
+        call.begin_fresh(py, total as u64)?;
+    } else {
+        call.begin(py, None)?;
+    }
     if total < LARGE && blocks.len() > 1 {
         // One copy is cheaper than several sends.
         let mut joined = Vec::with_capacity(total);

@@ -15,6 +15,7 @@
 //! }
 //! ```
 
+mod cheroot;
 mod dispatch;
 mod engine;
 mod environ;

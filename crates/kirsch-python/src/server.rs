@@ -1,16 +1,20 @@
 //! The server as Python sees it. The threads are Python's own: `threading.Thread`s whose target is
 //! [`PyServer::work`], so that thread-locals, profilers and debuggers see ordinary threads.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kirsch_config::{Dispatch, Origin, Settings};
 use kirsch_files::NamedFiles;
-use kirsch_server::{Bind, BoundAddress, Interpreter, Server, StartError, TlsError};
+use kirsch_server::{
+    Bind, BoundAddress, Interpreter, LocalName, Scheme, Server, StartError, TlsError,
+};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::cheroot::PyCheroot;
 use crate::dispatch::{PyDispatch, gateway, internal_folders};
 use crate::ffi;
 use crate::gateway::WsgiGateway;
@@ -48,8 +52,14 @@ impl Interpreter for Attached<'_> {
 
 #[pymethods]
 impl PyServer {
-    /// Opens the sockets.
+    /// Opens the sockets. With `cheroot` it serves a program written for that; unless `listens`, connections are
+    /// handed over by `admit`.
     #[new]
+    #[pyo3(signature = (applications, dispatch, settings, report, errors, cheroot=None, listens=true))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "made in one place, with a signature of its own"
+    )]
     fn new(
         py: Python<'_>,
         applications: Vec<Py<PyAny>>,
@@ -57,9 +67,15 @@ impl PyServer {
         settings: &PySettings,
         report: Py<PyAny>,
         errors: Py<PyAny>,
+        cheroot: Option<&PyCheroot>,
+        listens: bool,
     ) -> PyResult<PyServer> {
         let settings = &settings.settings;
-        let config = settings.config.clone();
+        let mut config = settings.config.clone();
+        config.cheroot = cheroot.map(|it| Arc::clone(&it.settings));
+        if !listens {
+            config.binds.clear();
+        }
         let named = named_files(settings, &dispatch.dispatch)?;
         let wsgi = |place: usize, mount: &str, threads: usize| {
             let application = applications[place].clone_ref(py);
@@ -67,6 +83,7 @@ impl PyServer {
             let mount = mount.to_owned();
             WsgiGateway::new(py, application, report, errors, mount, threads, &config)
                 .naming(named.clone())
+                .for_cheroot(py, cheroot)
         };
         if applications.len() != dispatch.given() {
             return Err(PyValueError::new_err(
@@ -96,6 +113,28 @@ impl PyServer {
     /// One pool thread's life.
     fn work(&self, py: Python<'_>, thread: usize) {
         self.server.work(thread, &Attached(py));
+    }
+
+    /// Takes in a connected socket; the descriptor stays the caller's, who closes it.
+    ///
+    /// `peer` is what applications are told of its client: an address and a port; and `local` of this side.
+    fn admit(
+        &self,
+        descriptor: i32,
+        peer: Option<(IpAddr, u16)>,
+        local: (String, String),
+    ) -> PyResult<()> {
+        let local = LocalName {
+            listener: 0,
+            name: local.0,
+            port: local.1,
+            // Whoever accepts does so to decrypt.
+            scheme: Scheme::Https,
+        };
+        let socket = ffi::duplicate(descriptor)?;
+        self.server
+            .admit(socket, peer.map(SocketAddr::from), Arc::new(local))
+            .map_err(PyErr::from)
     }
 
     /// Stops accepting, finishes what has begun within `patience` seconds (the drain timeout without it).

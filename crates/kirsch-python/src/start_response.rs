@@ -3,13 +3,16 @@
 //! A [`Call`] is one request's conversation with the application. Its head is checked and encoded
 //! while `start_response` runs, so that every mistake is raised into the application, where it was made.
 
+use std::os::fd::IntoRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kirsch_files::{Name, NamedError, NamedFiles};
 use kirsch_server::{
     Block, ErrorAnswer, Exchange, Finished, Gone, ResponseError, ResponseHead, Status,
 };
-use pyo3::exceptions::{PyBrokenPipeError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{
+    PyAttributeError, PyBrokenPipeError, PyOSError, PyRuntimeError, PyTypeError, PyValueError,
+};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyCFunction, PyList, PyString, PyTuple};
@@ -19,6 +22,10 @@ use crate::text::with_latin1;
 
 /// Blocks from this size on are sent with the interpreter released, and kept by reference while they wait.
 pub(crate) const LARGE: usize = 64 * 1024;
+
+/// cheroot's words.
+const TOO_LONG: &str =
+    "The requested resource returned more bytes than the declared Content-Length.";
 
 const MISSING: &str = "there is no such file any more";
 
@@ -32,6 +39,8 @@ pub(crate) struct Call {
     file: Option<Name>,
     /// Whether that file is the body, so that nothing of what the application gives is.
     is_diverted: bool,
+    /// Whether the application was written for cheroot.
+    cheroot: bool,
 }
 
 /// How far the head is.
@@ -77,7 +86,7 @@ impl StartResponse {
     ) -> PyResult<Bound<'py, PyCFunction>> {
         // Looking into the arguments may run code of the application's, which may come back here or call
         // `write()`: not under the lock.
-        let (before, named) = {
+        let (before, named, cheroot) = {
             let mut call = lock(py, &self.call);
             let before = match (&call.head, exc_info) {
                 // Until this call has come to its end it may be refused.
@@ -91,7 +100,7 @@ impl StartResponse {
                 }
                 (Head::Sent, Some(_)) => None,
             };
-            (before, call.named.clone())
+            (before, call.named.clone(), call.cheroot)
         };
         let mut head = match (before, exc_info) {
             (None, Some(exc_info)) => return Err(given_exception(exc_info)?),
@@ -101,7 +110,11 @@ impl StartResponse {
             }
             _ => ResponseHead::new(),
         };
-        let file = fill(&mut head, status, headers, named.as_deref())?;
+        let file = if cheroot {
+            fill_for_cheroot(&mut head, status, headers, named.as_deref())
+        } else {
+            fill(&mut head, status, headers, named.as_deref())
+        }?;
         {
             let mut call = lock(py, &self.call);
             if !matches!(call.head, Head::Sent) {
@@ -110,6 +123,32 @@ impl StartResponse {
             }
         }
         self.write_callable(py)
+    }
+
+    /// The gateway whose method this is, for programs written for cheroot.
+    #[getter]
+    fn __self__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if !lock(py, &slf.get().call).cheroot {
+            return Err(PyAttributeError::new_err("__self__"));
+        }
+        py.import("kirsch.cheroot.server")?
+            .call_method1("_gateway_of", (slf,))
+    }
+
+    /// The callable that a call answers with; as long as somebody has it, `close()` may still write.
+    #[getter]
+    fn write<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCFunction>> {
+        self.write_callable(py)
+    }
+
+    /// A duplicate of the connection's descriptor, which the caller has to close; none once the client is slow.
+    fn socket(&self, py: Python<'_>) -> PyResult<Option<i32>> {
+        let call = lock(py, &self.call);
+        let Some(socket) = call.exchange.socket() else {
+            return Ok(None);
+        };
+        Ok(Some(socket.try_clone_to_owned()?.into_raw_fd()))
     }
 }
 
@@ -152,13 +191,14 @@ impl StartResponse {
 }
 
 impl Call {
-    pub(crate) fn new(exchange: Exchange, named: Option<Arc<NamedFiles>>) -> Call {
+    pub(crate) fn new(exchange: Exchange, named: Option<Arc<NamedFiles>>, cheroot: bool) -> Call {
         Call {
             exchange,
             head: Head::Missing,
             named,
             file: None,
             is_diverted: false,
+            cheroot,
         }
     }
 
@@ -168,6 +208,7 @@ impl Call {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.check_first(block)?;
         self.begin(py, None)?;
         if self.is_diverted {
             return Ok(());
@@ -191,6 +232,29 @@ impl Call {
             }
         };
         sent.map_err(|Gone| PyBrokenPipeError::new_err("the client has closed the connection"))
+    }
+
+    /// Whether the sum of so many blocks is announced as the body's length.
+    pub(crate) fn tells_length_of(&self, blocks: usize) -> bool {
+        !self.cheroot || blocks <= 1
+    }
+
+    /// Refuses, of a program written for cheroot, a first block that is longer than the whole body.
+    pub(crate) fn check_first(&mut self, block: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let Head::Given(head) = &self.head else {
+            return Ok(());
+        };
+        let len = block.as_bytes().len() as u64;
+        let fits = head.content_length().is_none_or(|length| len <= length);
+        if fits || !self.cheroot || self.exchange.request().is_head() {
+            return Ok(());
+        }
+        let answer = ErrorAnswer::new(Status(500), TOO_LONG);
+        self.exchange
+            .answer(&answer.worded(Status(500), "Internal Server Error", TOO_LONG));
+        Err(PyValueError::new_err(
+            "Response body exceeds the declared Content-Length.",
+        ))
     }
 
     /// As `begin`, for a body that is all there: its length is known, unless something was written before.
@@ -315,6 +379,30 @@ fn fill(
         .map_err(|error| refused(error, name))?;
     }
     Ok(file)
+}
+
+/// As `fill`, of what programs written for cheroot give.
+fn fill_for_cheroot(
+    head: &mut ResponseHead,
+    status: &Bound<'_, PyAny>,
+    headers: &Bound<'_, PyAny>,
+    named: Option<&NamedFiles>,
+) -> PyResult<Option<Name>> {
+    let py = status.py();
+    let pairs = PyList::empty(py);
+    for pair in headers.try_iter()? {
+        pairs.append(PyTuple::new(
+            py,
+            pair?.try_iter()?.collect::<PyResult<Vec<_>>>()?,
+        )?)?;
+    }
+    match status.cast::<PyString>() {
+        Ok(code) if code.len()? == 3 => {
+            let status = PyString::new(py, &format!("{code} "));
+            fill(head, status.as_any(), pairs.as_any(), named)
+        }
+        _ => fill(head, status, pairs.as_any(), named),
+    }
 }
 
 fn refused(error: ResponseError, what: &Bound<'_, PyString>) -> PyErr {

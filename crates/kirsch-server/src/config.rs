@@ -8,10 +8,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use kirsch_http::Dialect;
 use kirsch_tls::TlsConfig;
 
+use crate::cheroot::Cheroot;
 use crate::compression::Compression;
 use crate::forwarded::{ProxyFields, TrustedPeer};
 
@@ -59,6 +62,26 @@ pub struct Config {
     pub request_id: bool,
     /// Value of the `Server` field of responses; `None` leaves it out. Default `kirsch`.
     pub server_name: Option<String>,
+    /// Set where the program was written for cheroot: then the requests of [`Dialect::Cheroot`] are taken, and
+    /// what stands there takes the place of `timeouts.head`, `body` and `keepalive`, and of `limits.head_bytes`.
+    pub cheroot: Option<Arc<Cheroot>>,
+}
+
+impl Config {
+    /// By which rules requests are read.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.cheroot
+            .as_ref()
+            .map_or(Dialect::Strict, |cheroot| cheroot.dialect())
+    }
+
+    /// The timeout of heads, bodies or idle connections.
+    pub(crate) fn timeout(&self, which: impl Fn(&Timeouts) -> Duration) -> Duration {
+        match &self.cheroot {
+            None => which(&self.timeouts),
+            Some(cheroot) => cheroot.timeout(),
+        }
+    }
 }
 
 /// An address to listen on.
@@ -215,6 +238,7 @@ impl Default for Config {
             access_log: None,
             request_id: true,
             server_name: Some("kirsch".to_owned()),
+            cheroot: None,
         }
     }
 }

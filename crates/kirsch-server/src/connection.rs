@@ -34,6 +34,7 @@ use tracing::debug;
 
 use crate::access_log::{Ending, Record};
 use crate::body::Body;
+use crate::cheroot::Kept;
 use crate::exchange::{Fate, own_response};
 use crate::forwarded::believe;
 use crate::gather::Gathering;
@@ -82,6 +83,8 @@ pub(crate) struct Connection {
     origin: Arc<Origin>,
     /// Requests begun.
     requests: u64,
+    /// Held between two requests, where idle connections are counted.
+    kept: Option<Kept>,
 }
 
 /// What the kernel said of the socket and we have not used up. Edge-triggered: it says so once.
@@ -198,17 +201,17 @@ impl Connection {
         now: Instant,
         shared: &Shared,
     ) -> Connection {
-        let timeouts = &shared.config.timeouts;
+        let config = &shared.config;
         let (state, reader, patience) = if stream.is_secure() {
             let state = State::Handshake { since: now };
-            (state, RequestReader::secured(), timeouts.handshake)
+            (state, RequestReader::secured(), config.timeouts.handshake)
         } else {
             // A new connection that stays silent is held to the head's timeout.
             let state = State::Head {
                 since: None,
                 idle_since: now,
             };
-            (state, RequestReader::new(), timeouts.head)
+            (state, RequestReader::new(), config.timeout(|it| it.head))
         };
         Connection {
             stream,
@@ -221,11 +224,12 @@ impl Connection {
             },
             deadline: Some(now + patience),
             state,
-            reader,
+            reader: reader.speaking(config.dialect()),
             request: None,
             ahead: Vec::new(),
             origin,
             requests: 0,
+            kept: None,
         }
     }
 
@@ -280,7 +284,7 @@ impl Connection {
                 return Next::Close;
             }
             // A 408 to an idle connection could be taken for the answer to the next request.
-            State::Head { since: None, .. } => return Next::Close,
+            State::Head { since: None, .. } if !self.owes_408(turn.shared) => return Next::Close,
             State::Head { .. } => self.refuse(ProtocolErrorKind::HeadTimeout.into(), turn),
             State::Body(gathering) => {
                 let method = gathering.request.head.method;
@@ -298,6 +302,11 @@ impl Connection {
         self.advance(turn)
     }
 
+    /// Whether a client that has never said anything is told that its time is over.
+    fn owes_408(&self, shared: &Shared) -> bool {
+        self.requests == 0 && shared.config.cheroot.is_some()
+    }
+
     /// Whether a response may promise that the connection stays.
     pub(crate) fn may_keep(&self, shared: &Shared) -> bool {
         !shared.is_draining()
@@ -306,6 +315,11 @@ impl Connection {
                 .config
                 .keepalive_requests
                 .is_none_or(|most| self.requests < most)
+            && shared
+                .config
+                .cheroot
+                .as_ref()
+                .is_none_or(|cheroot| cheroot.may_keep())
     }
 
     /// Whether it may be closed to make room for others, and how soon.
@@ -402,7 +416,8 @@ impl Connection {
             rule = %error,
             "request refused"
         );
-        self.answer(&ErrorAnswer::from(error), request, turn);
+        let answer = self.reader.dialect().refusal(error);
+        self.answer(&answer, request, turn);
     }
 
     /// Sends an answer of the server's own. Without a request it takes the place of the application's, which
@@ -612,7 +627,7 @@ impl Connection {
             if !request.buf.is_empty() {
                 match self.reader.next_head(
                     &request.buf,
-                    &turn.shared.http_limits,
+                    &turn.shared.http_limits(),
                     &mut request.fields,
                 ) {
                     Ok(Some(head)) => {
@@ -651,16 +666,19 @@ impl Connection {
     }
 
     fn wait_for_head(&mut self, mut request: Box<Request>, turn: &mut Turn<'_>) -> Next {
-        let timeouts = &turn.shared.config.timeouts;
+        let config = &turn.shared.config;
         let State::Head { since, idle_since } = &mut self.state else {
             return Next::Close;
         };
         if request.buf.is_empty() {
             let patience = if self.requests == 0 {
-                timeouts.head
+                config.timeout(|it| it.head)
             } else {
-                timeouts.keepalive
+                config.timeout(|it| it.keepalive)
             };
+            if self.requests > 0 && self.kept.is_none() {
+                self.kept = config.cheroot.as_ref().map(|cheroot| cheroot.keep());
+            }
             self.deadline = Some(*idle_since + patience);
             // An idle connection owns no buffers.
             request.clear();
@@ -671,7 +689,7 @@ impl Connection {
             }
         } else {
             let began = *since.get_or_insert(turn.now);
-            self.deadline = Some(began + timeouts.head);
+            self.deadline = Some(began + config.timeout(|it| it.head));
             self.request = Some(request);
         }
         Next::Wait
@@ -700,6 +718,7 @@ impl Connection {
             return Step::Again;
         }
         self.requests += 1;
+        self.kept = None;
         Counters::count(&shared.counters.requests);
         let head = request.head;
         let len = head.len as usize;

@@ -18,11 +18,12 @@ mod detached;
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
 use kirsch_http::{
-    CommonFields, ErrorAnswer, Outcome, ResponseBody, ResponseHead, Status, error_response,
+    CommonFields, ErrorAnswer, Outcome, ResponseBody, ResponseHead, Status, Version, error_response,
 };
 use tracing::{debug, warn};
 
@@ -52,6 +53,9 @@ const JOINED: usize = 16 * 1024;
 /// (`sendfile_max_chunk`), and few enough that it takes less than a tick of the watcher. The rest goes through the
 /// reactor, which costs a job for each such piece.
 pub(crate) const FILE_SHARE: u64 = 2 * 1024 * 1024;
+
+/// Takes the place of our own version at the start of a head.
+const HTTP_10: &[u8] = b"HTTP/1.0";
 
 /// One request and its response.
 #[doc(alias = "HTTPRequest")]
@@ -299,7 +303,15 @@ impl Exchange {
             date: &date,
             server: shared.config.server_name.as_deref().map(str::as_bytes),
             request_id: adds_id.then(|| request.id().bytes(&mut room)),
+            keep_alive: shared.told_keep_alive(),
         };
+        let mut facts = request.head.facts();
+        let http10 = shared.speaks_http10();
+        if http10 && facts.version == Version::Http11 {
+            // Its features are not spoken; whether an old client would want to stay was not asked.
+            facts.version = Version::Http10;
+            facts.keep_alive = false;
+        }
         let keep = match &self.wire {
             Wire::Held(connection) => connection.may_keep(shared),
             Wire::Remote(outlet, _) => {
@@ -309,9 +321,13 @@ impl Exchange {
             }
             Wire::Shelved(_) | Wire::Ended => false,
         };
-        let body = head.finish(&request.head.facts(), length, &common, keep);
+        let body = head.finish(&facts, length, &common, keep);
         self.status = head.status_code();
-        self.stage = Stage::Head(head.into_bytes(), body);
+        let mut front = head.into_bytes();
+        if http10 {
+            front.splice(..HTTP_10.len(), HTTP_10.iter().copied());
+        }
+        self.stage = Stage::Head(front, body);
     }
 
     /// Gives the next block of the body. Does not wait: what the client does not take now is kept, and
@@ -591,6 +607,23 @@ impl Exchange {
         self.coded = None;
         let _ = self.take_down();
         self.end(&[], Fate::Reset);
+    }
+
+    /// Ends the connection without an answer, or within one.
+    pub fn hang_up(&mut self) {
+        let begun = matches!(self.stage, Stage::Body(_));
+        self.coded = None;
+        let _ = self.take_down();
+        self.end(&[], if begun { Fate::Reset } else { Fate::Close });
+    }
+
+    /// The connection's socket, while the exchange writes to it itself; over TLS nobody else may write to it.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match &self.wire {
+            Wire::Held(connection) if connection.stream.is_secure() => None,
+            Wire::Held(connection) => Some(connection.stream.as_fd()),
+            Wire::Shelved(_) | Wire::Remote(..) | Wire::Ended => None,
+        }
     }
 
     /// Answers in the server's own name, if nothing was sent yet, and ends the exchange.
@@ -920,6 +953,7 @@ pub(crate) fn own_response(
         date: &date,
         server: shared.config.server_name.as_deref().map(str::as_bytes),
         request_id: id.map(|request| request.id().bytes(&mut room)),
+        keep_alive: shared.told_keep_alive(),
     };
     let content = error_response(answer, &common, out);
     if let Some(edits) = request.and_then(|request| request.edits.as_ref()) {

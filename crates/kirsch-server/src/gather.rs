@@ -11,6 +11,7 @@ use tracing::{error, warn};
 
 use crate::body::{Body, FileBody};
 use crate::budget::{Charge, SpoolFile};
+use crate::config::Timeouts;
 use crate::connection::{Connection, FAIR_SHARE, Fill, Next, PART_COST, State, Step, Turn};
 use crate::pace::Pace;
 use crate::request::Request;
@@ -252,7 +253,12 @@ impl Connection {
                     // A client that trickles must not hold a read buffer meanwhile.
                     gathering.input = Vec::new();
                 }
-                self.deadline = gathering.pace.deadline(&turn.shared.config.timeouts);
+                let config = &turn.shared.config;
+                let timeouts = Timeouts {
+                    body: config.timeout(|it| it.body),
+                    ..config.timeouts.clone()
+                };
+                self.deadline = gathering.pace.deadline(&timeouts);
                 Some(Step::Out(Next::Wait))
             }
             Ok(Fill::End) => match ended {

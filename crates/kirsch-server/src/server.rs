@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,8 +32,11 @@ use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor, Waker};
 use crate::reason::reason;
 use crate::renewal::Renewal;
+use crate::request::{LocalName, Origin};
 use crate::shared::{Common, Counters, Shared};
 use crate::sigpipe;
+use crate::socket::Socket;
+use crate::stream::Stream;
 
 /// How often whoever waits for a drain looks for a reason to leave: as soon as somebody who pressed Ctrl-C
 /// expects it, and at no cost worth speaking of.
@@ -279,6 +283,36 @@ impl Server {
     /// Descriptors that a forked child must close: the listeners' and the polls'.
     pub fn descriptors(&self) -> &[RawFd] {
         &self.inner.descriptors
+    }
+
+    /// Takes in a connection that somebody else has accepted: a stream socket, of whose peer this is what
+    /// applications are told. It is served like those that the server accepts.
+    ///
+    /// # Errors
+    ///
+    /// If the server stops, or has as many connections as it may have.
+    pub fn admit(
+        &self,
+        socket: OwnedFd,
+        peer: Option<SocketAddr>,
+        local: Arc<LocalName>,
+    ) -> io::Result<()> {
+        let Inner { common, crews, .. } = &*self.inner;
+        let most = common.config.limits.connections;
+        if common.is_draining() || common.connections() >= most {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let stream = Stream::plain(Socket::of(socket)?);
+        let peer_address = peer.map_or(String::new(), |peer| peer.ip().to_canonical().to_string());
+        let origin = Origin {
+            peer,
+            peer_address,
+            local,
+            tls: None,
+        };
+        common.has_come();
+        crews[0].shared.post(Mail::Admit(stream, Arc::new(origin)));
+        Ok(())
     }
 
     /// Stops accepting, finishes what has begun within the drain timeout, then ends the rest.

@@ -28,7 +28,7 @@ use crate::shelf::Shelf;
 pub(crate) struct Common {
     pub(crate) config: Config,
     /// The part of the limits that the protocol machine looks at.
-    pub(crate) http_limits: kirsch_http::Limits,
+    http_limits: kirsch_http::Limits,
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) memory: Arc<Budget>,
     pub(crate) spool: SpoolSpace,
@@ -135,6 +135,29 @@ impl Common {
             hsts: config.tls.as_ref().and_then(|tls| hsts(tls.hsts?)),
             config,
         }
+    }
+
+    /// The part of the limits that the protocol machine looks at.
+    pub(crate) fn http_limits(&self) -> kirsch_http::Limits {
+        match &self.config.cheroot {
+            None => self.http_limits,
+            Some(cheroot) => kirsch_http::Limits {
+                head_bytes: cheroot.head_bytes(),
+                ..self.http_limits
+            },
+        }
+    }
+
+    /// Seconds that HTTP/1.0 clients are told their connections stay open, if they are.
+    pub(crate) fn told_keep_alive(&self) -> Option<u64> {
+        let cheroot = self.config.cheroot.as_ref()?;
+        Some(cheroot.timeout().as_secs())
+    }
+
+    /// Whether responses say HTTP/1.0.
+    pub(crate) fn speaks_http10(&self) -> bool {
+        let cheroot = self.config.cheroot.as_ref();
+        cheroot.is_some_and(|cheroot| cheroot.speaks_http10())
     }
 
     /// Writes an access log's record, if there is such a log.

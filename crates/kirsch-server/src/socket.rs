@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mio::net::{TcpStream, UnixStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,6 +16,8 @@ use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg,
     shutdown,
 };
+
+use socket2::Domain;
 
 use crate::sigpipe::without_sigpipe;
 
@@ -37,6 +39,20 @@ pub(crate) enum Received {
 }
 
 impl Socket {
+    /// A connected stream socket of either kind.
+    pub(crate) fn of(socket: OwnedFd) -> io::Result<Socket> {
+        let socket = socket2::Socket::from(socket);
+        socket.set_nonblocking(true)?;
+        socket.set_cloexec(true)?;
+        let is_unix = socket.domain()? == Domain::UNIX;
+        let socket = OwnedFd::from(socket);
+        Ok(if is_unix {
+            Socket::Unix(UnixStream::from_std(socket.into()))
+        } else {
+            Socket::Tcp(TcpStream::from_std(socket.into()))
+        })
+    }
+
     /// Reads into the spare capacity of `buf`, which must not be empty.
     pub(crate) fn receive(&self, buf: &mut Vec<u8>) -> io::Result<Received> {
         let room = buf.capacity() - buf.len();

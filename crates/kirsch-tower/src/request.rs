@@ -103,6 +103,7 @@ fn mount(request: &Request) -> Mount {
 fn uri(request: &Request) -> Option<Uri> {
     match request.head().form {
         TargetForm::Asterisk => Some(Uri::from_static("*")),
+        TargetForm::Authority => std::str::from_utf8(request.target()).ok()?.parse().ok(),
         TargetForm::Origin => Some(Uri::from(path_and_query(request)?)),
         TargetForm::Absolute => {
             let mut parts = Uri::try_from(request.target()).ok()?.into_parts();

@@ -19,6 +19,8 @@ pub(super) struct ChunkedDecoder {
     state: State,
     /// The body so far, chunks announced included; for the body limit.
     body_bytes: u64,
+    /// Whether size lines count towards the body limit as well.
+    counts_framing: bool,
     /// For the limit of extensions, over the whole request.
     extension_bytes: u32,
     trailer_bytes: u32,
@@ -101,6 +103,7 @@ impl ChunkedDecoder {
                 digits: 0,
             },
             body_bytes: 0,
+            counts_framing: false,
             extension_bytes: 0,
             trailer_bytes: 0,
             limits: ChunkLimits {
@@ -116,6 +119,11 @@ impl ChunkedDecoder {
         self.limits.body_bytes = most;
     }
 
+    /// Has size lines count towards the body limit.
+    pub(super) fn count_framing(&mut self) {
+        self.counts_framing = true;
+    }
+
     /// Takes framing up to the next piece of body, which counts as taken too.
     pub(super) fn decode(&mut self, buf: &[u8]) -> Result<Decoded, ProtocolErrorKind> {
         for (skip, &byte) in buf.iter().enumerate() {
@@ -128,6 +136,13 @@ impl ChunkedDecoder {
                     self.state = State::DataCr;
                 }
                 return Ok(Decoded::Data { skip, len });
+            }
+            let is_size_line = matches!(
+                self.state,
+                State::Size { .. } | State::Extension { .. } | State::SizeLf { .. }
+            );
+            if is_size_line && self.counts_framing {
+                self.body_bytes = self.body_bytes.saturating_add(1);
             }
             self.state = self.step(byte)?;
             if self.state == State::Done {
@@ -190,7 +205,7 @@ impl ChunkedDecoder {
     }
 
     fn begin_chunk(&mut self, size: u64) -> Result<State, ProtocolErrorKind> {
-        if size == 0 {
+        if size == 0 && self.body_bytes <= self.limits.body_bytes {
             return Ok(State::TrailerStart);
         }
         match self.body_bytes.checked_add(size) {

@@ -4,6 +4,7 @@
 //! refused, since a proxy in front may have understood it in the other one (request smuggling).
 
 use crate::chars;
+use crate::dialect::Dialect;
 use crate::error::ProtocolErrorKind;
 use crate::field_name::FieldName;
 use crate::span::Span;
@@ -29,11 +30,14 @@ pub(super) fn decide(
     version: Version,
     target: Option<TargetAuthority>,
     body_bytes: u64,
+    dialect: Dialect,
 ) -> Result<Message, ProtocolErrorKind> {
     let seen = Seen::gather(buf, fields)?;
-    let authority = authority(buf, seen.host, version, target)?;
-    let body = body_length(buf, &seen, version, body_bytes)?;
+    let authority = authority(buf, seen.host, version, target, dialect)?;
+    let body = body_length(buf, &seen, version, body_bytes, dialect)?;
     let keep_alive = match version {
+        // Which of two lengths a proxy took for the body's nobody knows: nothing is read behind it.
+        Version::Http11 if seen.coding != Coding::None && seen.content_length.is_some() => false,
         Version::Http11 => !seen.connection.close,
         Version::Http10 => seen.connection.keep_alive && !seen.connection.close,
     };
@@ -115,21 +119,29 @@ fn authority(
     host: Option<Span>,
     version: Version,
     target: Option<TargetAuthority>,
+    dialect: Dialect,
 ) -> Result<Option<Span>, ProtocolErrorKind> {
     let Some(span) = host else {
         // An absolute target does not excuse a missing Host (section 3.2.2).
         return match version {
-            Version::Http11 => Err(ProtocolErrorKind::HostMissing),
-            Version::Http10 => Ok(target.map(|target| target.span)),
+            Version::Http11 if dialect.wants_host() => Err(ProtocolErrorKind::HostMissing),
+            Version::Http11 | Version::Http10 => Ok(target.map(|target| target.span)),
         };
     };
     if span.is_empty() {
         return Err(ProtocolErrorKind::HostEmpty);
     }
-    let host = Authority::parse(span.of(buf)).ok_or(ProtocolErrorKind::HostInvalid)?;
+    let host = match Authority::parse(span.of(buf)) {
+        Some(host) => host,
+        None if target.is_none() && dialect.takes_host(span.of(buf)) => return Ok(Some(span)),
+        None => return Err(ProtocolErrorKind::HostInvalid),
+    };
     let Some(target) = target else {
         return Ok(Some(span));
     };
+    if dialect.prefers_target() {
+        return Ok(Some(target.span));
+    }
     // Section 3.2.2 would let the target win; a request that names two hosts is safer refused.
     match Authority::parse(target.span.of(buf)) {
         Some(wanted) if wanted.is_same(host, target.default_port) => Ok(Some(target.span)),
@@ -143,6 +155,7 @@ fn body_length(
     seen: &Seen,
     version: Version,
     limit: u64,
+    dialect: Dialect,
 ) -> Result<BodyLength, ProtocolErrorKind> {
     if seen.coding != Coding::None {
         // 1. HTTP/1.0 knows no transfer codings; a proxy that speaks it would look for the length.
@@ -150,7 +163,7 @@ fn body_length(
             return Err(ProtocolErrorKind::CodingInHttp10);
         }
         // 2. Both: the classic of request smuggling.
-        if seen.content_length.is_some() {
+        if seen.content_length.is_some() && !dialect.takes_both_lengths() {
             return Err(ProtocolErrorKind::LengthAndCoding);
         }
         // 3. Chunked, and nothing but chunked.

@@ -101,8 +101,7 @@ pub enum Version {
     Http11,
 }
 
-/// The forms of a request target (RFC 9112 section 3.2); authority-form comes with CONNECT only,
-/// which is refused.
+/// The forms of a request target (RFC 9112 section 3.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TargetForm {
     /// A path with an optional query.
@@ -111,6 +110,9 @@ pub enum TargetForm {
     Absolute,
     /// `*`, the server as a whole.
     Asterisk,
+    /// A host and a port: of CONNECT only, which is refused but to a program that asks to be a proxy
+    /// ([`Dialect::Cheroot`](crate::Dialect::Cheroot)).
+    Authority,
 }
 
 /// How long a request's body is.

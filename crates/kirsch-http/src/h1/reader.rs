@@ -6,6 +6,7 @@
 //! Rules of residence: no I/O, no clock, no log. An error is final; the reader answers every
 //! further question with it, so that nothing behind a bad request can become a request.
 
+use crate::dialect::Dialect;
 use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::limits::Limits;
 use crate::span::Span;
@@ -23,6 +24,7 @@ pub struct RequestReader {
     state: State,
     /// Whether the connection is secured; only then may a target say https.
     secured: bool,
+    dialect: Dialect,
 }
 
 #[derive(Clone, Debug)]
@@ -80,7 +82,19 @@ impl RequestReader {
         RequestReader {
             state: State::Head(Scan::default()),
             secured: false,
+            dialect: Dialect::Strict,
         }
+    }
+
+    /// The reader with other rules than the strict ones.
+    #[must_use]
+    pub fn speaking(self, dialect: Dialect) -> Self {
+        RequestReader { dialect, ..self }
+    }
+
+    /// The rules it reads by.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// A reader for a connection over TLS: a target may begin with `https://`.
@@ -121,14 +135,14 @@ impl RequestReader {
                 return Ok(None);
             }
         };
-        let parsed = match scan.advance(buf, limits, self.secured) {
+        let parsed = match scan.advance(buf, limits, self.secured, self.dialect) {
             Ok(None) => return Ok(None),
-            Ok(Some(found)) => parse_fields(buf, found, limits, fields),
+            Ok(Some(found)) => parse_fields(buf, found, limits, fields, self.dialect),
             Err(error) => Err(error),
         };
         match parsed {
             Ok(head) => {
-                self.state = after_head(&head, limits);
+                self.state = after_head(&head, limits, self.dialect);
                 Ok(Some(head))
             }
             Err(error) => {
@@ -286,6 +300,7 @@ fn parse_fields(
     found: Found,
     limits: &Limits,
     fields: &mut Vec<Field>,
+    dialect: Dialect,
 ) -> Result<Head, ProtocolError> {
     let line = found.line;
     let section = Span::new(line.end, found.end);
@@ -297,6 +312,7 @@ fn parse_fields(
                 line.version,
                 line.target.authority,
                 limits.body_bytes,
+                dialect,
             )
         })
         .map_err(|kind| ProtocolError::with_method(kind, line.method))?;
@@ -320,11 +336,17 @@ fn to_head(line: RequestLine, message: Message, len: u32) -> Head {
     }
 }
 
-fn after_head(head: &Head, limits: &Limits) -> State {
+fn after_head(head: &Head, limits: &Limits, dialect: Dialect) -> State {
     match head.body {
         BodyLength::None | BodyLength::Known(0) => State::Done,
         BodyLength::Known(remaining) => State::Body(Body::Length { remaining }, head.method),
-        BodyLength::Chunked => State::Body(Body::Chunked(ChunkedDecoder::new(limits)), head.method),
+        BodyLength::Chunked => {
+            let mut decoder = ChunkedDecoder::new(limits);
+            if dialect.counts_framing() {
+                decoder.count_framing();
+            }
+            State::Body(Body::Chunked(decoder), head.method)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The request line: method, SP, target, SP, version. Exactly one blank each (RFC 9112 section 3).
 
 use crate::chars;
+use crate::dialect::Dialect;
 use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::limits::Limits;
 use crate::span::Span;
@@ -45,14 +46,22 @@ pub(super) fn check_limits(line: &[u8], limits: &Limits) -> Result<(), ProtocolE
 }
 
 /// Parses the line that begins at `start` and ends with `buf`, without its CRLF.
-pub(super) fn parse(buf: &[u8], start: usize, secured: bool) -> Result<RequestLine, ProtocolError> {
+pub(super) fn parse(
+    buf: &[u8],
+    start: usize,
+    secured: bool,
+    dialect: Dialect,
+) -> Result<RequestLine, ProtocolError> {
     let line = &buf[start..];
+    dialect
+        .check_line(line)
+        .map_err(|kind| invalid(line, kind))?;
     let method_len = memchr::memchr(b' ', line).unwrap_or(line.len());
     if !chars::is_token_slice(&line[..method_len]) {
         return Err(invalid(line, ProtocolErrorKind::MethodInvalid));
     }
     let method = Method::from_bytes(&line[..method_len]);
-    parse_rest(buf, start, method_len, method, secured)
+    parse_rest(buf, start, method_len, method, secured, dialect)
         .map_err(|kind| ProtocolError::with_method(invalid(line, kind).kind, method))
 }
 
@@ -62,6 +71,7 @@ fn parse_rest(
     method_len: usize,
     method: Method,
     secured: bool,
+    dialect: Dialect,
 ) -> Result<RequestLine, ProtocolErrorKind> {
     let method_end = start + method_len;
     let target_start = method_end + 1;
@@ -81,11 +91,7 @@ fn parse_rest(
         return Err(ProtocolErrorKind::Http2Preface);
     }
     let version = parse_version(version_bytes)?;
-    match method {
-        Method::Connect => return Err(ProtocolErrorKind::ConnectRefused),
-        Method::Trace => return Err(ProtocolErrorKind::TraceRefused),
-        _ => {}
-    }
+    dialect.serves(method)?;
     let target = target::parse(buf, whole, method, secured)?;
     Ok(RequestLine {
         method,

@@ -174,9 +174,10 @@ impl ResponseHead {
             date: if self.seen.date { b"" } else { common.date },
             server: common.server.filter(|_| !self.seen.server),
             request_id: common.request_id.filter(|_| !self.seen.request_id),
+            keep_alive: None,
         };
         push_common(&mut self.buf, &missing);
-        push_connection(&mut self.buf, request.version, keep_alive);
+        push_connection(&mut self.buf, request.version, keep_alive, common);
         self.buf.extend_from_slice(b"\r\n");
         ResponseBody::new(framing, keep_alive)
     }
@@ -405,6 +406,7 @@ mod tests {
         date: b"Sun, 06 Nov 1994 08:49:37 GMT",
         server: Some(b"Kirsch"),
         request_id: Some(b"7"),
+        keep_alive: None,
     };
 
     const GET: RequestFacts = RequestFacts {
@@ -442,6 +444,7 @@ mod tests {
             date: b"",
             server: None,
             request_id: None,
+            keep_alive: None,
         };
         let body = head.finish(&request, known_length, &common, true);
         (String::from_utf8_lossy(head.bytes()).into_owned(), body)

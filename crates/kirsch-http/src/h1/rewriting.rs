@@ -75,6 +75,7 @@ mod tests {
             date: b"now",
             server: Some(b"kirsch"),
             request_id: Some(b"1"),
+            keep_alive: None,
         };
         let request = RequestFacts {
             version: Version::Http11,
@@ -129,6 +130,7 @@ mod tests {
             date: b"now",
             server: None,
             request_id: None,
+            keep_alive: None,
         };
         head.finish(&request, None, &none, true);
         assert_eq!(

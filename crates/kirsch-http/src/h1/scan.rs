@@ -6,6 +6,7 @@
 //! line end is: httparse would accept a bare LF.
 
 use crate::chars;
+use crate::dialect::Dialect;
 use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::limits::Limits;
 
@@ -47,10 +48,11 @@ impl Scan {
         buf: &[u8],
         limits: &Limits,
         secured: bool,
+        dialect: Dialect,
     ) -> Result<Option<Found>, ProtocolError> {
         // What lies beyond the limit is not looked at: it must not matter whether it has arrived.
         let window = &buf[..buf.len().min(limits.head_bytes as usize)];
-        if let Some(found) = self.search(window, limits, secured)? {
+        if let Some(found) = self.search(window, limits, secured, dialect)? {
             return Ok(Some(found));
         }
         if buf.len() > window.len() {
@@ -70,6 +72,7 @@ impl Scan {
         window: &[u8],
         limits: &Limits,
         secured: bool,
+        dialect: Dialect,
     ) -> Result<Option<Found>, ProtocolError> {
         if !self.has_begun(window)? {
             return Ok(None);
@@ -83,7 +86,8 @@ impl Scan {
             }
             match self.line {
                 None => {
-                    self.line = Some(request_line::parse(&window[..lf - 1], self.start, secured)?);
+                    let line = &window[..lf - 1];
+                    self.line = Some(request_line::parse(line, self.start, secured, dialect)?);
                 }
                 Some(line) if lf - 1 == self.line_start => {
                     return Ok(Some(Found { line, end: lf + 1 }));

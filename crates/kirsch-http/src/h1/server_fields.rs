@@ -13,6 +13,9 @@ pub struct CommonFields<'a> {
     pub server: Option<&'a [u8]>,
     /// The value of X-Request-ID, if it is to be sent.
     pub request_id: Option<&'a [u8]>,
+    /// Seconds that an HTTP/1.0 client is told its connection stays open, where it is told
+    /// ([`Dialect::Cheroot`](crate::Dialect::Cheroot)).
+    pub keep_alive: Option<u64>,
 }
 
 /// Date, X-Request-ID and Server; an empty date is left out.
@@ -29,7 +32,19 @@ pub(crate) fn push_common(out: &mut Vec<u8>, common: &CommonFields<'_>) {
 }
 
 /// Says what becomes of the connection, where the version's default does not (RFC 9112 section 9.3).
-pub(crate) fn push_connection(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
+pub(crate) fn push_connection(
+    out: &mut Vec<u8>,
+    version: Version,
+    keep_alive: bool,
+    common: &CommonFields<'_>,
+) {
+    if let (Version::Http10, Some(seconds)) = (version, common.keep_alive) {
+        if keep_alive {
+            push_field(out, b"Connection", b"Keep-Alive");
+            push_field(out, b"Keep-Alive", format!("timeout={seconds}").as_bytes());
+        }
+        return;
+    }
     match (keep_alive, version) {
         (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
         (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),

@@ -48,28 +48,34 @@ pub(super) fn parse(
     secured: bool,
 ) -> Result<Target, ProtocolErrorKind> {
     let bytes = whole.of(buf);
+    if method == Method::Connect {
+        return Ok(without_path(whole, TargetForm::Authority));
+    }
     if bytes[0] == b'/' {
         return with_path(buf, whole, TargetForm::Origin, whole.start, None);
     }
     if bytes == b"*" {
         return match method {
-            Method::Options => {
-                let query = Span {
-                    start: whole.end,
-                    end: whole.end,
-                };
-                Ok(Target {
-                    whole,
-                    form: TargetForm::Asterisk,
-                    path: whole,
-                    query,
-                    authority: None,
-                })
-            }
+            Method::Options => Ok(without_path(whole, TargetForm::Asterisk)),
             _ => Err(ProtocolErrorKind::AsteriskWithoutOptions),
         };
     }
     parse_absolute(buf, whole, secured)
+}
+
+/// A target that names no path: all of it stands in the path's place.
+fn without_path(whole: Span, form: TargetForm) -> Target {
+    let query = Span {
+        start: whole.end,
+        end: whole.end,
+    };
+    Target {
+        whole,
+        form,
+        path: whole,
+        query,
+        authority: None,
+    }
 }
 
 fn parse_absolute(buf: &[u8], whole: Span, secured: bool) -> Result<Target, ProtocolErrorKind> {

@@ -48,7 +48,7 @@ proptest! {
         pieces in vec(1..50usize, 1..10),
     ) {
         let request = RequestFacts { version: Version::Http11, is_head: false, keep_alive: true };
-        let common = CommonFields { date: b"", server: None, request_id: None };
+        let common = CommonFields { date: b"", server: None, request_id: None, keep_alive: None };
         let mut head = ResponseHead::new();
         head.status(b"200 OK").expect("it is good");
         let mut body = head.finish(&request, None, &common, true);

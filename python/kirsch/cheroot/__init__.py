@@ -1,0 +1,33 @@
+"""cheroot's modules over Kirsch's engine, for programs that were written for that server.
+
+``kirsch run SCRIPT``, or `kirsch.install_as_cheroot` at the top of a program, has every ``import cheroot…``
+find them; ``import kirsch.cheroot.wsgi`` does without. The classes are ordinary ones: to be subclassed,
+changed, started and stopped as cheroot's.
+
+**Who reads requests.** The engine, always: sockets, heads, bodies, framing, timeouts, idle connections and
+slow clients are its business (`server.HTTPServer.prepare` makes one). What it takes otherwise than Kirsch
+does elsewhere stands in one table, in ``crates/kirsch-http/src/dialect.rs`` and the two files that it names.
+
+**Which way a request goes**, chosen for each by a look at who is involved (`server.HTTPServer._serve`):
+
+* *native*: the gateway is `wsgi.Gateway_10`, and nobody has overridden how connections and requests are
+  handled. The engine makes ``environ`` and calls ``wsgi_app``; no object of this package is made.
+* *objects*: another gateway, connection or request class, or one whose methods were replaced. The engine
+  has read the request; a `ConnectionClass` is made for it, whose `communicate` goes the way that cheroot's
+  goes, over what the engine has read (``_wire.Wire`` in the place of the socket), down to
+  ``gateway(request).respond()``.
+
+**TLS.** With an ``ssl_adapter`` the engine listens to nobody: a thread accepts, each connection has a
+thread that shakes hands and then passes on what was decrypted (`_tls`). So no client waits for another's
+handshake.
+
+**What is read live.** Attributes of a server, assigned to it or to a class, count from the next request on;
+those that the engine needs are told to it by `server.Live.__setattr__`. The number of threads,
+``server_name``, ``max_request_header_size`` and addresses are looked at by ``prepare()``.
+
+What there is of cheroot and not here: `HTTPServer.process_conn` and ``put_conn``, since connections are the
+engine's; ``rfile`` and ``wfile`` of a connection are those of one request.
+"""
+
+#: The version whose interface this is.
+__version__ = "11.1.2"

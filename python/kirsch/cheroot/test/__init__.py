@@ -1,0 +1,1 @@
+"""What cheroot has for tests of programs that are served by it."""

@@ -1,0 +1,157 @@
+"""The threads of a server: real ``threading.Thread``s with cheroot's names, that take turns in the engine."""
+
+import contextlib
+import queue
+import threading
+import time
+
+__all__ = ("ThreadPool", "WorkerThread")
+
+
+class TrueyZero:
+    """Zero that is true, for statistics."""
+
+    def __add__(self, other):
+        return other
+
+    def __radd__(self, other):
+        return other
+
+
+trueyzero = TrueyZero()
+
+
+class WorkerThread(threading.Thread):
+    """Serves requests until its server stops."""
+
+    #: The connection whose request it serves, while objects do (see `kirsch.cheroot`).
+    conn = None
+    server = None
+    ready = False
+
+    def __init__(self, server):
+        self.ready = False
+        self.server = server
+        self.requests_seen = 0
+        self.bytes_read = 0
+        self.bytes_written = 0
+        self.start_time = None
+        self.work_time = 0
+        self.stats = {
+            "Requests": lambda s: self.requests_seen,
+            "Bytes Read": lambda s: self.bytes_read,
+            "Bytes Written": lambda s: self.bytes_written,
+            "Work Time": lambda s: self.work_time + (time.time() - self.start_time if self.start_time else 0),
+            "Read Throughput": lambda s: s["Bytes Read"](s) / (s["Work Time"](s) or 1e-6),
+            "Write Throughput": lambda s: s["Bytes Written"](s) / (s["Work Time"](s) or 1e-6),
+        }
+        # Not as `super()`: programs replace `__init__` to make it a daemon.
+        threading.Thread.__init__(self)
+
+    def run(self):
+        """Takes turns in the engine."""
+        workers = self.server.stats["Worker Threads"]
+        workers[self.name] = self.stats
+        self.ready = True
+        try:
+            # A request may look at the list of threads: not before this one stands there.
+            with self.server.requests._spawning:
+                pass
+            self.server._work()
+        finally:
+            self.ready = False
+            workers.pop(self.name, None)
+
+
+class ThreadPool:
+    """The threads of one server.
+
+    Raises:
+        ValueError: If ``min`` is no positive number, or ``max`` is less.
+        TypeError: If ``max`` is no number.
+    """
+
+    def __init__(self, server, min=10, max=-1, accepted_queue_size=-1, accepted_queue_timeout=10):
+        if min < 1:
+            raise ValueError(f"min={min!s} must be > 0")
+        if max != float("inf"):
+            if not isinstance(max, int) or max == 0:
+                raise TypeError(
+                    f"Expected an integer or the infinity value for the `max` argument but got {max!r}."
+                )
+            if max < 0:
+                max = float("inf")
+        if max < min:
+            raise ValueError(f"max={max!s} must be > min={min!s} (or infinity for no max)")
+        self.server = server
+        self.min = min
+        self.max = max
+        self._threads = []
+        # Held while threads start that are not listed yet.
+        self._spawning = threading.Lock()
+        # Nothing comes by here: requests wait in the engine. It has the size that the engine is told.
+        self._queue = queue.Queue(maxsize=accepted_queue_size)
+        self._queue_put_timeout = accepted_queue_timeout
+        self.get = self._queue.get
+
+    @property
+    def capacity(self):
+        """As many threads as the engine is made for: `max`, or `min` where there is none."""
+        return self.min if self.max == float("inf") else self.max
+
+    def start(self):
+        """Starts `min` threads.
+
+        Raises:
+            RuntimeError: If there are some.
+        """
+        if self._threads:
+            raise RuntimeError("Threadpools can only be started once.")
+        self._spawn_workers(self.min)
+
+    @property
+    def idle(self):
+        """Threads that run no request now."""
+        return max(len(self._threads) - self.server._busy(), 0)
+
+    @property
+    def qsize(self):
+        """Requests that wait for a thread."""
+        return self.server._queued()
+
+    def grow(self, amount):
+        """Starts so many more threads, `max` of them in all; without a `max` there are those of the start."""
+        budget = max(self.capacity - len(self._threads), 0)
+        self._spawn_workers(min(amount, budget))
+
+    def shrink(self, amount):
+        """Nothing: a thread of the engine stays until the server stops. An idle one costs a little memory."""
+
+    def _spawn_workers(self, amount):
+        with self._spawning:
+            workers = [self._spawn_worker() for _ in range(amount)]
+            for worker in workers:
+                while not worker.ready and worker.is_alive():
+                    time.sleep(0.001)
+            self._threads.extend(workers)
+
+    def _spawn_worker(self):
+        worker = WorkerThread(self.server)
+        worker.name = f"CP Server {worker.name!s}"
+        worker.start()
+        return worker
+
+    def _clear_dead_threads(self):
+        self._threads[:] = [thread for thread in self._threads if thread.is_alive()]
+
+    def stop(self, timeout=5):
+        """Ends the threads: what has begun may take so many seconds; if negative, there is no end."""
+        threads, self._threads[:] = self._threads[:], []
+        if timeout is not None and timeout < 0:
+            timeout = None
+        self.server._end_engine(timeout)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                # A thread that stays in the application is left alone: it cannot be ended.
+                with contextlib.suppress(RuntimeError):
+                    thread.join(5)

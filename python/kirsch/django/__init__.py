@@ -1,0 +1,1 @@
+"""Kirsch for Django: with ``kirsch.django`` in ``INSTALLED_APPS``, ``manage.py runkirsch`` serves."""

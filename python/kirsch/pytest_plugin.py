@@ -1,0 +1,28 @@
+"""A fixture for tests that ask over a socket: ``pytest_plugins = ["kirsch.pytest_plugin"]`` in a conftest.
+
+def test_index(kirsch_server):
+    server = kirsch_server(app)
+    with urllib.request.urlopen(server.urls[0]) as answer:
+        assert answer.status == 200
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from kirsch._server import Server
+
+
+@pytest.fixture
+def kirsch_server() -> Iterator[Callable[..., Server]]:
+    """Starts servers on free ports, with what `kirsch.Server` takes; they end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*applications: Any, **settings: Any) -> Server:
+            return stack.enter_context(Server(*applications, **{"bind": "127.0.0.1:0", **settings}))
+
+        yield start
