@@ -622,7 +622,8 @@ impl Connection {
         }
         // While the server drains an idle connection closes: not before a last look, since the event that
         // says what has arrived may still be on its way.
-        let mut looked = !turn.shared.is_draining();
+        let draining = turn.shared.is_draining();
+        let mut looked = !draining;
         loop {
             if !request.buf.is_empty() {
                 match self.reader.next_head(
@@ -662,7 +663,12 @@ impl Connection {
                 }
             }
         }
-        Step::Out(self.wait_for_head(request, turn))
+        let next = self.wait_for_head(request, turn);
+        // Asked a second time, the answer could be another, and the last look left out.
+        match draining && self.request.is_none() {
+            true => Step::Out(Next::Close),
+            false => Step::Out(next),
+        }
     }
 
     fn wait_for_head(&mut self, mut request: Box<Request>, turn: &mut Turn<'_>) -> Next {
@@ -684,9 +690,6 @@ impl Connection {
             request.clear();
             turn.spare(request);
             self.stream.rest();
-            if turn.shared.is_draining() {
-                return Next::Close;
-            }
         } else {
             let began = *since.get_or_insert(turn.now);
             self.deadline = Some(began + config.timeout(|it| it.head));
