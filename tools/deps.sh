@@ -29,7 +29,7 @@ case "${1:-run}" in
           # llhttp is compiled where it is installed.
           "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
               2>/dev/null || need="$need python3-dev" ;;
-    bench) want wrk:wrk nginx:nginx-light taskset:util-linux strace:strace valgrind:valgrind git:git
+    bench) want wrk:wrk nginx:nginx-light openssl:openssl taskset:util-linux strace:strace valgrind:valgrind git:git
            [ -e /usr/include/ev.h ] || need="$need libev-dev" ;;
     *) echo "usage: tools/deps.sh run|test|bench" >&2; exit 2 ;;
 esac
