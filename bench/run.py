@@ -84,6 +84,8 @@ def takes_part(server: Server, scenario: Scenario) -> bool:
         return server.routed and scenario.routed
     if server.files != scenario.files:
         return False
+    if scenario.load.tls and not server.tls:
+        return False
     if server.yardstick:
         return scenario.yardsticks
     if server.name == "bare sockets" and not scenario.bare:

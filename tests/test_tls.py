@@ -212,6 +212,51 @@ def test_sslyze_finds_it_compliant(server: ServerProcess, authority: Authority) 
     assert done.returncode == 0, done
 
 
+# What testssl.sh may find: by its id, with the reason.
+TESTSSL_LISTED = {
+    "engine_problem": "of the scanner's own OpenSSL, which has no GOST",
+    "security_headers": "the application's to set: the server does not know what its pages may do",
+}
+
+
+@pytest.mark.slow
+def test_testssl_finds_nothing_of_weight(authority: Authority, tmp_path: Path) -> None:
+    """All that it looks at by default: versions, suites, certificate, known attacks, what browsers get."""
+    pair = authority.pair("localhost", "127.0.0.1", days=90, revoked_at="http://a.test/revoked.crl")
+    found = tmp_path / "found.json"
+    words = [
+        "testssl",
+        "--quiet",
+        "--color",
+        "0",
+        "--warnings",
+        "off",
+        "--ip",
+        "127.0.0.1",
+        "--nodns",
+        "none",
+    ]
+    words += ["--add-ca", str(authority.certificate), "--jsonfile", str(found)]
+    with ServerProcess(APP, *pair.flags) as server:
+        done = subprocess.run(
+            [*words, f"localhost:{server.address[1]}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+    findings = {one["id"]: one for one in json.loads(found.read_text(encoding="utf-8"))}
+    # It has come to the end, and has seen what it was to see.
+    seen = {name: findings[name]["severity"] for name in ("TLS1_2", "TLS1_3", "ROBOT", "cert_chain_of_trust")}
+    assert set(seen.values()) == {"OK"}, done.stdout
+    assert "scanTime" in findings, done.stdout
+    # WARN and FATAL are what could not be looked at.
+    light = {"DEBUG", "INFO", "OK", "LOW"}
+    heavy = {name: one for name, one in findings.items() if one["severity"] not in light}
+    assert heavy.keys() <= TESTSSL_LISTED.keys(), heavy
+
+
 # Requests and responses.
 
 

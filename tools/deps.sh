@@ -25,11 +25,11 @@ case "${1:-run}" in
     run) ;;
     test) want curl:curl openssl:openssl wget:wget ab:apache2-utils chromium:chromium strace:strace git:git \
                wrk:wrk valgrind:valgrind taskset:util-linux nginx:nginx-light haproxy:haproxy \
-               slowhttptest:slowhttptest faketime:faketime
+               slowhttptest:slowhttptest faketime:faketime testssl:testssl.sh
           # llhttp is compiled where it is installed.
           "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
               2>/dev/null || need="$need python3-dev" ;;
-    bench) want wrk:wrk nginx:nginx-light taskset:util-linux strace:strace valgrind:valgrind git:git
+    bench) want wrk:wrk nginx:nginx-light openssl:openssl taskset:util-linux strace:strace valgrind:valgrind git:git
            [ -e /usr/include/ev.h ] || need="$need libev-dev" ;;
     *) echo "usage: tools/deps.sh run|test|bench" >&2; exit 2 ;;
 esac

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def collect() -> dict[str, str]:
         "packages": _said([python, "-c", LIST_PACKAGES, *PACKAGES]),
         "wrk": _said(["wrk", "--version"]).splitlines()[0].removeprefix("wrk ").partition(" Copyright")[0],
         "nginx": _said([paths.tool("nginx"), "-v"]).removeprefix("nginx version: "),
+        "clients' TLS": ssl.OPENSSL_VERSION,
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "load before": " ".join(f"{value:.2f}" for value in os.getloadavg()),

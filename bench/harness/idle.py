@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import resource
 import socket
-import struct
+import ssl
 import time
 from dataclasses import dataclass
 
-from harness import process
+from harness import process, tls
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 # Descriptors of this process besides the connections.
@@ -38,11 +38,18 @@ def raise_limit() -> int:
     return hard - RESERVE
 
 
-def measure(pid: int, port: int, wanted: int) -> Held:
-    """Hold `wanted` connections, or as many as the limit lets us, and weigh the server before and after."""
+def measure(pid: int, port: int, wanted: int, context: ssl.SSLContext | None) -> Held:
+    """Hold `wanted` connections, or as many as the limit lets us, and weigh the server before and after.
+
+    Args:
+        pid: the root of the server's tree.
+        port: where it listens.
+        wanted: how many connections.
+        context: how clients speak TLS, if they do.
+    """
     count = min(wanted, raise_limit())
     # What the server allocates once, at its first requests, is not a connection's.
-    _close([_open(port) for _ in range(100)])
+    _close([_open(port, context) for _ in range(100)])
     time.sleep(0.3)
     before = process.memory(pid)
     held: list[socket.socket] = []
@@ -50,7 +57,7 @@ def measure(pid: int, port: int, wanted: int) -> Held:
         deadline = time.monotonic() + OPEN_SECONDS
         with contextlib.suppress(OSError):
             while len(held) < count and time.monotonic() < deadline:
-                held.append(_open(port))
+                held.append(_open(port, context))
         busy = process.cpu_seconds(pid)
         time.sleep(1.0)
         busy = process.cpu_seconds(pid) - busy
@@ -62,15 +69,24 @@ def measure(pid: int, port: int, wanted: int) -> Held:
     return Held(alive, (after.rss - before.rss) / each, (after.pss - before.pss) / each, after, busy)
 
 
-def _open(port: int) -> socket.socket:
+def _open(port: int, context: ssl.SSLContext | None) -> socket.socket:
+    if context:
+        return _open_tls(port, context)
     connection = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
     # Closed with a reset: ten thousand ports in TIME_WAIT would be missing in the next round.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, tls.RESET)
     connection.sendall(REQUEST)
     # One read: head and body of the hello answer are a few hundred bytes. A second part stays in the kernel.
     if not connection.recv(65536):
         raise ConnectionError("closed without an answer")
     return connection
+
+
+def _open_tls(port: int, context: ssl.SSLContext) -> socket.socket:
+    connection = tls.Connection(context, port)
+    connection.shake_hands()
+    connection.exchange(REQUEST)
+    return connection.release()
 
 
 def _is_open(connection: socket.socket) -> bool:

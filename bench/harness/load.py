@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from dataclasses import dataclass
 
-from harness import paths
+from harness import certificate, paths
 
 # A request unanswered for this long is an error; wrk's own default is 2 s.
 TIMEOUT_SECONDS = 5
@@ -23,6 +24,9 @@ class Load:
     body_bytes: int = 0
     # "one" (Host), "browser" (twelve fields, as Firefox sends them), "many" (each for another host and path).
     fields: str = "one"
+    tls: bool = False
+    # "full" or "resumed": nothing but handshakes, which wrk cannot do; see handshakes.py.
+    handshakes: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,22 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start wrk for `seconds`, or until it has `requests` answers if that is not 0."""
     pin = [] if cpu is None else ["taskset", "-c", str(cpu)]
+    scheme = "https" if load.tls else "http"
     command = [
         *pin,
         paths.tool("wrk"),
         *("--threads", "1", "--connections", str(load.connections)),
         *("--duration", f"{seconds}s", "--timeout", f"{TIMEOUT_SECONDS}s"),
-        *("--script", str(paths.REPORT_LUA), f"http://127.0.0.1:{port}{load.path}"),
+        *("--script", str(paths.REPORT_LUA), f"{scheme}://127.0.0.1:{port}{load.path}"),
         *("--", load.method, str(load.body_bytes), load.fields, str(requests)),
     ]
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env={**os.environ, **(certificate.environ() if load.tls else {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
-from harness import idle, load, pace, paths, process, verify
+from harness import certificate, handshakes, idle, load, pace, paths, process, tls, verify
 from harness.scenarios import Scenario
 from harness.servers import Server, Setting, environ
 
@@ -66,13 +68,15 @@ def sample(scenario: Scenario, server: Server, number: int, seconds: int, cores:
         MissingTool: if the server or wrk is not installed.
     """
     result = Sample(scenario.name, server.name, number)
-    ask = Setting(scenario.app, process.free_port(), scenario.threads, scenario.connections)
+    pair = certificate.pair() if scenario.load.tls else None
+    ask = Setting(scenario.app, process.free_port(), scenario.threads, scenario.connections, pair)
     command = server.command(ask)
     try:
         with process.running(command, ask.port, cpu=cores.server, environ=environ()) as pid:
-            verify.verify(ask.port, scenario.probe, any_body=server.yardstick and not server.files)
+            any_body = server.yardstick and not server.files and not server.tls
+            verify.verify(ask.port, scenario.probe, any_body=any_body, pair=pair)
             if scenario.idle:
-                _hold(result, pid, ask.port, scenario.idle)
+                _hold(result, pid, ask.port, scenario)
             else:
                 _load(result, pid, ask.port, scenario, seconds, cores)
     except (process.ServerFailed, verify.WrongAnswer, load.LoadFailed, OSError) as error:
@@ -110,11 +114,12 @@ def _load(result: Sample, pid: int, port: int, scenario: Scenario, seconds: int,
         # It starts before the warm-up and outlasts the measurement.
         company = load.start(scenario.company, port, WARMUP_SECONDS + seconds + 2, cpu=cores.client)
     try:
-        load.run(scenario.load, port, WARMUP_SECONDS, cpu=cores.client)
+        _ready(scenario.load, port, WARMUP_SECONDS, cores)()
+        run = _ready(scenario.load, port, seconds, cores)
         cpu, system = process.cpu_seconds(pid), process.system_seconds(pid)
         everyone, ours = process.machine_seconds(), process.own_seconds()
         with pace.watched(cores.server) as watched:
-            outcome = load.run(scenario.load, port, seconds, cpu=cores.client)
+            outcome = run()
         cpu, system = process.cpu_seconds(pid) - cpu, process.system_seconds(pid) - system
         everyone, ours = process.machine_seconds() - everyone, process.own_seconds() - ours
         weight = process.memory(pid)
@@ -139,8 +144,17 @@ def _load(result: Sample, pid: int, port: int, scenario: Scenario, seconds: int,
         result.discarded = f"{outcome.requests} answers, errors: {said or 'none'}"
 
 
-def _hold(result: Sample, pid: int, port: int, wanted: int) -> None:
-    held = idle.measure(pid, port, wanted)
+def _ready(wanted: load.Load, port: int, seconds: int, cores: Cores) -> Callable[[], load.Outcome]:
+    """Prepare the load; return what runs it."""
+    if not wanted.handshakes:
+        return partial(load.run, wanted, port, seconds, cpu=cores.client)
+    client = handshakes.start(wanted.handshakes, port, wanted.connections, seconds, cpu=cores.client)
+    return partial(handshakes.finish, client, seconds)
+
+
+def _hold(result: Sample, pid: int, port: int, scenario: Scenario) -> None:
+    wanted = scenario.idle
+    held = idle.measure(pid, port, wanted, tls.context() if scenario.load.tls else None)
     result.rss, result.pss = held.after.rss, held.after.pss
     result.rss_each, result.pss_each = held.rss_per_connection, held.pss_per_connection
     result.connections = held.connections

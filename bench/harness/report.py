@@ -49,6 +49,8 @@ def markdown(summaries: list[Summary], verdicts: list[Verdict], facts: dict[str,
 def table(scenario: Scenario, summaries: list[Summary]) -> str:
     """Return one scenario's table, in Markdown with aligned columns."""
     head, row = (IDLE, _idle_row) if scenario.idle else (SPEED, _speed_row)
+    if scenario.load.handshakes:
+        head = tuple(name.replace("request", "handshake") for name in head)
     rows = [head, *(row(one) if one.samples else _empty_row(one, len(head)) for one in summaries)]
     widths = [max(len(line[column]) for line in rows) for column in range(len(head))]
     lines = [_line(line, widths) for line in rows]

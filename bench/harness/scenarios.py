@@ -13,6 +13,8 @@ from harness.load import Load
 
 THREADS = 10
 IDLE_CONNECTIONS = 10_000
+# A client's handshake takes it a millisecond.
+IDLE_TLS_CONNECTIONS = 2_000
 
 HELLO = b"Hello, world!\n"
 DONE = b"done\n"
@@ -115,6 +117,13 @@ def _file(name: str, connections: int) -> Scenario:
     return Scenario(f"file-{name}", f"A file of {name}", "", probe, load, yardsticks=True, files=True)
 
 
+def _handshakes(kind: str) -> Scenario:
+    load = Load(8, tls=True, handshakes=kind)
+    return Scenario(
+        f"tls-{kind}", f"TLS 1.3, {kind} handshakes", "plain:hello", Probe(HELLO), load, yardsticks=True
+    )
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
@@ -153,6 +162,24 @@ SCENARIOS: dict[str, Scenario] = {
             Load(1),
             yardsticks=True,
             idle=IDLE_CONNECTIONS,
+        ),
+        *(_handshakes(kind) for kind in ("full", "resumed")),
+        Scenario(
+            "tls-large",
+            "A response of 1 MiB over TLS 1.3",
+            "bodies:large",
+            Probe(LARGE, "/large.bin"),
+            Load(16, "/large.bin", tls=True),
+            yardsticks=True,
+        ),
+        Scenario(
+            "tls-idle",
+            f"{IDLE_TLS_CONNECTIONS} idle connections over TLS 1.3",
+            "plain:hello",
+            Probe(HELLO),
+            Load(1, tls=True),
+            yardsticks=True,
+            idle=IDLE_TLS_CONNECTIONS,
         ),
     )
 }

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import paths
-from harness.scenarios import FILES, content
+from harness.certificate import Pair
+from harness.scenarios import FILES, LARGE, content
 
 # nginx wants its configuration in a file, and folders for bodies; removed when the benchmark ends.
 _scratch = tempfile.TemporaryDirectory(prefix="kirsch-bench-nginx-")
@@ -28,6 +29,8 @@ class Setting:
     threads: int
     # The most connections that will be open at once.
     connections: int
+    # Serve it over TLS, and nothing in clear.
+    pair: Pair | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Server:
     thread_each: bool = False
     # Answers by Kirsch's router alone: only for the scenario that compares one route with many.
     routed: bool = False
+    # Takes part in the scenarios over TLS, too.
+    tls: bool = False
     # A second setting of another server, for the scenarios where that one is better.
     variant_of: str = ""
 
@@ -64,7 +69,8 @@ def environ() -> dict[str, str]:
 
 def _kirsch(ask: Setting) -> list[str]:
     program = paths.file(paths.KIRSCH, "install Kirsch into .venv first, or leave it out with --servers")
-    return [program, "--bind", f"127.0.0.1:{ask.port}", "--threads", str(ask.threads), ask.app]
+    pair = ["--tls-cert", str(ask.pair.certificate), "--tls-key", str(ask.pair.key)] if ask.pair else []
+    return [program, "--bind", f"127.0.0.1:{ask.port}", "--threads", str(ask.threads), *pair, ask.app]
 
 
 def _floor(ask: Setting) -> list[str]:
@@ -80,7 +86,14 @@ def _routed(routes: str) -> Callable[[Setting], list[str]]:
 def _nginx(ask: Setting) -> list[str]:
     folder = Path(_scratch.name)
     config = folder / f"nginx-{ask.port}.conf"
-    config.write_text(NGINX.format(port=ask.port, folder=folder))
+    text = NGINX.format(port=ask.port, folder=folder)
+    if ask.pair:
+        (folder / "large.bin").write_bytes(LARGE)
+        lines = NGINX_TLS.format(
+            port=ask.port, folder=folder, certificate=ask.pair.certificate, key=ask.pair.key
+        )
+        text = "\n".join(lines if "listen" in line else line for line in text.splitlines())
+    config.write_text(text)
     return [paths.tool("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(config)]
 
 
@@ -97,6 +110,14 @@ http {{
     location / {{ default_type text/plain; return 200 "Hello, world!\\n"; }}
   }}
 }}
+"""
+
+
+NGINX_TLS = """\
+    listen 127.0.0.1:{port} ssl backlog=4096;
+    ssl_certificate {certificate}; ssl_certificate_key {key};
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets on;
+    location = /large.bin {{ root {folder}; }}
 """
 
 
@@ -125,6 +146,9 @@ def _nginx_files(cache: str, ask: Setting) -> list[str]:
 
 
 def _granian(threads: int, ask: Setting) -> list[str]:
+    pair: tuple[str, ...] = ()
+    if ask.pair:
+        pair = ("--ssl-certificate", str(ask.pair.certificate), "--ssl-keyfile", str(ask.pair.key))
     return [
         paths.peer("granian"),
         *("--interface", "wsgi", "--no-ws", "--http", "1", "--host", "127.0.0.1", "--port", str(ask.port)),
@@ -132,6 +156,7 @@ def _granian(threads: int, ask: Setting) -> list[str]:
         # Idle connections count against it, so it has to exceed them.
         *("--backlog", "4096", "--backpressure", str(max(ask.connections + 100, 4096))),
         *("--log-level", "error", "--no-access-log"),
+        *pair,
         ask.app,
     ]
 
@@ -191,8 +216,8 @@ def _sockets(ask: Setting) -> list[str]:
 SERVERS: dict[str, Server] = {
     server.name: server
     for server in (
-        Server("kirsch", _kirsch),
-        Server("granian", lambda ask: _granian(ask.threads, ask)),
+        Server("kirsch", _kirsch, tls=True),
+        Server("granian", lambda ask: _granian(ask.threads, ask), tls=True),
         # The setting of Granian's own published figures, for applications that do not wait.
         Server("granian-1", lambda ask: _granian(1, ask), threaded=False, variant_of="granian"),
         Server("fastwsgi", _launcher("fastwsgi"), threaded=False),
@@ -203,7 +228,7 @@ SERVERS: dict[str, Server] = {
         Server("waitress", _launcher("waitress")),
         Server("cheroot", _launcher("cheroot")),
         Server("floor", _floor, yardstick=True),
-        Server("nginx", _nginx, yardstick=True),
+        Server("nginx", _nginx, yardstick=True, tls=True),
         Server("no routes", _floor, routed=True),
         Server("one route", _routed("one"), routed=True),
         Server("10,000 hosts", _routed("hosts"), routed=True),

@@ -12,7 +12,9 @@ from harness.scenarios import SCENARIOS
 from harness.servers import SERVERS
 from harness.summary import Summary, find
 
-IDLE_KIB = 4.0
+# Resident for each connection.
+IDLE_KIB = {"idle": 4.0, "tls-idle": 24.0}
+TLS = ("tls-full", "tls-resumed", "tls-large")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def verdicts(summaries: list[Summary]) -> list[Verdict]:
         *(_best_peer(summaries, name) for name in ("flask", "webpy") if name in ran),
         *(_routes(summaries) if "routes" in ran else []),
         *(_file(summaries, name) for name, scenario in SCENARIOS.items() if scenario.files and name in ran),
-        *(_idle(summaries) if "idle" in ran else []),
+        *(_idle(summaries, name, most) for name, most in IDLE_KIB.items() if name in ran),
+        *(one for name in TLS if name in ran for one in _tls(summaries, name)),
     ]
 
 
@@ -127,10 +130,27 @@ def _file(summaries: list[Summary], name: str) -> Verdict:
     return Verdict(f"{name}, requests per CPU second, files / nginx", value, 0.8, at_most=False)
 
 
-def _idle(summaries: list[Summary]) -> list[Verdict]:
-    kirsch = find(summaries, "idle", "kirsch")
+def _idle(summaries: list[Summary], name: str, most: float) -> Verdict:
+    kirsch = find(summaries, name, "kirsch")
     value = kirsch.rss_each if kirsch else None
-    return [Verdict("idle connection, KiB resident", value, IDLE_KIB, at_most=True)]
+    return Verdict(f"{name}, KiB resident for each connection", value, most, at_most=True)
+
+
+def _tls(summaries: list[Summary], name: str) -> list[Verdict]:
+    def cpu(server: str) -> float | None:
+        found = find(summaries, name, server)
+        return found.cpu if found else None
+
+    what = "responses" if name == "tls-large" else "handshakes"
+    return [
+        Verdict(
+            f"{name}, {what} per CPU second, kirsch / {other}",
+            _ratio(cpu(other), cpu("kirsch")),
+            least,
+            at_most=False,
+        )
+        for other, least in (("granian", 1.0), ("nginx", 0.9))
+    ]
 
 
 def _rps(summaries: list[Summary], scenario: str, server: str) -> float | None:

@@ -56,7 +56,14 @@ class Authority:
         usage = ("keyUsage=critical,keyCertSign,cRLSign",)
         self._make(self.certificate, self.key, name, "ec:P-256", usage, signed=False)
 
-    def pair(self, *names: str, kind: str = "ec:P-256", days: int = 30, into: Path | None = None) -> Pair:
+    def pair(
+        self,
+        *names: str,
+        kind: str = "ec:P-256",
+        days: int = 30,
+        into: Path | None = None,
+        revoked_at: str = "",
+    ) -> Pair:
         """A server's certificate.
 
         Args:
@@ -64,12 +71,15 @@ class Authority:
             kind: `ec:CURVE`, `rsa:BITS` or `ed25519`.
             days: How long it is valid.
             into: The folder for its files; one of its own, if none.
+            revoked_at: The URL that it gives for the list of revoked ones; none by default.
         """
-        return self._leaf(names[0], f"subjectAltName={_alternatives(names)}", "serverAuth", kind, days, into)
+        extensions = [f"subjectAltName={_alternatives(names)}"]
+        extensions += [f"crlDistributionPoints=URI:{revoked_at}"] if revoked_at else []
+        return self._leaf(names[0], extensions, "serverAuth", kind, days, into)
 
     def client(self, name: str, *, kind: str = "ec:P-256") -> Pair:
         """A client's certificate for a common name."""
-        return self._leaf(name, f"subjectAltName=email:{name}@a.test", "clientAuth", kind, 30, None)
+        return self._leaf(name, [f"subjectAltName=email:{name}@a.test"], "clientAuth", kind, 30, None)
 
     def revocations(self, *revoked: Pair) -> Path:
         """The list of what it has revoked."""
@@ -96,14 +106,12 @@ class Authority:
             setattr(context, name, value)
         return context
 
-    def _leaf(
-        self, name: str, alternatives: str, usage: str, kind: str, days: int, into: Path | None
-    ) -> Pair:
+    def _leaf(self, name: str, own: list[str], usage: str, kind: str, days: int, into: Path | None) -> Pair:
         self._made += 1
         folder = into or self.folder / f"leaf-{self._made}"
         folder.mkdir(exist_ok=True)
         pair = Pair(folder / "cert.pem", folder / "key.pem")
-        extensions = (alternatives, f"extendedKeyUsage={usage}", "keyUsage=critical,digitalSignature")
+        extensions = (*own, f"extendedKeyUsage={usage}", "keyUsage=critical,digitalSignature")
         constraints = "basicConstraints=critical,CA:FALSE"
         self._make(pair.certificate, pair.key, name, kind, (constraints, *extensions), signed=True, days=days)
         return pair
