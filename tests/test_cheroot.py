@@ -262,35 +262,34 @@ def test_wsgidav_s_command_serves_a_folder(tmp_path: Path) -> None:
         assert script.ask_as("DELETE", "/sub/b.txt").status == 204
 
 
-def test_processes_that_a_program_starts_find_kirsch_too() -> None:
-    child = "import cheroot.server, cheroot.wsgi, sys; print(cheroot.server.__name__, cheroot.__name__)"
-    text = "import kirsch; kirsch.install_as_cheroot(); import subprocess, sys; "
-    text += f"print(subprocess.run([sys.executable, '-c', {child!r}], capture_output=True, text=True))"
+def said_by(program: str) -> str:
+    """What a program writes that runs where cheroot is installed too."""
     done = subprocess.run(
-        [str(environment()), "-c", text],
+        [str(environment()), "-c", program],
         capture_output=True,
         text=True,
         timeout=SECONDS,
         check=True,
         env=clean_environment(),
     )
-    assert "kirsch.cheroot.server kirsch.cheroot" in done.stdout, done.stdout
+    return done.stdout
+
+
+def test_processes_that_a_program_starts_find_kirsch_too() -> None:
+    child = "import cheroot.server, cheroot.wsgi, sys; print(cheroot.server.__name__, cheroot.__name__)"
+    text = "import kirsch; kirsch.install_as_cheroot(); import subprocess, sys; "
+    text += f"print(subprocess.run([sys.executable, '-c', {child!r}], capture_output=True, text=True))"
+    said = said_by(text)
+    assert "kirsch.cheroot.server kirsch.cheroot" in said, said
 
 
 def test_cheroot_that_was_imported_before_is_not_replaced_unasked() -> None:
     text = "import cheroot.wsgi, kirsch\ntry:\n    kirsch.install_as_cheroot()\n"
     text += "except RuntimeError as error:\n    print(error)\n"
     text += "kirsch.install_as_cheroot(force=True)\nimport cheroot.wsgi\nprint(cheroot.wsgi.__name__)\n"
-    done = subprocess.run(
-        [str(environment()), "-c", text],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=True,
-        env=clean_environment(),
-    )
-    assert done.stdout.splitlines()[0].startswith("cheroot was imported already; call"), done.stdout
-    assert done.stdout.splitlines()[1] == "kirsch.cheroot.wsgi"
+    said = said_by(text)
+    assert said.splitlines()[0].startswith("cheroot was imported already; call"), said
+    assert said.splitlines()[1] == "kirsch.cheroot.wsgi"
 
 
 def test_web_py_s_own_hook(tmp_path: Path) -> None:

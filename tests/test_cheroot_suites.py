@@ -7,15 +7,12 @@ listed and passes.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from support.cheroot import environment
-from support.server import clean_environment
-from support.suites import LISTS, complaints, differences, source
+from support.suites import LISTS, complaints, differences, run_suite, source
 
 SUITE_SECONDS = 600.0
 
@@ -28,30 +25,14 @@ def run(tmp_path: Path, python: Path, name: str, words: list[str], folder: Path)
     outcomes = tmp_path / "outcomes.json"
     # What would never end, or needs what this machine may not have.
     without = [word for test in listed["left_out"] for word in ("--deselect", test)]
-    done = subprocess.run(
-        [
-            *(str(python), "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder)),
-            *("-p", "cheroot_plugin", "-p", "no:cacheprovider", "-o", "xfail_strict=false"),
-            *(*words, *without),
-        ],
-        cwd=folder,
-        env={
-            **clean_environment(),
-            "PYTHONPATH": str(LISTS),
-            "SUITE_OUTCOMES": str(outcomes),
-            # CherryPy's tests would ask what to do about a failure.
-            "WEBTEST_INTERACTIVE": "False",
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SUITE_SECONDS,
-        check=False,
-    )
-    assert outcomes.exists(), done.stdout[-4000:]
-    found: dict[str, str] = json.loads(outcomes.read_text("utf-8"))
-    return found
+    words = [
+        *(str(python), "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder)),
+        *("-p", "cheroot_plugin", "-p", "no:cacheprovider", "-o", "xfail_strict=false"),
+        *(*words, *without),
+    ]
+    # CherryPy's tests would ask what to do about a failure.
+    variables = {"PYTHONPATH": str(LISTS), "WEBTEST_INTERACTIVE": "False"}
+    return run_suite(words, folder, outcomes, SUITE_SECONDS, variables)
 
 
 def judge(name: str, outcomes: dict[str, str]) -> None:

@@ -23,7 +23,7 @@ import pytest
 from suites.gunicorn_corpus import Entry, corpus, with_host
 from support.client import Address, BrokenResponse, Client, Response
 from support.server import clean_environment, in_process
-from support.suites import LISTS, complaints, differences, source
+from support.suites import LISTS, complaints, differences, run_suite, source
 
 SUITE_SECONDS = 300.0
 HOST_MISSING = "400 Bad Request: an HTTP/1.1 request must have a Host field (RFC 9112 section 3.2)"
@@ -203,24 +203,10 @@ def test_werkzeug_live_server_tests_pass_but_for_those_listed(tmp_path: Path) ->
     shutil.copy(tests / "test_serving.py", tmp_path)
     shutil.copytree(tests / "live_apps", tmp_path / "live_apps")
     shutil.copy(LISTS / "werkzeug_conftest.py", tmp_path / "conftest.py")
-    outcomes_file = tmp_path / "outcomes.json"
     words = ["-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
-    run = subprocess.run(
-        [sys.executable, *words, "-m", "dev_server", str(tmp_path / "test_serving.py")],
-        cwd=tmp_path,
-        env={
-            **clean_environment(),
-            "PYTHONPATH": str(LISTS.parent),
-            "SUITE_OUTCOMES": str(outcomes_file),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SUITE_SECONDS,
-        check=False,
-    )
-    assert outcomes_file.exists(), run.stdout[-4000:]
-    outcomes = json.loads(outcomes_file.read_text("utf-8"))
+    words = [sys.executable, *words, "-m", "dev_server", str(tmp_path / "test_serving.py")]
+    environment = {"PYTHONPATH": str(LISTS.parent)}
+    outcomes = run_suite(words, tmp_path, tmp_path / "outcomes.json", SUITE_SECONDS, environment)
     failed = {name: why for name, why in outcomes.items() if why}
     listed = differences("werkzeug")
     assert complaints(failed, listed["tests"], set(outcomes)) == []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 from pathlib import Path
 
 import kirsch
+
+from support.suites import succeed
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "requirements" / "cheroot.txt"
@@ -24,15 +25,7 @@ def environment() -> Path:
     if not made.exists() or made.read_text() != wanted:
         install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", str(PINS)]
         for words in ([sys.executable, "-m", "venv", "--clear", str(folder)], install):
-            done = subprocess.run(
-                words,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=INSTALL_SECONDS,
-                check=False,
-            )
-            assert done.returncode == 0, f"cannot make {folder}:\n{done.stdout[-4000:]}"
+            succeed(words, INSTALL_SECONDS, f"cannot make {folder}")
         made.write_text(wanted)
     place = next(folder.glob("lib/python*/site-packages")) / "kirsch-under-test.pth"
     place.write_text(f"{Path(kirsch.__file__).parents[1]}\n")

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from support.server import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "suites"
@@ -43,15 +45,7 @@ def fetch(pins: Mapping[str, str]) -> None:
         # What builds a package comes as a wheel; only the suites themselves must be source.
         words = ["-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps"]
         words += ["--no-binary", ",".join(pins), "--require-hashes", "-r", str(PINS), "-d", scratch]
-        done = subprocess.run(
-            [sys.executable, *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=FETCH_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"pip cannot fetch the suites of {PINS}:\n{done.stdout[-4000:]}"
+        succeed([sys.executable, *words], FETCH_SECONDS, f"pip cannot fetch the suites of {PINS}")
         for archive in Path(scratch).glob("*.tar.gz"):
             with tarfile.open(archive) as members:
                 members.extractall(scratch, filter="data")
@@ -59,6 +53,42 @@ def fetch(pins: Mapping[str, str]) -> None:
             place = CACHE / f"{name.lower()}-{version}"
             if not place.exists():
                 os.rename(Path(scratch) / place.name, place)
+
+
+def succeed(words: Sequence[str], seconds: float, otherwise: str) -> None:
+    """Run a command to its end; if it fails, say so with the end of what it wrote."""
+    done = subprocess.run(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False
+    )
+    assert done.returncode == 0, f"{otherwise}:\n{done.stdout[-4000:]}"
+
+
+def run_suite(
+    words: Sequence[str], folder: Path, outcomes: Path, seconds: float, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Run a suite's own command, which leaves what became of each test in a file.
+
+    Args:
+        words: The command.
+        folder: Where it runs.
+        outcomes: The file; the suite's plugin of ours finds it in ``SUITE_OUTCOMES``.
+        seconds: How long it may take.
+        environment: What it finds in its environment besides.
+    """
+    done = subprocess.run(
+        words,
+        cwd=folder,
+        env={**clean_environment(), **environment, "SUITE_OUTCOMES": str(outcomes)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert outcomes.exists(), done.stdout[-4000:]
+    found: dict[str, str] = json.loads(outcomes.read_text("utf-8"))
+    return found
 
 
 def differences(name: str) -> dict[str, Any]:

@@ -57,8 +57,6 @@ def cheroot_server(server_factory):  # noqa: WPS210
 
     httpserver.shutdown_timeout = 0  # Speed-up tests teardown
 
-    # FIXME: Expose this thread through a fixture so that it
-    # FIXME: could be awaited in tests.
     server_thread = threading.Thread(target=httpserver.safe_start)
     server_thread.start()  # spawn it
     while not httpserver.ready:  # wait until fully initialized and bound

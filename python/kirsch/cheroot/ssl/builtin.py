@@ -298,8 +298,7 @@ class BuiltinSSLAdapter(Adapter):
         # if a context is provided via `cherrypy.config.update` then
         # `self.context` will be set after `__init__`
         # use a property to intercept it to add an SNI callback
-        # but don't override the user's callback
-        # TODO: chain callbacks
+        # but don't override the user's callback: who sets one sees to SNI
         with suppress(AttributeError):
             if ssl.HAS_SNI and context.sni_callback is None:
                 context.sni_callback = _sni_callback

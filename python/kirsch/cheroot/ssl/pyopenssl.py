@@ -85,7 +85,6 @@ class SSLFileobjectMixin:
     ssl_timeout = 3
     ssl_retry = 0.01
 
-    # FIXME:
     def _safe_call(self, is_reader, call, *args, **kwargs):  # noqa: C901
         """Wrap the given call with TLS error-trapping.
 
@@ -452,6 +451,5 @@ class pyOpenSSLAdapter(Adapter):
             wrapped_socket = cls(sock, mode, bufsize)
             wrapped_socket.ssl_timeout = sock.gettimeout()
             return wrapped_socket
-        # This is from past:
-        # TODO: figure out what it's meant for
+        # Programs may hand over a plain socket.
         return cheroot_server.CP_fileobject(sock, mode, bufsize)

@@ -268,7 +268,7 @@ class WebCase(unittest.TestCase):
 
     console_height = 30
 
-    def _handlewebError(self, msg):  # noqa: C901  # FIXME
+    def _handlewebError(self, msg):  # noqa: C901
         print()
         print('    ERROR: %s' % msg)
 
