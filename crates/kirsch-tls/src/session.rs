@@ -22,7 +22,7 @@ use x509_parser::time::ASN1Time;
 use crate::certificate::parse;
 use crate::config::Clients;
 use crate::material::Material;
-use crate::pair::Pair;
+use crate::pair::{Pair, words};
 use crate::served::is_tls;
 use crate::variables::{self, Variables};
 
@@ -360,7 +360,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Failure::Plain => f.write_str("the client does not speak TLS"),
-            Failure::Broken(error) => error.fmt(f),
+            Failure::Broken(error) => f.write_str(&words(error)),
         }
     }
 }
