@@ -10,6 +10,7 @@ import base64
 import contextlib
 import html
 import json
+import logging
 import re
 import signal
 import socket
@@ -372,6 +373,11 @@ def test_failures_are_counted_and_told_at_debug_only(pair: Pair, context: ssl.SS
             eventually(partial(has_failed, server, 1), "it is counted")
             if level == "debug":
                 server.wait_for_log(r"TLS handshake failed peer=127\.0\.0\.1 reason=.*UnknownCA")
+            get(server.secure(context))
+            server.signal(signal.SIGTERM)
+            # How many there were is told whatever the level for reasons.
+            server.wait_for_log(r"INFO TLS handshakes since the start done=\d+ failed=1\n")
+            assert server.wait() == 0
         assert ("handshake failed" in server.log) == (level == "debug"), server.log
 
 
@@ -758,3 +764,44 @@ def test_embedded(authority: Authority, pair: Pair) -> None:
         assert server.reload_tls()
         assert server.own_fingerprint is None
         assert server.statistics()["handshakes"] == 1
+
+
+def test_embedded_the_logger_tells_of_new_files(
+    authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import kirsch
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("204 No Content", [])
+        return []
+
+    def told() -> list[tuple[str, str, int, str]]:
+        return [
+            (record.name, record.threadName or "", record.levelno, record.getMessage())
+            for record in caplog.records
+        ]
+
+    pair = authority.pair("localhost", into=tmp_path)
+    pair.key.chmod(0o644)
+    caplog.set_level(logging.INFO, logger="kirsch")
+    with kirsch.Server(app, bind="127.0.0.1:0", tls_cert=pair.certificate, tls_key=pair.key) as server:
+        eventually(lambda: len(told()) == 1, "what is doubtful at the start")
+        key = authority.pair("localhost").key
+        key.chmod(0o600)
+        key.rename(pair.key)
+        server.reload_tls()
+        eventually(lambda: len(told()) == 2, "what cannot be served")
+        server.reload_tls()
+        authority.pair("localhost").rename_to(pair)
+        server.reload_tls()
+        eventually(lambda: len(told()) == 3, "what is served")
+        server.reload_tls()
+    open_to_all = f"{pair.key}: the private key is open to everybody on this machine (mode 644)"
+    mismatch = f"{pair.key}: the key belongs to another certificate than that in {pair.certificate}"
+    refused = f"TLS goes on with the files it had; the new ones cannot be served: {mismatch}"
+    renewed = f"TLS is served with new files; certificates: SHA-256 {pair.fingerprint()}"
+    wanted = ((30, open_to_all), (40, refused), (20, renewed))
+    assert len(told()) == 3, told()
+    for (name, thread, level, text), (wanted_level, beginning) in zip(told(), wanted, strict=True):
+        assert (name, thread, level) == ("kirsch", "kirsch-tls", wanted_level)
+        assert text.startswith(beginning), text

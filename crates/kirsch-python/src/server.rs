@@ -8,7 +8,7 @@ use std::time::Duration;
 use kirsch_config::{Dispatch, Origin, Settings};
 use kirsch_files::NamedFiles;
 use kirsch_server::{
-    Bind, BoundAddress, Interpreter, LocalName, Scheme, Server, StartError, TlsError,
+    Bind, BoundAddress, Interpreter, LocalName, Scheme, Server, StartError, TlsError, TlsNews,
 };
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -159,6 +159,30 @@ impl PyServer {
         self.server.reopen_access_log();
     }
 
+    /// Whether TLS is spoken anywhere.
+    #[getter]
+    fn has_tls(&self) -> bool {
+        self.server.has_tls()
+    }
+
+    /// Looks for new files of TLS until the server stops: one thread's life. `tell` is called with a level of
+    /// `logging` and a line for each thing that is worth saying.
+    #[pyo3(signature = (tell=None))]
+    fn watch_tls(&self, py: Python<'_>, tell: Option<Py<PyAny>>) {
+        py.detach(|| {
+            self.server.watch_tls(|news| {
+                if let Some(tell) = &tell {
+                    Python::attach(|py| {
+                        let told = tell.call1(py, (level(news), news.to_string()));
+                        if let Err(error) = told {
+                            error.write_unraisable(py, Some(tell.bind(py)));
+                        }
+                    });
+                }
+            });
+        });
+    }
+
     /// Looks at the files of TLS at once. Answers whether there are any.
     fn reload_tls(&self) -> bool {
         self.server.reload_tls()
@@ -263,6 +287,15 @@ fn named_files(settings: &Settings, dispatch: &Dispatch) -> PyResult<Option<Arc<
     let named = NamedFiles::new(folders)
         .map_err(|error| PyOSError::new_err(format!("x-sendfile: {error}")))?;
     Ok(Some(Arc::new(named.with_internal(internal))))
+}
+
+/// How much news matters, as a level of `logging`.
+fn level(news: &TlsNews) -> u8 {
+    match news {
+        TlsNews::Renewed(_) => 20,
+        TlsNews::Doubt(_) => 30,
+        TlsNews::Refused(_) => 40,
+    }
 }
 
 /// The setting that named the file that is at fault.

@@ -87,6 +87,7 @@ pub use network::{Network, NetworkError};
 pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use reason::reason;
+pub use renewal::TlsNews;
 pub use request::{LocalName, Origin, Request, RequestId, Secured};
 pub use router::{
     Action, Condition, FixedAnswer, HostPattern, InternalRoutes, PathPrefix, Redirect, Route,
