@@ -698,10 +698,15 @@ def test_what_is_wrong_with_a_certificate_is_said_in_one_line(
             "/nowhere.pem",
         ): "flag --tls-key: cannot serve TLS: /nowhere.pem: there is no such file",
         ("--tls-cert", cert, "--tls-key", str(other.key)): "the key belongs to another certificate",
-        ("--tls-cert", cert, "--tls-key", str(locked)): "the key is encrypted",
-        ("--tls-cert", cert): "there is no private key in it",
+        ("--tls-cert", cert, "--tls-key", str(locked)): "the key is encrypted; name the file that holds its password as "
+        "tls-key-password-file, or set KIRSCH_TLS_KEY_PASSWORD",
+        ("--tls-cert", cert): "there is no private key in it; name the file of its key too",
         ("--tls-key", key): "flag --tls-key: there is no certificate; set tls-cert too",
         ("--tls-cert", cert, "--tls-cert", cert, "--tls-key", key): "there are 2 certificates and 1 keys",
+        (
+            *pair.flags,
+            *("--tls-min-version", "1.3", "--tls-ciphers", "ECDHE-RSA-AES128-GCM-SHA256"),
+        ): "flag --tls-ciphers: cannot serve TLS: none of the cipher suites belongs to a version that is allowed",
         ("--tls-ciphers", "RC4-MD5", "--tls-cert", cert): "is no cipher suite that is known here",
         ("--bind", "https://127.0.0.1:0"): "has no certificate; set tls-cert and tls-key",
         ("--tls-client-certs", "required", *pair.flags): "nobody is named who signs certificates of clients",

@@ -9,6 +9,7 @@ use kirsch_config::{Dispatch, Origin, Settings};
 use kirsch_files::NamedFiles;
 use kirsch_server::{
     Bind, BoundAddress, Interpreter, LocalName, Scheme, Server, StartError, TlsError, TlsNews,
+    Trouble,
 };
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -302,7 +303,10 @@ fn level(news: &TlsNews) -> u8 {
 fn tls_option(settings: &Settings, error: &TlsError) -> &'static str {
     let tls = &settings.tls;
     let Some(path) = &error.path else {
-        return "tls-cert";
+        return match error.trouble {
+            Trouble::NoSuite => "tls-ciphers",
+            _ => "tls-cert",
+        };
     };
     let lists = [
         ("tls-cert", tls.certificates.as_slice()),
@@ -324,10 +328,15 @@ fn start_error(settings: &Settings, error: &StartError) -> PyErr {
         StartError::System(error) => (None, error.raw_os_error()),
         StartError::Reactors(_) => (None, None),
     };
-    let text = match option.map(|name| settings.origin(name)) {
+    let mut text = match option.map(|name| settings.origin(name)) {
         None | Some(Origin::Default) => error.to_string(),
         Some(origin) => format!("{origin}: {error}"),
     };
+    if let StartError::Tls(error) = error
+        && error.trouble == Trouble::PasswordWanted
+    {
+        text.push_str(" as tls-key-password-file, or set KIRSCH_TLS_KEY_PASSWORD");
+    }
     match number {
         Some(number) => PyOSError::new_err((number, text)),
         None => PyOSError::new_err(text),
