@@ -18,7 +18,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from typing import Any
 import pytest
 from secured import blob as numbered
 from support.certificates import Authority, Pair, openssl
-from support.client import DEADLINE_SECONDS, BrokenResponse, Client, get, request_bytes
+from support.client import DEADLINE_SECONDS, BrokenResponse, Client, client_hello, get, request_bytes
 from support.inside import eventually, settled, view
+from support.records import ALERT, HANDSHAKE, KEY_UPDATE, KEY_UPDATE_WANTED, Forger
 from support.server import ServerProcess, clean_environment, kirsch
 
 APP = "secured:app"
@@ -58,15 +59,6 @@ def environ(response: Any) -> dict[str, str]:
     """What the application was told."""
     assert response.status == 200, response
     return json.loads(response.body)
-
-
-def hello(context: ssl.SSLContext, name: str = "localhost") -> bytes:
-    """The first message of a handshake."""
-    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
-    handshake = context.wrap_bio(received, sent, server_hostname=name)
-    with contextlib.suppress(ssl.SSLWantReadError):
-        handshake.do_handshake()
-    return sent.read()
 
 
 # Serving.
@@ -383,7 +375,7 @@ def test_failures_are_counted_and_told_at_debug_only(pair: Pair, context: ssl.SS
 
 def test_the_silent_and_the_half_handshaken_hold_nobody_up(pair: Pair, context: ssl.SSLContext) -> None:
     with contextlib.ExitStack() as stack, ServerProcess(APP, *pair.flags, threads=2) as server:
-        begun = hello(context)
+        begun = client_hello(context)
         for number in range(400):
             client = stack.enter_context(server.client())
             if number % 2:
@@ -396,7 +388,7 @@ def test_the_silent_and_the_half_handshaken_hold_nobody_up(pair: Pair, context: 
 def test_a_flood_of_handshakes_leaves_open_connections_served(
     pair: Pair, context: ssl.SSLContext, threads: int
 ) -> None:
-    begun = hello(context)
+    begun = client_hello(context)
     with contextlib.ExitStack() as stack, ServerProcess(APP, *pair.flags, threads=threads) as server:
         kept = stack.enter_context(Client(server.secure(context)))
         assert kept.request().body == b"ok"
@@ -423,7 +415,7 @@ def test_a_flood_of_handshakes_leaves_open_connections_served(
 
 def test_a_handshake_has_its_time(pair: Pair, context: ssl.SSLContext) -> None:
     with ServerProcess(APP, *pair.flags, "--timeout-handshake", "200ms") as server:
-        begun = hello(context)
+        begun = client_hello(context)
         for sent in (b"", begun[:1], begun[:-1], begun):
             with server.client() as client:
                 client.send(sent)
@@ -433,33 +425,106 @@ def test_a_handshake_has_its_time(pair: Pair, context: ssl.SSLContext) -> None:
         assert statistics(server)["handshakes_failed"] == 3, "who says nothing has not begun"
 
 
+# What the allocator may keep of some hundred connections, each of which would have left 10 KiB.
+MOST_LEFT_BYTES = 2 * 1024 * 1024
+
+
 def test_leaving_at_each_step_leaks_nothing(pair: Pair, context: ssl.SSLContext) -> None:
-    with ServerProcess(APP, *pair.flags) as server:
+    environment = {"MALLOC_ARENA_MAX": "1"}
+    with ServerProcess(APP, *pair.flags, environment=environment) as server:
         address = server.secure(context)
-        assert get(address).body == b"ok"
-        before = settled(address)
-        begun = hello(context)
-        for rude in (False, True):
+        begun = client_hello(context)
+
+        def leave(*, rudely: bool) -> None:
             for sent in (b"", begun[:3], begun[:100], begun):
                 with server.client() as client:
                     client.send(sent)
                     if sent == begun:
                         client.received(1)
-                    if rude:
+                    if rudely:
                         client.reset()
-            with Client(address) as client:
-                if rude:
-                    client.reset()
-            with Client(address) as client:
-                client.send(request_bytes()[:10])
-                if rude:
-                    client.reset()
-            with Client(address, receive_buffer=4096) as client:
-                client.send(request_bytes("/blob?20000000"))
-                client.received(1)
-                if rude:
-                    client.reset()
+            for asked in (b"", request_bytes()[:10], request_bytes("/blob?2000000")):
+                with Client(address, receive_buffer=4096) as client:
+                    client.send(asked)
+                    if asked.endswith(b"\r\n\r\n"):
+                        client.received(1)
+                    if rudely:
+                        client.reset()
+
+        def leave_often() -> int:
+            """So much memory there is then."""
+            for round in range(40):
+                leave(rudely=round % 2 == 1)
+            settled(address)
+            resident = view(address)["resident_bytes"]
+            assert isinstance(resident, int)
+            return resident
+
+        assert get(address).body == b"ok"
+        before = settled(address)
+        counted = statistics(server)
+        for _ in range(10):
+            leave(rudely=False)
+        eventually(partial(has_failed, server, counted["handshakes_failed"] + 30), "three of seven fail")
+        settled(address)
+        after = statistics(server)
+        done, failed, accepted = (
+            after[name] - counted[name] for name in ("handshakes", "handshakes_failed", "accepted")
+        )
+        assert failed == 30
+        assert accepted == done + failed + 10, "who says nothing has not begun"
+        leave_often()
+        first = leave_often()
+        leave_often()
+        assert leave_often() < first + MOST_LEFT_BYTES
         assert settled(address) == before
+        assert statistics(server)["panics"] == 0
+
+
+def test_what_comes_in_tiny_and_empty_records_is_the_same(
+    server: ServerProcess, context: ssl.SSLContext
+) -> None:
+    body = numbered(2000)
+    message = request_bytes("/echo", "POST", body=body, fields=("Connection: close",))
+    with Forger(server.secure(context)) as forger:
+        for place in range(len(message)):
+            # Padded, empty, with new keys, wherever a byte may be.
+            forger.send(forger.record(b"", padding=place % 50) + forger.new_keys(KEY_UPDATE))
+            forger.send(forger.record(message[place : place + 1], padding=place % 300))
+        said = b"".join(iter(partial(forger.secured.recv, 65536), b""))
+    assert said.endswith(b"\r\n\r\n" + body), said
+
+
+@pytest.mark.parametrize(
+    ("records", "answer"),
+    [
+        (lambda forger: forger.record(b"") * 1, b"HTTP/1.1 200"),
+        (lambda forger: b"".join(forger.record(b"") for _ in range(40)), b""),
+        (lambda forger: b"".join(forger.new_keys() for _ in range(33)), b""),
+        (lambda forger: b"".join(forger.new_keys(KEY_UPDATE_WANTED) for _ in range(32)), b"HTTP/1.1 200"),
+        (lambda forger: forger.record(b"\1\0", ALERT), b""),
+        (lambda forger: forger.record(bytes(16_385)), None),
+        (lambda forger: forger.record(b"x")[:-1] + b"x", None),
+        (lambda forger: forger.record(b"\1\0\0\4abcd", HANDSHAKE), None),
+        (lambda forger: b"GET / HTTP/1.1\r\n", None),
+    ],
+    ids=["empty", "empties", "keys", "wanted", "goodbye", "long", "bent", "hello", "plain"],
+)
+def test_records_that_no_client_sends_end_nothing_but_its_connection(
+    server: ServerProcess, context: ssl.SSLContext, records: Callable[[Forger], bytes], answer: bytes | None
+) -> None:
+    address = server.secure(context)
+    with Client(address) as kept:
+        assert kept.request().body == b"ok"
+        with Forger(address) as forger:
+            forger.send(records(forger) + forger.record(request_bytes()))
+            if answer is None:
+                with pytest.raises(ssl.SSLError, match="alert"):
+                    forger.secured.recv(12)
+            else:
+                with contextlib.suppress(ConnectionResetError):
+                    assert forger.secured.recv(12) == answer
+        assert kept.request().body == b"ok"
 
 
 # Names.
@@ -698,7 +763,12 @@ def test_what_is_wrong_with_a_certificate_is_said_in_one_line(
             "/nowhere.pem",
         ): "flag --tls-key: cannot serve TLS: /nowhere.pem: there is no such file",
         ("--tls-cert", cert, "--tls-key", str(other.key)): "the key belongs to another certificate",
-        ("--tls-cert", cert, "--tls-key", str(locked)): "the key is encrypted; name the file that holds its password as "
+        (
+            "--tls-cert",
+            cert,
+            "--tls-key",
+            str(locked),
+        ): "the key is encrypted; name the file that holds its password as "
         "tls-key-password-file, or set KIRSCH_TLS_KEY_PASSWORD",
         ("--tls-cert", cert): "there is no private key in it; name the file of its key too",
         ("--tls-key", key): "flag --tls-key: there is no certificate; set tls-cert too",
@@ -706,7 +776,7 @@ def test_what_is_wrong_with_a_certificate_is_said_in_one_line(
         (
             *pair.flags,
             *("--tls-min-version", "1.3", "--tls-ciphers", "ECDHE-RSA-AES128-GCM-SHA256"),
-        ): "flag --tls-ciphers: cannot serve TLS: none of the cipher suites belongs to a version that is allowed",
+        ): "flag --tls-ciphers: cannot serve TLS: none of the cipher suites belongs to a version",
         ("--tls-ciphers", "RC4-MD5", "--tls-cert", cert): "is no cipher suite that is known here",
         ("--bind", "https://127.0.0.1:0"): "has no certificate; set tls-cert and tls-key",
         ("--tls-client-certs", "required", *pair.flags): "nobody is named who signs certificates of clients",

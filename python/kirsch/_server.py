@@ -35,7 +35,8 @@ class Server:
     """Serves WSGI applications on threads of its own.
 
     It installs no signal handlers and prints nothing; exceptions of the application go to the logger
-    ``kirsch``, and so does what becomes of the files of TLS. Every method may be called from any thread. After `stop` it can be started again.
+    ``kirsch``, and so does what becomes of the files of TLS. Every method may be called from any thread.
+    After `stop` it can be started again.
 
         with kirsch.Server(app, bind="127.0.0.1:0") as server:
             host, port = server.addresses[0]

@@ -241,6 +241,7 @@ impl Connection {
         self.share = FAIR_SHARE;
         if self.readiness.failed {
             if !matches!(self.state, State::Linger { .. }) {
+                self.note_half_handshake(&"the client left", turn.shared);
                 return Next::Close;
             }
             // Both sides are shut, which is what lingering waits for: once everything was read.
@@ -282,9 +283,7 @@ impl Connection {
     fn give_out(&mut self, turn: &mut Turn<'_>) -> Next {
         match &self.state {
             State::Handshake { .. } => {
-                if self.stream.has_begun() {
-                    self.handshake_failed(&"it took too long", turn.shared);
-                }
+                self.note_half_handshake(&"it took too long", turn.shared);
                 return Next::Close;
             }
             // A 408 to an idle connection could be taken for the answer to the next request.
@@ -559,14 +558,12 @@ impl Connection {
                 }
                 Step::Again
             }
-            // A port that is looked at whether it is open, as monitors do, is no failure.
-            Ok(Shake::End) if !self.stream.has_begun() => Step::Out(Next::Close),
             Ok(Shake::End) => {
-                self.handshake_failed(&"the client left", turn.shared);
+                self.note_half_handshake(&"the client left", turn.shared);
                 Step::Out(Next::Close)
             }
             Err(err) => {
-                self.handshake_failed(&err, turn.shared);
+                self.note_half_handshake(&err, turn.shared);
                 Step::Out(Next::Close)
             }
         }
@@ -599,6 +596,14 @@ impl Connection {
             since: None,
             idle_since: turn.now,
         };
+    }
+
+    /// A handshake that is given up has failed, if it had begun: a port that is looked at whether it is open, as monitors
+    /// do, is no failure.
+    fn note_half_handshake(&self, reason: &dyn fmt::Display, shared: &Shared) {
+        if matches!(self.state, State::Handshake { .. }) && self.stream.has_begun() {
+            self.handshake_failed(reason, shared);
+        }
     }
 
     /// Peers may fail as often as they like: this is no line that scanners could fill a log with.
