@@ -481,6 +481,22 @@ def test_leaving_at_each_step_leaks_nothing(pair: Pair, context: ssl.SSLContext)
         assert statistics(server)["panics"] == 0
 
 
+@pytest.mark.parametrize("how", ["goodbye", "end", "both"])
+def test_who_ends_its_side_behind_a_request_is_answered(
+    server: ServerProcess, context: ssl.SSLContext, how: str
+) -> None:
+    with Forger(server.secure(context)) as forger:
+        # So that the server's own goodbye is not missed.
+        forger.secured.suppress_ragged_eofs = False
+        request, goodbye = forger.record(request_bytes()), forger.record(b"\1\0", ALERT)
+        forger.send(request + (goodbye if how != "end" else b""))
+        if how != "goodbye":
+            forger.wire.shutdown(socket.SHUT_WR)
+        said = b"".join(iter(partial(forger.secured.recv, 65536), b""))
+    assert said.startswith(b"HTTP/1.1 200"), said
+    assert said.endswith(b"\r\n\r\nok"), said
+
+
 def test_what_comes_in_tiny_and_empty_records_is_the_same(
     server: ServerProcess, context: ssl.SSLContext
 ) -> None:
