@@ -24,6 +24,10 @@ const READ: usize = 32 * 1024;
 const READ_HANDSHAKE: usize = 4 * 1024;
 /// Read of a file at once: as much as a session takes before it was sent.
 const FILE_PIECE: usize = 64 * 1024;
+/// What a byte of the wire costs, in bytes that are merely moved. In full records it is less. But a record may hold
+/// one byte, or none and new keys, which take some microseconds: a peer could have whoever drives decrypt these for as
+/// long as it likes, while all that arrives is hardly anything.
+const EFFORT: u64 = 16;
 /// Slices that are given together at most: a head, a chunk's frame around a block.
 const SLICES: usize = 4;
 
@@ -56,8 +60,8 @@ pub(crate) struct Secure {
 /// What a step of the handshake came to.
 #[derive(Debug)]
 pub(crate) enum Shake {
-    /// Bytes came; `drained` if the socket had no more.
-    Received { drained: bool },
+    /// Bytes came; `drained` if the socket had no more. The `effort` is as of [`Received`].
+    Received { drained: bool, effort: u64 },
     /// The peer has to send.
     Blocked,
     /// The peer has to take what was sent.
@@ -102,15 +106,18 @@ impl Secure {
             Progress::Handshake => {}
         }
         self.ahead.reserve(READ_HANDSHAKE);
-        let drained = match socket.receive(&mut self.ahead)? {
-            Received::Bytes { drained, .. } => drained,
+        let (drained, count) = match socket.receive(&mut self.ahead)? {
+            Received::Bytes { drained, count, .. } => (drained, count),
             Received::Blocked => return Ok(Shake::Blocked),
             Received::End => return Ok(Shake::End),
         };
         if !self.session.is_laborious() {
             self.take_ahead();
         }
-        Ok(Shake::Received { drained })
+        Ok(Shake::Received {
+            drained,
+            effort: effort(count),
+        })
     }
 
     /// Computes the server's part, and goes on with what has come behind the client's.
@@ -199,7 +206,7 @@ impl Secure {
         drained: bool,
         buf: &mut Vec<u8>,
     ) -> io::Result<Received> {
-        let before = buf.len();
+        let (before, effort) = (buf.len(), effort(wire.len()));
         loop {
             let taken = self.session.receive(&mut wire);
             let plain = self.session.read(buf);
@@ -229,6 +236,7 @@ impl Secure {
                 count,
                 // The end is there to be read.
                 drained: drained && !self.ended,
+                effort,
             }),
         }
     }
@@ -376,6 +384,11 @@ impl Write for Wire<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What it costs to decrypt so many bytes.
+fn effort(wire: usize) -> u64 {
+    wire as u64 * EFFORT
 }
 
 /// Reads without moving the place at which others may read.
