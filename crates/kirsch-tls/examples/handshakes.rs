@@ -21,7 +21,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::aws_lc_rs;
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, SignatureScheme,
+};
 
 /// Longer than any handshake; a server that stops answering ends the run.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -113,7 +115,8 @@ impl Client {
     fn once(&self) -> io::Result<(Option<HandshakeKind>, Duration)> {
         let begun = Instant::now();
         let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
-        let mut tls = ClientConnection::new(Arc::clone(&self.config), name).map_err(io::Error::other)?;
+        let mut tls =
+            ClientConnection::new(Arc::clone(&self.config), name).map_err(io::Error::other)?;
         let mut wire = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         wire.set_nodelay(true)?;
         wire.set_read_timeout(Some(TIMEOUT))?;
@@ -207,7 +210,12 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
