@@ -582,6 +582,7 @@ impl Connection {
     fn opened(&mut self, turn: &Turn<'_>) {
         Counters::count(&turn.shared.counters.handshakes);
         // A request may have come with the end of the handshake.
+        self.stream.opened(!self.readiness.readable);
         self.readiness.readable = true;
         // No request has it yet.
         if let Some(origin) = Arc::get_mut(&mut self.origin) {
