@@ -58,6 +58,8 @@ const DISCARD: Duration = Duration::from_secs(1);
 pub(crate) const FAIR_SHARE: u64 = 1024 * 1024;
 /// What a part of a body costs beside its bytes: a chunk takes about as long as moving so many.
 pub(crate) const PART_COST: u64 = 64;
+/// Whose handshake is worked on so soon has hardly left: the kernel is not asked.
+const SOON: Duration = Duration::from_millis(5);
 /// Bytes read at once while nothing is known of the request.
 const SCRATCH: usize = 16 * 1024;
 
@@ -572,10 +574,13 @@ impl Connection {
     /// Computes what the handshake needs. May take a millisecond or more.
     pub(crate) fn work(&mut self, shared: &Shared) {
         // In a flood it has waited for a thread; who has left meanwhile, or must soon, is not worth the work.
-        let patience = shared.config.timeouts.handshake;
-        let is_late =
-            matches!(self.state, State::Handshake { since } if since.elapsed() >= patience);
-        if is_late || self.stream.has_left_unanswered() {
+        let waited = if let State::Handshake { since } = self.state {
+            since.elapsed()
+        } else {
+            Duration::ZERO
+        };
+        let is_late = waited >= shared.config.timeouts.handshake;
+        if is_late || (waited >= SOON && self.stream.has_left_unanswered()) {
             self.handshake_failed(&"the client left, or it took too long", shared);
             self.state = State::Closed;
         } else if let Some(material) = &shared.tls {
@@ -587,6 +592,7 @@ impl Connection {
     fn opened(&mut self, turn: &Turn<'_>) {
         Counters::count(&turn.shared.counters.handshakes);
         // A request may have come with the end of the handshake.
+        self.stream.opened(!self.readiness.readable);
         self.readiness.readable = true;
         // No request has it yet.
         if let Some(origin) = Arc::get_mut(&mut self.origin) {

@@ -47,8 +47,9 @@ pub(crate) struct Secure {
     failure: Option<Failure>,
     /// Bytes of the wire that the session has not taken: they need work, or came behind the handshake.
     ahead: Vec<u8>,
-    /// The session may have plain bytes that came with the end of the handshake: nothing was read from it yet.
-    unread: bool,
+    /// The session may have plain bytes that came with the end of the handshake: nothing was read from it yet. Then
+    /// whether the socket had no more.
+    unread: Option<bool>,
     /// Plain bytes that the session has, and that were reported as not sent.
     owed: usize,
     /// The peer sends no more.
@@ -83,7 +84,7 @@ impl Secure {
             progress: Progress::Handshake,
             failure: None,
             ahead: Vec::new(),
-            unread: true,
+            unread: None,
             owed: 0,
             ended: false,
             closed: false,
@@ -133,6 +134,11 @@ impl Secure {
         let _ = self.flush(socket);
     }
 
+    /// The handshake is done; whether the socket had no more.
+    pub(crate) fn opened(&mut self, drained: bool) {
+        self.unread = Some(drained);
+    }
+
     /// Whether the peer's offer is there, and nothing was said to it.
     pub(crate) fn is_unanswered(&self) -> bool {
         self.progress == Progress::Work
@@ -179,8 +185,8 @@ impl Secure {
         }
         WIRE.with_borrow_mut(|wire| {
             wire.clear();
-            let first = std::mem::take(&mut self.unread);
-            let drained = if self.ahead.is_empty() && !first {
+            let unread = self.unread.take();
+            let drained = if self.ahead.is_empty() && unread.is_none() {
                 wire.reserve(READ);
                 match socket.receive(wire)? {
                     Received::Bytes { drained, .. } => drained,
@@ -193,7 +199,7 @@ impl Secure {
             } else {
                 wire.append(&mut self.ahead);
                 self.ahead = Vec::new();
-                false
+                unread.unwrap_or(false)
             };
             self.decrypt(socket, wire, drained, buf)
         })
@@ -344,8 +350,15 @@ impl Secure {
 
     /// Sends the records that wait. Answers whether all of them are on their way.
     pub(crate) fn flush(&mut self, socket: &Socket) -> io::Result<bool> {
+        self.flush_to(&mut Wire {
+            socket,
+            last: false,
+        })
+    }
+
+    fn flush_to(&mut self, wire: &mut Wire<'_>) -> io::Result<bool> {
         while self.session.has_to_send() {
-            match self.session.send(&mut Wire(socket)) {
+            match self.session.send(wire) {
                 Ok(_) => {}
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
@@ -355,13 +368,14 @@ impl Secure {
         Ok(true)
     }
 
-    /// Says goodbye (`close_notify`). Answers whether that is on its way, or need not be.
+    /// Says goodbye (`close_notify`), for the end of the connection to follow at once. Answers whether it may.
     pub(crate) fn close(&mut self, socket: &Socket) -> bool {
         if !self.closed {
             self.closed = true;
             self.session.close();
         }
-        self.flush(socket).unwrap_or(true)
+        self.flush_to(&mut Wire { socket, last: true })
+            .unwrap_or(true)
     }
 
     pub(crate) fn rest(&mut self) {
@@ -370,15 +384,22 @@ impl Secure {
 }
 
 /// A socket as rustls wants it.
-struct Wire<'a>(&'a Socket);
+struct Wire<'a> {
+    socket: &'a Socket,
+    /// Our side ends behind what is written.
+    last: bool,
+}
 
 impl Write for Wire<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.send_vector(&[IoSlice::new(buf)])
+        self.write_vectored(&[IoSlice::new(buf)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.send_vector(slices)
+        match self.last {
+            true => self.socket.send_last_vector(slices),
+            false => self.socket.send_vector(slices),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -552,10 +552,17 @@ fn run(shared: &Arc<Shared>, job: Job) {
             }
             drop(permit);
         }
-        Job::Handshake(connection) => run_long(shared, connection, |held| held.work(shared)),
-        Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
+        Job::Handshake(connection, _) => {
+            let connection = run_long(shared, connection, |held| held.work(shared));
+            shared.post(Mail::Shaken(connection));
+        }
+        Job::Spool(connection) => {
+            let connection = run_long(shared, connection, |held| held.spill(shared));
+            shared.post(Mail::Return(connection));
+        }
         Job::SendFile(connection) => {
-            run_long(shared, connection, |held| held.transmit_file(shared));
+            let connection = run_long(shared, connection, |held| held.transmit_file(shared));
+            shared.post(Mail::Return(connection));
         }
         Job::Free => {
             shared.freeing.store(false, Ordering::Relaxed);
@@ -565,7 +572,11 @@ fn run(shared: &Arc<Shared>, job: Job) {
 }
 
 /// Runs long work of a connection's. Whatever becomes of it, the connection returns: the reactor keeps its place.
-fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(&mut Connection)) {
+fn run_long(
+    shared: &Shared,
+    mut connection: Box<Connection>,
+    work: impl FnOnce(&mut Connection),
+) -> Box<Connection> {
     if catch_unwind(AssertUnwindSafe(|| work(&mut connection))).is_err() {
         Counters::count(&shared.counters.panics);
         connection.give_up(shared);
@@ -576,7 +587,7 @@ fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(
         connection.give_up(shared);
         connection.lost(None);
     }
-    shared.post(Mail::Return(connection));
+    connection
 }
 
 /// The system's refusal of a thread, with what to do about it.

@@ -99,8 +99,25 @@ impl Socket {
     ///
     /// Those of the system, `WouldBlock` included.
     pub(crate) fn send_vector(&self, vector: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut nothing = SendAncillaryBuffer::default();
-        Ok(sendmsg(self, vector, &mut nothing, SendFlags::NOSIGNAL)?)
+        self.send_vector_with(vector, SendFlags::NOSIGNAL)
+    }
+
+    /// As [`Socket::send_vector`], where the end of our side follows at once: it leaves in the same packet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, `WouldBlock` included.
+    pub(crate) fn send_last_vector(&self, vector: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send_vector_with(vector, SendFlags::NOSIGNAL | SendFlags::MORE)
+    }
+
+    fn send_vector_with(&self, vector: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
+        Ok(sendmsg(
+            self,
+            vector,
+            &mut SendAncillaryBuffer::default(),
+            flags,
+        )?)
     }
 
     fn send_with(&self, slices: &[&[u8]], flags: SendFlags) -> io::Result<usize> {

@@ -16,6 +16,7 @@ use rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::config::{MinimumVersion, TlsConfig, UnknownName};
 use crate::error::{TlsError, Trouble};
+use crate::key_schedule;
 use crate::pair::{Pair, words};
 
 /// What handshakes are made with.
@@ -64,6 +65,9 @@ pub(crate) fn provider(config: &TlsConfig) -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     if !config.suites.is_empty() {
         provider.cipher_suites.clone_from(&config.suites);
+    }
+    for suite in &mut provider.cipher_suites {
+        *suite = key_schedule::quicker(*suite);
     }
     Arc::new(provider)
 }

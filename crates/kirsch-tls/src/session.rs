@@ -127,15 +127,9 @@ impl Session {
                 return Err(Failure::Plain);
             }
             *is_new = false;
-            let mut acceptor = std::mem::take(acceptor);
-            match hello(&mut acceptor, wire) {
+            match hello(acceptor, wire) {
                 Ok(Some(accepted)) => self.state = State::Offer(Box::new(accepted)),
-                Ok(None) => {
-                    self.state = State::Hello {
-                        acceptor,
-                        is_new: false,
-                    };
-                }
+                Ok(None) => {}
                 Err((error, alert)) => {
                     self.state = State::Failed { alert };
                     return Err(Failure::Broken(error));
