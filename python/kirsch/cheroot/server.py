@@ -1039,6 +1039,8 @@ class HTTPServer(metaclass=Live):
         try:
             if self._door is not None:
                 self._door.close()
+            # First, so that nobody waits at a door that will not be opened while the rest is done.
+            self._close_socket()
             self.requests.stop(self.shutdown_timeout)
             if self._door is not None:
                 self._door.end(1)
@@ -1046,7 +1048,6 @@ class HTTPServer(metaclass=Live):
             engine, self._engine = self._engine, None
             if engine is not None:
                 engine.release()
-            self._close_socket()
         finally:
             self._ended.set()
             self._connections.stop()

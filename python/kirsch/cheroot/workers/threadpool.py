@@ -150,8 +150,9 @@ class ThreadPool:
         if timeout is not None and timeout < 0:
             timeout = None
         self.server._end_engine(timeout)
+        deadline = time.monotonic() + 5
         for thread in threads:
             if thread is not threading.current_thread():
-                # A thread that stays in the application is left alone: it cannot be ended.
+                # Those that stay in the application are left alone: they cannot be ended.
                 with contextlib.suppress(RuntimeError):
-                    thread.join(5)
+                    thread.join(max(0, deadline - time.monotonic()))
