@@ -236,6 +236,107 @@ def test_a_mistake_in_a_changed_file_is_shown_and_mended(todo: Script) -> None:
     assert broken.status == 500
 
 
+# --- Whoever starts a server of cheroot's
+
+
+STARTERS = {
+    "web.httpserver.runsimple": (
+        "import sys, web\n"
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [type(environ['wsgi.errors']).__module__.encode()]\n"
+        "web.httpserver.runsimple(app, ('127.0.0.1', int(sys.argv[1])))\n"
+    ),
+    "bottle.run": (
+        "import sys, bottle\n"
+        "@bottle.route('/')\n"
+        "def index():\n"
+        "    return type(bottle.request.environ['wsgi.errors']).__module__\n"
+        "bottle.run(server='cheroot', host='127.0.0.1', port=int(sys.argv[1]), quiet=True)\n"
+    ),
+    "cherrypy.quickstart": (
+        "import sys, cherrypy\n"
+        "class Root:\n"
+        "    @cherrypy.expose\n"
+        "    def index(self):\n"
+        "        return type(cherrypy.request.wsgi_environ['wsgi.errors']).__module__\n"
+        "cherrypy.config.update({'server.socket_port': int(sys.argv[1]), 'engine.autoreload.on': False})\n"
+        "cherrypy.quickstart(Root())\n"
+    ),
+    "cherrypy.engine.start": (
+        "import sys, cherrypy\n"
+        "class Root:\n"
+        "    @cherrypy.expose\n"
+        "    def index(self):\n"
+        "        return type(cherrypy.request.wsgi_environ['wsgi.errors']).__module__\n"
+        "if __name__ == '__main__':\n"
+        "    cherrypy.config.update({'server.socket_port': int(sys.argv[1])})\n"
+        "    cherrypy.config.update({'engine.autoreload.on': False})\n"
+        "    cherrypy.tree.mount(Root(), '/')\n"
+        "    cherrypy.engine.signals.subscribe()\n"
+        "    cherrypy.engine.start()\n"
+        "    cherrypy.engine.block()\n"
+    ),
+    "cheroot.wsgi.Server": (
+        "import sys\n"
+        "from cheroot import wsgi\n"
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [type(environ['wsgi.errors']).__module__.encode()]\n"
+        "server = wsgi.Server(('127.0.0.1', int(sys.argv[1])), app)\n"
+        "try:\n"
+        "    server.start()\n"
+        "except KeyboardInterrupt:\n"
+        "    server.stop()\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("which", PYTHONS)
+@pytest.mark.parametrize("starter", STARTERS)
+def test_a_program_starts_kirsch_and_ends_by_ctrl_c(tmp_path: Path, starter: str, which: str) -> None:
+    (tmp_path / "code.py").write_text(STARTERS[starter])
+    port = free_port()
+    with Script(tmp_path, ["code.py", str(port)], port, python=PYTHONS[which]()) as script:
+        assert script.ask("/").read() == b"kirsch._errors"
+        if starter.startswith("cherrypy"):
+            # CherryPy takes a signal amiss that comes while it starts, though its server may be ready.
+            script.wait_for_log("Bus STARTED")
+        assert script.interrupt() == 0
+    assert "Traceback" not in script.log.read_text()
+
+
+@pytest.mark.parametrize("which", PYTHONS)
+def test_web_py_s_hook_serves_and_refuses_to_lose_tls(tmp_path: Path, which: str) -> None:
+    """With the hook alone, cheroot's own classes are still cheroot's."""
+    recipe = (
+        "from cheroot.server import HTTPServer\n"
+        "from cheroot.ssl.builtin import BuiltinSSLAdapter\n"
+        "HTTPServer.ssl_adapter = BuiltinSSLAdapter.__new__(BuiltinSSLAdapter)\n"
+    )
+    python = PYTHONS[which]()
+    (tmp_path / "code.py").write_text("import kirsch.webpy\n" + HELLO)
+    port = free_port()
+    with Script(tmp_path, ["code.py", str(port)], port, (), python) as script:
+        assert script.ask("/").read() == b"Hello, World!"
+        assert script.interrupt() == 0
+    (tmp_path / "tls.py").write_text("import kirsch.webpy\n" + recipe + HELLO)
+    done = subprocess.run(
+        [str(python), "tls.py", str(free_port())],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    expected = (
+        "write `from kirsch.webpy import HTTPServer`" if which == "beside cheroot" else "ModuleNotFound"
+    )
+    assert expected in done.stderr
+
+
 # --- The command
 
 
