@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use kirsch_http::{BodyLength, FieldName, Method, Version, decode_path, decode_path_but_slashes};
 use kirsch_server::{Body, Origin, Request, Scheme, Secured};
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
 
+use crate::cheroot::Told;
 use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
 use crate::text::latin1;
@@ -29,8 +31,8 @@ const PORTS: usize = 256;
 /// The part of `environ` that is the same for all requests of a listener.
 pub(crate) struct Template {
     dict: Py<PyDict>,
-    /// What programs written for cheroot find beside the request's own; `None` for others.
-    cheroot: Option<Py<PyDict>>,
+    /// Has what programs written for cheroot find beside the request's own; `None` for others.
+    cheroot: Option<Arc<Told>>,
 }
 
 /// What of a request's `environ` error reports need, whatever the application did to the dictionary.
@@ -134,12 +136,9 @@ impl Template {
         })
     }
 
-    /// The template of a program written for cheroot; what `extra` holds is looked at for each request.
-    pub(crate) fn for_cheroot(self, extra: Option<Py<PyDict>>) -> Template {
-        Template {
-            cheroot: extra,
-            ..self
-        }
+    /// The template of a program written for cheroot, which may change what it has.
+    pub(crate) fn for_cheroot(self, cheroot: Option<Arc<Told>>) -> Template {
+        Template { cheroot, ..self }
     }
 
     /// The `environ` of one request. Takes the request's body.
@@ -149,7 +148,10 @@ impl Template {
         request: &mut Request,
         mount: &str,
     ) -> PyResult<(Bound<'py, PyDict>, Named)> {
-        let environ = self.dict.bind(py).copy()?;
+        let environ = match &self.cheroot {
+            None => self.dict.bind(py).copy()?,
+            Some(told) => told.environ(py, &self.dict)?,
+        };
         let keys = KEYS.get_or_init(py, || Keys::new(py));
         let body = request.take_body();
         let separator: &[u8] = if self.cheroot.is_some() { b", " } else { b"," };
@@ -158,8 +160,8 @@ impl Template {
             .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, manner))?;
         let input = Input::of(py, body)?;
         environ.set_item(&keys.input, &input)?;
-        if let Some(extra) = &self.cheroot {
-            add_cheroots(py, &environ, request, extra)?;
+        if self.cheroot.is_some() {
+            add_cheroots(py, &environ, request)?;
         }
         let (method, target, id) = strings;
         Ok((
@@ -175,12 +177,7 @@ impl Template {
 }
 
 /// What programs written for cheroot find otherwise than others.
-fn add_cheroots(
-    py: Python<'_>,
-    environ: &Bound<'_, PyDict>,
-    request: &Request,
-    extra: &Py<PyDict>,
-) -> PyResult<()> {
+fn add_cheroots(py: Python<'_>, environ: &Bound<'_, PyDict>, request: &Request) -> PyResult<()> {
     let path = request.path();
     if path.contains(&b'%') || !path.starts_with(b"/") {
         let mut decoded = Vec::with_capacity(path.len() + 1);
@@ -194,7 +191,7 @@ fn add_cheroots(
         // No other coding was let through, so that is all there was.
         environ.set_item("HTTP_TRANSFER_ENCODING", "chunked")?;
     }
-    environ.update(extra.bind(py).as_mapping())
+    Ok(())
 }
 
 /// What a request's part of `environ` depends on beside the request.

@@ -72,7 +72,7 @@ impl PyServer {
     ) -> PyResult<PyServer> {
         let settings = &settings.settings;
         let mut config = settings.config.clone();
-        config.cheroot = cheroot.map(|it| Arc::clone(&it.settings));
+        config.cheroot = cheroot.map(|it| Arc::clone(&it.told.settings));
         if !listens {
             config.binds.clear();
         }
@@ -83,7 +83,7 @@ impl PyServer {
             let mount = mount.to_owned();
             WsgiGateway::new(py, application, report, errors, mount, threads, &config)
                 .naming(named.clone())
-                .for_cheroot(py, cheroot)
+                .for_cheroot(cheroot)
         };
         if applications.len() != dispatch.given() {
             return Err(PyValueError::new_err(

@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import traceback as traceback_
+import types
 import urllib.parse
 from functools import lru_cache
 from importlib import import_module
@@ -104,26 +105,32 @@ if not hasattr(logging, "statistics"):
 
 _STOPPING_FOR_INTERRUPT = object()
 
-#: The request that this thread serves natively: its server and ``environ``.
+#: The server whose thread this is.
 _current = threading.local()
 
 
 class Watched(type):
-    """The kind of classes whose change may change which way requests go, or what the engine is told."""
+    """The kind of classes whose change is told to the engines that run: it may change the way of requests."""
 
-    #: How often one was changed.
-    changes = 0
+    #: Another one after each change.
+    state = object()
 
     def __setattr__(cls, name, value):
         super().__setattr__(name, value)
-        Watched.changes += 1
+        Watched._changed()
 
     def __delattr__(cls, name):
         super().__delattr__(name)
-        Watched.changes += 1
+        Watched._changed()
+
+    @staticmethod
+    def _changed():
+        Watched.state = object()
+        for server in list(HTTPServer._prepared):
+            server._tell()
 
 
-class HeaderReader:
+class HeaderReader(metaclass=Watched):
     """Reads the lines of a head; `_allow_header` and `_transform_key` are for subclasses.
 
     The engine has read the head already, and refused what is ambiguous: a reader of a program's own is
@@ -607,16 +614,7 @@ class Gateway(metaclass=Watched):
         raise NotImplementedError
 
 
-class Live(Watched):
-    """The kind of servers: what is assigned to a class, too, is told to the engines that run."""
-
-    def __setattr__(cls, name, value):
-        super().__setattr__(name, value)
-        for server in list(HTTPServer._prepared):
-            server._tell()
-
-
-class HTTPServer(metaclass=Live):
+class HTTPServer(metaclass=Watched):
     """A server for a gateway.
 
     Args:
@@ -684,21 +682,41 @@ class HTTPServer(metaclass=Live):
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
-        if name in _TOLD and self._live is not None:
+        # What is private changes nothing, but for the address.
+        if self._live is not None and (name == "_bind_addr" or name[0] != "_" or name == "__class__"):
             self._tell()
+
+    def __delattr__(self, name):
+        super().__delattr__(name)
+        self._tell()
 
     # --- What the engine is told.
 
     def _tell(self):
+        """Tells the engine what it needs of this object and its classes; after each change of theirs."""
         live = self._live
         if live is None:
             return
+        # One after the other, so that the last change is the last that is told.
+        with self._telling:
+            if self._is_telling:
+                # A constructor of a program's own, which `_choose` has called, changes something.
+                return
+            self._is_telling = True
+            try:
+                self._tell_settings(live)
+                self._choose()
+                live.serve_natively(self._application_alone(), self.stats)
+            finally:
+                self._is_telling = False
+
+    def _tell_settings(self, live):
         live.set_timeout(self.timeout)
         live.limit_head(self.max_request_header_size or 0)
         live.limit_body(self.max_request_body_size or 0)
         live.limit_kept(self.keep_alive_conn_limit)
         live.speak_http10(self.protocol == "HTTP/1.0")
-        self._environ.update(
+        live.set_extra(
             {
                 "ACTUAL_SERVER_PROTOCOL": self.protocol,
                 "SERVER_NAME": self.server_name,
@@ -710,8 +728,7 @@ class HTTPServer(metaclass=Live):
         )
 
     def _open_engine(self):
-        self._environ = {}
-        live = _kirsch.Cheroot(self._environ)
+        live = _kirsch.Cheroot()
         size = self.requests._queue.maxsize
         settings = _kirsch.Settings.from_keywords(
             {
@@ -723,10 +740,10 @@ class HTTPServer(metaclass=Live):
                 "timeout_queue": max(self.requests._queue_put_timeout, 1),
             }
         )
+        self._telling = threading.RLock()
+        self._is_telling = False
         self._live = live
-        self._choice = (None, None)
         self._tell()
-        self._choose()
         site = Site.of_program(self._application(), (), settings)
         listens = self.ssl_adapter is None
         self._engine = _kirsch.Engine(
@@ -741,15 +758,15 @@ class HTTPServer(metaclass=Live):
     def _choose(self):
         """Whether requests go the native way, as far as the server is concerned."""
         connection = self.ConnectionClass
-        request = connection.RequestHandlerClass
+        request = getattr(connection, "RequestHandlerClass", None)
         # Looked at first: whoever changes a class meanwhile is noticed at the next request.
-        choice = (Watched.changes, self.gateway, connection, request)
+        choice = (Watched.state, self.gateway, connection, request)
         stock = (
             _is_stock(self.gateway, _native_gateway())
             and _is_stock(connection, HTTPConnection)
             and _is_stock(request, HTTPRequest)
-            and isinstance(request.header_reader, HeaderReader)
             and type(request.header_reader) in (HeaderReader, DropUnderscoreHeaderReader)
+            and _is_stock(type(request.header_reader), type(request.header_reader))
             and not self.peercreds_enabled
         )
         proxy = False
@@ -760,14 +777,34 @@ class HTTPServer(metaclass=Live):
         self._choice = (choice, stock)
         return stock
 
+    def _application_alone(self):
+        """What the engine calls for each request if nothing has to be looked at before; else `None`.
+
+        What could make a difference later is told by `_tell`: it is an attribute, not computed, of an object
+        and of classes that say when they change.
+        """
+        kind, connection = type(self), self.ConnectionClass
+        decide = ("ConnectionClass", "gateway", "peercreds_enabled", "ssl_adapter", "stats", "wsgi_app")
+        alone = (
+            self.ready
+            and self._door is None
+            and self._choice[1]
+            and type(self.stats) is dict
+            and all(_is_watched(it) for it in (kind, connection, connection.RequestHandlerClass))
+            and kind.__getattribute__ is object.__getattribute__
+            and kind.__setattr__ is HTTPServer.__setattr__
+            and kind.__delattr__ is HTTPServer.__delattr__
+            and all(_is_plain(self, name) for name in decide)
+        )
+        return self.wsgi_app if alone else None
+
     def _application(self):
-        """What the engine calls for each request."""
+        """What the engine calls for each other request."""
 
         def serve(environ, start_response):
-            _current.server, _current.environ = self, environ
             connection = self.ConnectionClass
             choice, native = self._choice
-            if choice != (Watched.changes, self.gateway, connection, connection.RequestHandlerClass):
+            if choice != (Watched.state, self.gateway, connection, connection.RequestHandlerClass):
                 native = self._choose()
             if self._door is not None:
                 environ.update(self._door.environs.get(_peer(environ)) or ())
@@ -810,7 +847,7 @@ class HTTPServer(metaclass=Live):
         """What went wrong with a request, said in cheroot's words."""
         if isinstance(error, NothingSent):
             return
-        environ = _current.environ
+        environ = self._live.environ or {}
         where = f"{environ.get('REMOTE_ADDR')!s}:{environ.get('REMOTE_PORT')!s}"
         if error is None:
             self.error_log(f"{message}: {method} {target}", level=logging.WARNING)
@@ -839,6 +876,7 @@ class HTTPServer(metaclass=Live):
     # --- The threads.
 
     def _work(self):
+        _current.server = self
         self._engine.work(next(self._turns))
 
     def _busy(self):
@@ -1197,19 +1235,6 @@ class HTTPServer(metaclass=Live):
         return bton(bind_addr) if isinstance(bind_addr, bytes) else bind_addr
 
 
-#: Attributes that the engine is told of.
-_TOLD = {
-    "_bind_addr",
-    "keep_alive_conn_limit",
-    "max_request_body_size",
-    "max_request_header_size",
-    "protocol",
-    "server_name",
-    "software",
-    "timeout",
-}
-
-
 class _Ended:
     """Stands in the place of the socket of a connection that has ended."""
 
@@ -1232,14 +1257,15 @@ def _peer(environ):
 def _gateway_of(start_response):
     """The gateway of the request that this thread serves; ``start_response.__self__``."""
     server = _current.server
-    conn = server._connection(_current.environ, start_response)
+    environ = server._live.environ
+    conn = server._connection(environ, start_response)
     request = conn.RequestHandlerClass(server, conn)
     request.parse_request()
-    request.rfile = _current.environ["wsgi.input"]
+    request.rfile = environ["wsgi.input"]
     # The application has given the head, or will, to `start_response` itself.
     request.sent_headers = True
     gateway = Gateway(request)
-    gateway.env = _current.environ
+    gateway.env = environ
     return gateway
 
 
@@ -1258,6 +1284,19 @@ def _is_stock(kind, base):
     return all(getattr(kind, name) is found for name, found in _stock[base].items())
 
 
+def _is_watched(kind):
+    """Whether a change of a class, or of one that it is made of, is noticed."""
+    return all(isinstance(it, Watched) or it is object for it in kind.__mro__)
+
+
+def _is_plain(it, name):
+    """Whether an attribute is there and is what was assigned: nothing computes it."""
+    found = next((vars(kind)[name] for kind in type(it).__mro__ if name in vars(kind)), _Ended)
+    if name in vars(it):
+        return not hasattr(found, "__set__")
+    return isinstance(found, types.FunctionType) or (found is not _Ended and not hasattr(found, "__get__"))
+
+
 #: What classes do, by the class; noted before anybody can have changed them.
 _stock = {}
 
@@ -1272,7 +1311,7 @@ def _remember(*bases):
         }
 
 
-_remember(HTTPConnection, HTTPRequest)
+_remember(HTTPConnection, HTTPRequest, HeaderReader, DropUnderscoreHeaderReader)
 
 #: TLS adapters by name, as classes or as dotted names.
 ssl_adapters = {
