@@ -13,6 +13,7 @@
 //! | the length of a list of several blocks is not told: they go in chunks | cheroot `test_streaming_11[False]` |
 //! | a first block longer than Content-Length is answered with 500 | cheroot and CherryPy `test_Content_Length_out` |
 //! | an exception that is no `Exception` ends the connection without an answer | cheroot `test_kb_int_from_http_handler`, CherryPy `test_states` |
+//! | `start_response.take_socket()` gives the connection away | ws4py's plugin for CherryPy, by `HTTPConnection.linger` |
 //! | `start_response.__self__` is a gateway | cheroot `test_send_header_before_closing` |
 
 #![forbid(unsafe_code)]
@@ -78,6 +79,11 @@ impl PyCheroot {
     /// Whether absolute targets and CONNECT are taken.
     fn be_proxy(&self, yes: bool) {
         self.settings.be_proxy(yes);
+    }
+
+    /// Accepts nobody any more: the program does, and uses `Engine.admit`.
+    fn leave_accepting(&self) {
+        self.settings.leave_accepting();
     }
 
     /// Connections that are kept idle now.
