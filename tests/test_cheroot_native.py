@@ -100,10 +100,6 @@ CHANGES: dict[str, Callable[[Any, pytest.MonkeyPatch], None]] = {
     "gateway's method": around(wsgi.Gateway_10, "respond"),
     "gateway's environ": around(wsgi.Gateway_10, "get_environ"),
     "method of the gateway's base": around(wsgi.Gateway, "start_response"),
-    "connection class": assigned(None, "ConnectionClass", OwnConnection),
-    "connection class of all": assigned(server.HTTPServer, "ConnectionClass", OwnConnection),
-    "connection's method": around(server.HTTPConnection, "communicate"),
-    "request's method": around(server.HTTPRequest, "parse_request"),
     "header reader": assigned(server.HTTPRequest, "header_reader", OwnReader()),
     "header reader's method": around(server.HeaderReader, "_allow_header"),
     "peer credentials": assigned(None, "peercreds_enabled", True),
@@ -111,21 +107,33 @@ CHANGES: dict[str, Callable[[Any, pytest.MonkeyPatch], None]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_what_is_changed_counts_from_the_next_request_on(
-    change: Callable[[Any, pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+#: Who wants to hear of connections does so until the server stops.
+FOR_GOOD = {
+    "connection class": assigned(None, "ConnectionClass", OwnConnection),
+    "connection class of all": assigned(server.HTTPServer, "ConnectionClass", OwnConnection),
+    "connection's method": around(server.HTTPConnection, "communicate"),
+    "request's method": around(server.HTTPRequest, "parse_request"),
+}
+
+
+@pytest.mark.parametrize("name", [*CHANGES, *FOR_GOOD])
+def test_what_is_changed_counts_from_the_next_request_on(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as made:
-        # For the whole server, so that `undo` restores what the class says.
-        made.peercreds_enabled = made.peercreds_enabled
-        if "peercreds_enabled" in vars(made):
-            del made.peercreds_enabled
+        # Else the class has nothing to say.
+        del made.peercreds_enabled
         assert ask(made) == NOBODY
-        change(made, monkeypatch)
+        {**CHANGES, **FOR_GOOD}[name](made, monkeypatch)
         assert ask(made) != NOBODY
         monkeypatch.undo()
-        assert ask(made) == NOBODY
-        assert made._live.served_natively == 2
+        assert (ask(made) == NOBODY) == (name in CHANGES)
+        assert made._live.served_natively == 1 + (name in CHANGES)
+
+
+def test_who_may_take_over_the_socket_finds_the_objects() -> None:
+    with serving() as made:
+        answer = exchange(made, b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+        assert b"respond" in answer
+        assert made._live.served_natively == 0
 
 
 def test_another_application_is_called_by_the_engine_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@
 //! | the length of a list of several blocks is not told: they go in chunks | cheroot `test_streaming_11[False]` |
 //! | a first block longer than Content-Length is answered with 500 | cheroot and CherryPy `test_Content_Length_out` |
 //! | an exception that is no `Exception` ends the connection without an answer | cheroot `test_kb_int_from_http_handler`, CherryPy `test_states` |
+//! | `start_response.take_socket()` gives the connection away | ws4py's plugin for CherryPy, by `HTTPConnection.linger` |
 //! | `start_response.__self__` is a gateway | cheroot `test_send_header_before_closing` |
 
 #![forbid(unsafe_code)]
@@ -70,8 +71,12 @@ struct Native {
 }
 
 impl Told {
-    /// The application to be called with the next request; `None` if the server's own function looks at it first.
-    pub(crate) fn native(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+    /// The application to be called with a request; `None` if the server's own function looks at it first.
+    pub(crate) fn native(
+        &self,
+        py: Python<'_>,
+        environ: &Bound<'_, PyDict>,
+    ) -> PyResult<Option<Py<PyAny>>> {
         let mut way = self.way(py);
         let Some(native) = &way.native else {
             return Ok(None);
@@ -81,6 +86,10 @@ impl Told {
             .bind(py)
             .get_item(intern!(py, "Enabled"))?;
         if enabled.is_none_or(|it| it.is_truthy().unwrap_or(true)) {
+            return Ok(None);
+        }
+        // Who takes over the socket looks for the objects.
+        if environ.contains(intern!(py, "HTTP_UPGRADE"))? {
             return Ok(None);
         }
         let application = native.application.clone_ref(py);
@@ -211,6 +220,11 @@ impl PyCheroot {
     /// Whether absolute targets and CONNECT are taken.
     fn be_proxy(&self, yes: bool) {
         self.told.settings.be_proxy(yes);
+    }
+
+    /// Accepts nobody any more: the program does, and uses `Engine.admit`.
+    fn leave_accepting(&self) {
+        self.told.settings.leave_accepting();
     }
 
     /// Connections that are kept idle now.

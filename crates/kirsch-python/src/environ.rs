@@ -158,7 +158,7 @@ impl Template {
         let manner = Manner { mount, separator };
         let strings = CACHE
             .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, manner))?;
-        let input = Input::of(py, body)?;
+        let input = Input::of(py, body, request.take_trailers())?;
         environ.set_item(&keys.input, &input)?;
         if self.cheroot.is_some() {
             add_cheroots(py, &environ, request)?;

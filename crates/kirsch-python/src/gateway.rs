@@ -192,7 +192,7 @@ impl WsgiGateway {
         let start_response = Bound::new(py, StartResponse::new(Arc::clone(call)))?;
         let native = match &self.cheroot {
             None => None,
-            Some(told) => told.native(py)?,
+            Some(told) => told.native(py, environ)?,
         };
         let application = native.as_ref().unwrap_or(&self.application).bind(py);
         let iterable = application.call1((environ, &start_response));

@@ -115,21 +115,37 @@ impl PyServer {
         self.server.work(thread, &Attached(py));
     }
 
+    /// Has only so many threads come to work at first.
+    fn begin_with(&self, threads: usize) {
+        self.server.begin_with(threads);
+    }
+
+    /// Has so many threads return from `work` once they have nothing to do, as long as `least` stay; their places may be
+    /// taken again.
+    fn dismiss(&self, threads: usize, least: usize) {
+        self.server.dismiss(threads, least);
+    }
+
     /// Takes in a connected socket; the descriptor stays the caller's, who closes it.
     ///
-    /// `peer` is what applications are told of its client: an address and a port; and `local` of this side.
+    /// `peer` is what applications are told of its client: an address and a port; and `local` of this side, `secure` if
+    /// it was decrypted.
+    #[pyo3(signature = (descriptor, peer, local, secure=true))]
     fn admit(
         &self,
         descriptor: i32,
         peer: Option<(IpAddr, u16)>,
         local: (String, String),
+        secure: bool,
     ) -> PyResult<()> {
         let local = LocalName {
             listener: 0,
             name: local.0,
             port: local.1,
-            // Whoever accepts does so to decrypt.
-            scheme: Scheme::Https,
+            scheme: match secure {
+                true => Scheme::Https,
+                false => Scheme::Http,
+            },
         };
         let socket = ffi::duplicate(descriptor)?;
         self.server

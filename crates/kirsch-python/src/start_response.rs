@@ -150,6 +150,20 @@ impl StartResponse {
         };
         Ok(Some(socket.try_clone_to_owned()?.into_raw_fd()))
     }
+
+    /// Gives the connection away, in place of an answer: its descriptor, which the caller has to close, and what the
+    /// client has sent behind the request. None over TLS, or once the client is slow.
+    fn take_socket<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Option<(i32, Bound<'py, PyBytes>)>> {
+        let mut call = lock(py, &self.call);
+        let Some((socket, behind)) = call.exchange.take_socket()? else {
+            return Ok(None);
+        };
+        call.head = Head::Sent;
+        Ok(Some((socket.into_raw_fd(), PyBytes::new(py, &behind))))
+    }
 }
 
 impl StartResponse {

@@ -137,6 +137,8 @@ pub(crate) enum State {
     Linger { since: Instant, left: u64 },
     /// There is nothing more to do.
     Closed,
+    /// The application has taken the socket over: what becomes of it is not ours to say.
+    Taken,
 }
 
 /// The order in which connections make room: the longest idle one, then the one that has lingered longest,
@@ -255,7 +257,7 @@ impl Connection {
                 State::Discard { .. } => self.discard(turn),
                 State::Goodbye { .. } => self.say_goodbye(turn),
                 State::Linger { .. } => self.linger(turn),
-                State::Closed => return Next::Close,
+                State::Closed | State::Taken => return Next::Close,
             };
             match step {
                 Step::Again => {}
@@ -295,9 +297,11 @@ impl Connection {
             }
             State::Remote(_) => return self.transmission_timed_out(turn),
             State::Discard { .. } => self.shut(turn.now),
-            State::Flush { .. } | State::Goodbye { .. } | State::Linger { .. } | State::Closed => {
-                return Next::Close;
-            }
+            State::Flush { .. }
+            | State::Goodbye { .. }
+            | State::Linger { .. }
+            | State::Closed
+            | State::Taken => return Next::Close,
         }
         self.advance(turn)
     }
@@ -343,7 +347,8 @@ impl Connection {
             | State::Remote(_)
             | State::Flush { .. }
             | State::Discard { .. }
-            | State::Closed => None,
+            | State::Closed
+            | State::Taken => None,
         }
     }
 
@@ -470,7 +475,8 @@ impl Connection {
             | State::Discard { .. }
             | State::Goodbye { .. }
             | State::Linger { .. }
-            | State::Closed => None,
+            | State::Closed
+            | State::Taken => None,
         }
     }
 
@@ -515,6 +521,11 @@ impl Connection {
     pub(crate) fn break_off(&mut self) {
         self.stream.reset();
         self.state = State::Closed;
+    }
+
+    /// The application has taken the socket over.
+    pub(crate) fn part(&mut self) {
+        self.state = State::Taken;
     }
 
     /// Agrees on TLS, as far as bytes have come.
@@ -981,7 +992,8 @@ impl State {
             | State::Discard { .. }
             | State::Goodbye { .. }
             | State::Linger { .. }
-            | State::Closed => None,
+            | State::Closed
+            | State::Taken => None,
         }
     }
 }
@@ -1015,6 +1027,7 @@ impl Drop for Connection {
             | State::Goodbye { .. }
             | State::Linger { .. }
             | State::Closed => {}
+            State::Taken => return,
         }
         self.state.give_up(None);
         // A child that the application forked may still hold the descriptor: closing ours would not end it.
