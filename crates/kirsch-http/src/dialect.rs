@@ -202,6 +202,11 @@ fn cheroots(kind: ProtocolErrorKind) -> (u16, &'static str, &'static str) {
             "The entity sent with the request exceeds the maximum allowed bytes.",
         ),
         Kind::ChunkedNotLast | Kind::CodingUnknown => (501, "Unimplemented", ""),
+        Kind::PlainOnTlsPort => (
+            400,
+            BAD,
+            "The client sent a plain HTTP request, but this server only speaks HTTPS on this port.",
+        ),
         Kind::HeadTimeout | Kind::BodyTimeout => (408, "Request Timeout", ""),
         Kind::Overloaded => (503, "Service Unavailable", ""),
         // What cheroot lets pass, or has no text for.

@@ -281,9 +281,7 @@ impl<P: Poller> Pool<P> {
     /// soon as they have. Answers how many will leave.
     pub fn dismiss(&self, threads: usize, least: usize) -> usize {
         let mut state = lock(&self.state);
-        let left = state
-            .members
-            .saturating_sub(state.dismissed + least.max(1));
+        let left = state.members.saturating_sub(state.dismissed + least.max(1));
         let count = threads.min(left);
         state.dismissed += count;
         // Those that have slept longest.

@@ -733,10 +733,7 @@ fn one_thread_stays_and_others_may_come_again() {
     assert_eq!(pool.members(), 1);
     pool.join(2);
     assert!(parks(&pool, 2));
-    assert_eq!(
-        pool.doing(),
-        [Doing::Driving, Doing::Absent, Doing::Parked]
-    );
+    assert_eq!(pool.doing(), [Doing::Driving, Doing::Absent, Doing::Parked]);
     drop(hand);
 }
 

@@ -9,6 +9,7 @@
 //! | difference | who needs it |
 //! |---|---|
 //! | `environ` has what `extra` holds, `HTTP_TRANSFER_ENCODING`, and a PATH_INFO that begins with a slash and keeps `%2F` | web.py (`web.data()`, its log), CherryPy (`_cpwsgi`), cheroot `test_parse_uri_asterisk_uri` |
+//! | the sizes of keys in `SSL_CIPHER_*` are numbers, and `SSL_CIPHER_EXPORT` is empty; certificates end without a newline | cheroot's `BuiltinSSLAdapter.get_environ` |
 //! | several lines of one field are joined by a comma and a blank | CherryPy `test_repeated_headers` |
 //! | the headers may be any iterable of pairs | cheroot `test_core` and `test_conn`, whose applications give `dict.items()` |
 //! | a status may be its code alone | cheroot `test_No_Message_Body` |
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +42,8 @@ thread_local! {
 #[pyclass(frozen, name = "Cheroot", module = "kirsch._kirsch")]
 pub(crate) struct PyCheroot {
     pub(crate) told: Arc<Told>,
+    /// Where issuers of the certificate are looked for.
+    pub(crate) issuers: Option<PathBuf>,
 }
 
 /// What a server's object has told.
@@ -141,10 +145,13 @@ pub(crate) fn set_current(environ: Option<Py<PyDict>>) {
 
 #[pymethods]
 impl PyCheroot {
+    /// `certificate_chain` is the file with issuers of a certificate that comes without.
     #[new]
-    fn new() -> PyCheroot {
+    #[pyo3(signature = (certificate_chain=None))]
+    fn new(certificate_chain: Option<PathBuf>) -> PyCheroot {
         PyCheroot {
             told: Arc::default(),
+            issuers: certificate_chain,
         }
     }
 

@@ -154,8 +154,10 @@ impl Template {
         };
         let keys = KEYS.get_or_init(py, || Keys::new(py));
         let body = request.take_body();
-        let separator: &[u8] = if self.cheroot.is_some() { b", " } else { b"," };
-        let manner = Manner { mount, separator };
+        let manner = Manner {
+            mount,
+            is_cheroots: self.cheroot.is_some(),
+        };
         let strings = CACHE
             .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, manner))?;
         let input = Input::of(py, body, request.take_trailers())?;
@@ -198,8 +200,18 @@ fn add_cheroots(py: Python<'_>, environ: &Bound<'_, PyDict>, request: &Request) 
 #[derive(Clone, Copy)]
 struct Manner<'a> {
     mount: &'a str,
-    /// Stands between the values of one field that came in several lines.
-    separator: &'static [u8],
+    /// Whether the application was written for cheroot.
+    is_cheroots: bool,
+}
+
+impl Manner<'_> {
+    /// What stands between the values of one field that came in several lines.
+    fn separator(self) -> &'static [u8] {
+        match self.is_cheroots {
+            true => b", ",
+            false => b",",
+        }
+    }
 }
 
 fn fill<'py>(
@@ -227,14 +239,14 @@ fn fill<'py>(
     environ.set_item(&keys.protocol, protocol)?;
     set_origin(py, environ, keys, cache, request)?;
     if let Some(tls) = &request.origin().tls {
-        set_tls(py, environ, tls)?;
+        set_tls(py, environ, tls, manner)?;
     }
     if request.is_forwarded() {
         set_forwarded(environ, request)?;
     }
     let id = cache.id(py, request);
     environ.set_item(&keys.id, &id)?;
-    set_fields(py, environ, keys, cache, request, manner.separator)?;
+    set_fields(py, environ, keys, cache, request, manner.separator())?;
     // The body's own length is the truth where all of it is there: of a chunked body the client said none.
     let len = match request.head().body {
         BodyLength::None => None,
@@ -312,12 +324,22 @@ fn set_origin(
 
 /// What is known of a connection over TLS: made once, and copied into each of its requests.
 #[cold]
-fn set_tls(py: Python<'_>, environ: &Bound<'_, PyDict>, tls: &Secured) -> PyResult<()> {
+fn set_tls(
+    py: Python<'_>,
+    environ: &Bound<'_, PyDict>,
+    tls: &Secured,
+    manner: Manner<'_>,
+) -> PyResult<()> {
     let made = tls.kept(|variables| -> PyResult<Py<PyDict>> {
         let dict = PyDict::new(py);
         for (name, value) in variables.iter() {
-            // PEP 3333: text whose characters are bytes, here those of UTF-8.
-            dict.set_item(PyString::intern(py, name), latin1(py, value.as_bytes()))?;
+            let key = PyString::intern(py, name);
+            if manner.is_cheroots {
+                dict.set_item(key, cheroots_variable(py, name, value)?)?;
+            } else {
+                // PEP 3333: text whose characters are bytes, here those of UTF-8.
+                dict.set_item(key, latin1(py, value.as_bytes()))?;
+            }
         }
         Ok(dict.unbind())
     });
@@ -325,6 +347,18 @@ fn set_tls(py: Python<'_>, environ: &Bound<'_, PyDict>, tls: &Secured) -> PyResu
         Some(Ok(dict)) => environ.update(dict.bind(py).as_mapping()),
         Some(Err(error)) => Err(error.clone_ref(py)),
         None => Ok(()),
+    }
+}
+
+/// A variable as programs written for cheroot know it.
+fn cheroots_variable<'py>(py: Python<'py>, name: &str, value: &str) -> PyResult<Bound<'py, PyAny>> {
+    match (name, value.parse::<u16>()) {
+        ("SSL_CIPHER_USEKEYSIZE" | "SSL_CIPHER_ALGKEYSIZE", Ok(bits)) => {
+            Ok(bits.into_pyobject(py)?.into_any())
+        }
+        // Export ciphers are none for a generation.
+        ("SSL_CIPHER_EXPORT", _) => Ok(latin1(py, b"").into_any()),
+        _ => Ok(latin1(py, value.trim_end().as_bytes()).into_any()),
     }
 }
 

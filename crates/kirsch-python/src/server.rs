@@ -73,6 +73,11 @@ impl PyServer {
         let settings = &settings.settings;
         let mut config = settings.config.clone();
         config.cheroot = cheroot.map(|it| Arc::clone(&it.told.settings));
+        if let (Some(cheroot), Some(tls)) = (cheroot, &mut config.tls) {
+            for pair in &mut tls.certificates.pairs {
+                pair.issuers.clone_from(&cheroot.issuers);
+            }
+        }
         if !listens {
             config.binds.clear();
         }

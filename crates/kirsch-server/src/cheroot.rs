@@ -5,7 +5,7 @@
 //!
 //! | difference | who needs it |
 //! |---|---|
-//! | one `timeout` for heads, bodies and idle connections, which may change | cheroot `test_HTTP11_Timeout` |
+//! | one `timeout` for handshakes, heads, bodies and idle connections, which may change | cheroot `test_HTTP11_Timeout` |
 //! | 408 to a new connection that stays silent | cheroot `test_HTTP11_Timeout[True]` |
 //! | only so many connections are kept idle | cheroot `test_keepalive_conn_management` |
 //! | a program that watches connections come and go accepts them itself | cheroot `test_high_number_of_file_descriptors`, `test_broken_connection_during_tcp_fin` |
@@ -51,7 +51,7 @@ impl Cheroot {
     /// Bytes of a head where the program sets no limit: what is not bounded at all would be somebody's to fill.
     pub const MOST_HEAD_BYTES: u32 = 1024 * 1024;
 
-    /// How long a head, the next byte of a body and the next request may take.
+    /// How long a handshake, a head, the next byte of a body and the next request may take.
     pub fn set_timeout(&self, timeout: Duration) {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         self.timeout_millis.store(millis, Ordering::Relaxed);

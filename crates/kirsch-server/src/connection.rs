@@ -206,7 +206,11 @@ impl Connection {
         let config = &shared.config;
         let (state, reader, patience) = if stream.is_secure() {
             let state = State::Handshake { since: now };
-            (state, RequestReader::secured(), config.timeouts.handshake)
+            (
+                state,
+                RequestReader::secured(),
+                config.timeout(|it| it.handshake),
+            )
         } else {
             // A new connection that stays silent is held to the head's timeout.
             let state = State::Head {
@@ -533,7 +537,7 @@ impl Connection {
         let State::Handshake { since } = self.state else {
             return Step::Again;
         };
-        self.deadline = Some(since + turn.shared.config.timeouts.handshake);
+        self.deadline = Some(since + turn.shared.config.timeout(|it| it.handshake));
         match self.stream.shake(self.readiness.readable) {
             Ok(Shake::Received { drained }) => {
                 self.readiness.readable = !drained || self.readiness.read_closed;
@@ -578,7 +582,7 @@ impl Connection {
     /// Computes what the handshake needs. May take a millisecond or more.
     pub(crate) fn work(&mut self, shared: &Shared) {
         // In a flood it has waited for a thread; who has left meanwhile, or must soon, is not worth the work.
-        let patience = shared.config.timeouts.handshake;
+        let patience = shared.config.timeout(|it| it.handshake);
         let is_late =
             matches!(self.state, State::Handshake { since } if since.elapsed() >= patience);
         if is_late || self.stream.has_left_unanswered() {

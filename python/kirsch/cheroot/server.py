@@ -35,6 +35,7 @@ from ._tls import Door
 from ._watch import Accepted, Watch
 from ._wire import NoRequest, NothingSent, Wire
 from .makefile import MakeFile, StreamWriter  # noqa: F401 - as above
+from .ssl import _native
 from .workers import threadpool
 
 try:
@@ -105,6 +106,8 @@ if not hasattr(logging, "statistics"):
     logging.statistics = {}
 
 _STOPPING_FOR_INTERRUPT = object()
+
+_logger = logging.getLogger("kirsch")
 
 #: The server whose thread this is.
 _current = threading.local()
@@ -718,6 +721,7 @@ class HTTPServer(metaclass=Watched):
             try:
                 self._tell_settings(live)
                 if self._engine is not None:
+                    self._look_at_adapter()
                     self._look_who_watches()
                 self._choose()
                 live.serve_natively(self._application_alone(), self.stats)
@@ -742,7 +746,33 @@ class HTTPServer(metaclass=Watched):
         )
 
     def _open_engine(self):
-        live = _kirsch.Cheroot()
+        self._telling = threading.RLock()
+        self._is_telling = False
+        self._adapter_of_engine = self.ssl_adapter
+        if self.ssl_adapter is None:
+            self._engine = self._make_engine({}, None)
+        else:
+            self._engine = self._make_secure_engine()
+        self._engine.begin_with(self.requests.min)
+        # Places in the engine that no thread has.
+        self._places = list(range(self._engine.threads))
+        with self._telling:
+            self._look_at_adapter()
+
+    def _make_secure_engine(self):
+        """One that speaks TLS itself if it can do what the adapter would; else one that listens to nobody."""
+        made = _native.made(self.ssl_adapter)
+        if made is not None and self.socket.family != socket.AF_UNIX:
+            try:
+                return self._make_engine(made.settings(), made.certificate_chain)
+            except (OSError, ValueError) as error:
+                # An old format of keys, ciphers of yesterday: OpenSSL has them.
+                _logger.debug("Python's ssl serves %s: %s", self.bind_addr, error)
+        self._adapter_of_engine = None
+        return self._make_engine({}, None, listens=False)
+
+    def _make_engine(self, tls, certificate_chain, listens=True):
+        live = _kirsch.Cheroot(certificate_chain)
         size = self.requests._queue.maxsize
         settings = _kirsch.Settings.from_keywords(
             {
@@ -752,22 +782,25 @@ class HTTPServer(metaclass=Watched):
                 "request_id": False,
                 "limit_queue": size if size > 0 else 1024,
                 "timeout_queue": max(self.requests._queue_put_timeout, 1),
+                **tls,
             }
         )
-        self._telling = threading.RLock()
-        self._is_telling = False
         self._live = live
         self._tell()
         site = Site.of_program(self._application(), (), settings)
-        listens = self.ssl_adapter is None
-        self._engine = _kirsch.Engine(
+        return _kirsch.Engine(
             list(site.applications), site.dispatch, settings, self._report, Errors(), live, listens
         )
-        self._engine.begin_with(self.requests.min)
-        # Places in the engine that no thread has.
-        self._places = list(range(self._engine.threads))
-        if not listens:
+
+    def _look_at_adapter(self):
+        """Goes over to the adapter's means until the server stops, if it is not the engine's or was touched."""
+        adapter = self.ssl_adapter
+        stays = adapter is self._adapter_of_engine and (adapter is None or _native.made(adapter) is not None)
+        if not stays and self._door is None and self._watch is None:
+            self._live.leave_accepting()
             self._door = Door(self)
+            if self.ready:
+                self._door.open()
 
     # --- Which way a request goes.
 
@@ -817,7 +850,7 @@ class HTTPServer(metaclass=Watched):
 
     def _look_who_watches(self):
         """Finds out whether the program wants to hear of connections; it then does until the server stops."""
-        if self._watch is None and self.ssl_adapter is None and self._is_watched():
+        if self._watch is None and self.ssl_adapter is None and self._door is None and self._is_watched():
             self._open_watch()
 
     def _is_watched(self):
@@ -925,6 +958,10 @@ class HTTPServer(metaclass=Watched):
             conn.remote_addr = environ["REMOTE_ADDR"]
             conn.remote_port = int(environ["REMOTE_PORT"])
         conn.ssl_env = self._door.environs.get(_peer(environ), {}) if self._door is not None else {}
+        if "HTTPS" in environ:
+            conn.ssl_env = {
+                name: value for name, value in environ.items() if name == "HTTPS" or name.startswith("SSL_")
+            }
         return conn
 
     def _report(self, error, message, method, target, request_id):
