@@ -225,7 +225,7 @@ def main() -> int:
             requests=options.requests,
             path=scenario.load.path,
             environment=environ(),
-            pool_thread=not options.command and options.server == "kirsch",
+            pool_thread=not options.command and options.server.startswith("kirsch"),
         )
         print(f"{count:,.0f} instructions per request")
         return _compare(options, key(name), count)

@@ -98,7 +98,8 @@ def test_web_py_s_recipe_for_https_is_served(tmp_path: Path) -> None:
         "class Index:\n"
         "    def GET(self):\n"
         "        env = web.ctx.env\n"
-        "        return ' '.join([web.ctx.protocol, env['HTTPS'], env['SSL_PROTOCOL'], env['REMOTE_ADDR']])\n"
+        "        own = env['SSL_VERSION_LIBRARY']\n"
+        "        return ' '.join([web.ctx.protocol, env['HTTPS'], env['SSL_PROTOCOL'], env['REMOTE_ADDR'], own])\n"
         "app = web.application(('/', 'Index'), globals())\n"
         "if __name__ == '__main__':\n"
         "    app.run()\n"
@@ -110,7 +111,7 @@ def test_web_py_s_recipe_for_https_is_served(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", port), SECONDS):
             url = f"https://127.0.0.1:{port}/"
             with urllib.request.urlopen(url, timeout=SECONDS, context=context) as answer:
-                assert answer.read() == b"https on TLSv1.3 127.0.0.1"
+                assert answer.read() == b"https on TLSv1.3 127.0.0.1 rustls"
         with Client(("127.0.0.1", port)) as plain:
             plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             refusal = plain.response()

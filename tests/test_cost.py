@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,25 @@ def test_a_request_costs_one_receive_and_one_send(one_core: measure.Cores) -> No
     assert {name: rates[name] for name, most in AT_MOST.items() if rates[name] > most} == {}, found
     # mio's waker is an eventfd: it writes eight bytes there, which count as a send.
     assert rates["epoll_ctl"] + rates["futex"] <= BOOKKEEPING, found
+
+
+def by_cheroot_s_classes(port: int) -> list[str]:
+    rest = [str(port), "1", "10", "plain:hello"]
+    return [sys.executable, str(BENCH / "launch" / "serve.py"), "kirsch-cheroot", *rest]
+
+
+@pytest.mark.slow
+def test_cheroot_s_classes_cost_little_more_than_the_command() -> None:
+    counts = []
+    for command in (hello, lambda port, _: by_cheroot_s_classes(port)):
+        port = process.free_port()
+        count = instructions.instructions_per_request(
+            command(port, 1), port, environment=environment(), pool_thread=True
+        )
+        counts.append(count)
+    print(f"{counts[0]:,.0f} instructions of the command, {counts[1]:,.0f} by cheroot's classes")
+    # What the engine does differently for them, and counting which way requests go.
+    assert counts[1] <= counts[0] * 1.08
 
 
 @pytest.mark.slow

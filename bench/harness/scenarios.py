@@ -13,6 +13,8 @@ from harness.load import Load
 
 THREADS = 10
 IDLE_CONNECTIONS = 10_000
+# As many as an unmodified server of cheroot's keeps, by its `keep_alive_conn_limit`.
+CLASSES_CONNECTIONS = 10
 # A client's handshake takes it a millisecond.
 IDLE_TLS_CONNECTIONS = 2_000
 
@@ -53,6 +55,8 @@ class Scenario:
     yardsticks: bool = False
     # Only Kirsch's router can answer it, with one route and with many.
     routed: bool = False
+    # Of Kirsch, the command and cheroot's classes take part, and cheroot itself; nobody else.
+    classes: bool = False
     # A file is asked for: servers of files take part, and nobody else.
     files: bool = False
     # Connections that only lie there; memory is measured instead of speed.
@@ -128,6 +132,14 @@ SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         *(_hello(connections, fields) for connections in (1, 64, 1000) for fields in ("one", "browser")),
+        Scenario(
+            "cheroot-c10",
+            "Hello world through cheroot's classes, 10 connections",
+            "plain:hello",
+            Probe(HELLO),
+            Load(CLASSES_CONNECTIONS),
+            classes=True,
+        ),
         Scenario(
             "flask", "JSON with Flask", "flask_json:app", Probe(FLASK, "/users/7"), Load(64, "/users/7")
         ),

@@ -49,6 +49,8 @@ class Server:
     thread_each: bool = False
     # Answers by Kirsch's router alone: only for the scenario that compares one route with many.
     routed: bool = False
+    # Takes part in the scenario of cheroot's classes; `kirsch-cheroot` in no other.
+    classes: bool = False
     # Takes part in the scenarios over TLS, too.
     tls: bool = False
     # A second setting of another server, for the scenarios where that one is better.
@@ -209,6 +211,13 @@ def _launcher(name: str) -> Callable[[Setting], list[str]]:
     return lambda ask: _launched(name, ask)
 
 
+def _kirsch_cheroot(ask: Setting) -> list[str]:
+    """Kirsch by cheroot's classes, started as their users start them."""
+    python = paths.file(paths.KIRSCH.with_name("python"), "install Kirsch into .venv first")
+    rest = [str(ask.port), str(ask.threads), str(ask.connections), ask.app]
+    return [python, str(paths.LAUNCH / "serve.py"), "kirsch-cheroot", *rest]
+
+
 def _sockets(ask: Setting) -> list[str]:
     return [paths.peer("python"), str(paths.LAUNCH / "sockets.py"), str(ask.port), ask.app]
 
@@ -216,7 +225,8 @@ def _sockets(ask: Setting) -> list[str]:
 SERVERS: dict[str, Server] = {
     server.name: server
     for server in (
-        Server("kirsch", _kirsch, tls=True),
+        Server("kirsch", _kirsch, tls=True, classes=True),
+        Server("kirsch-cheroot", _kirsch_cheroot, classes=True, variant_of="kirsch"),
         Server("granian", lambda ask: _granian(ask.threads, ask), tls=True),
         # The setting of Granian's own published figures, for applications that do not wait.
         Server("granian-1", lambda ask: _granian(1, ask), threaded=False, variant_of="granian"),
@@ -226,7 +236,7 @@ SERVERS: dict[str, Server] = {
         Server("uwsgi-direct", _uwsgi_direct, thread_each=True, variant_of="uwsgi"),
         Server("gunicorn", _gunicorn),
         Server("waitress", _launcher("waitress")),
-        Server("cheroot", _launcher("cheroot")),
+        Server("cheroot", _launcher("cheroot"), classes=True),
         Server("floor", _floor, yardstick=True),
         Server("nginx", _nginx, yardstick=True, tls=True),
         Server("no routes", _floor, routed=True),

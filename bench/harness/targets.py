@@ -49,6 +49,7 @@ def verdicts(summaries: list[Summary]) -> list[Verdict]:
         *(_hello(summaries) if "hello-c64" in ran else []),
         *_waits(summaries, ran),
         *_beside(summaries, ran),
+        *(_classes(summaries) if "cheroot-c10" in ran else []),
         *(_best_peer(summaries, name) for name in ("flask", "webpy") if name in ran),
         *(_routes(summaries) if "routes" in ran else []),
         *(_file(summaries, name) for name, scenario in SCENARIOS.items() if scenario.files and name in ran),
@@ -97,6 +98,11 @@ def _beside(summaries: list[Summary], ran: set[str]) -> list[Verdict]:
     alone, beside = (find(summaries, name, "kirsch") for name in ("quick-alone", "quick-beside-sleep"))
     value = _ratio(beside.p99 if beside else None, alone.p99 if alone else None)
     return [Verdict("quick clients' p99, beside sleeping ones / alone", value, 3.0, at_most=True)]
+
+
+def _classes(summaries: list[Summary]) -> list[Verdict]:
+    value = _ratio(_rps(summaries, "cheroot-c10", "kirsch-cheroot"), _rps(summaries, "cheroot-c10", "kirsch"))
+    return [Verdict("cheroot's classes, requests/s, kirsch-cheroot / kirsch", value, 0.90, at_most=False)]
 
 
 def _best_peer(summaries: list[Summary], name: str) -> Verdict:

@@ -57,7 +57,20 @@ def cheroot(app: Any, port: int, threads: int, connections: int) -> None:
     server.safe_start()
 
 
-SERVERS: dict[str, Start] = {"bjoern": bjoern, "fastwsgi": fastwsgi, "waitress": waitress, "cheroot": cheroot}
+def kirsch_cheroot(app: Any, port: int, threads: int, _connections: int) -> None:
+    """Kirsch by cheroot's classes, with nothing set that cheroot's users do not have to set."""
+    from kirsch.cheroot import wsgi
+
+    wsgi.Server(("127.0.0.1", port), app, numthreads=threads).start()
+
+
+SERVERS: dict[str, Start] = {
+    "bjoern": bjoern,
+    "fastwsgi": fastwsgi,
+    "waitress": waitress,
+    "cheroot": cheroot,
+    "kirsch-cheroot": kirsch_cheroot,
+}
 
 
 def main() -> None:

@@ -154,6 +154,7 @@ impl TlsOptions {
             certificate: certificate.clone(),
             key: key.clone(),
             password: password.clone(),
+            issuers: None,
         };
         Ok(self.certificates.iter().zip(keys).map(pair).collect())
     }

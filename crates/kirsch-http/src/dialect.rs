@@ -11,6 +11,7 @@
 //! | where absolute targets are taken, their authority counts, whatever Host says (RFC 9112 section 3.2.2) | CherryPy `testAbsoluteURIPathInfo` |
 //! | Transfer-Encoding beside Content-Length: chunks, and the connection closes behind the answer | cheroot and CherryPy `test_Chunked_Encoding` |
 //! | the limit of a chunked body counts its size lines | CherryPy `test_Chunked_Encoding` |
+//! | the trailer section of a chunked body is kept for `wsgi.input.read_trailer_lines()`, and apart from the head's fields | CherryPy `test_Chunked_Encoding` |
 //! | a method is upper case; a target is ASCII | cheroot `test_malformed_http_method`, `test_parse_uri_invalid_uri` |
 //! | TRACE is the application's to answer | CherryPy `test_request_obj` |
 //! | an absolute target is refused, unless the program asks to be a proxy | cheroot `test_parse_uri_absolute_uri`, CherryPy `testAbsoluteURIPathInfo` |
@@ -64,6 +65,11 @@ impl Dialect {
 
     /// Whether the limit of a chunked body counts its framing.
     pub(crate) fn counts_framing(self) -> bool {
+        self != Dialect::Strict
+    }
+
+    /// Whether the trailer section of a chunked body is kept.
+    pub(crate) fn keeps_trailers(self) -> bool {
         self != Dialect::Strict
     }
 
@@ -196,6 +202,11 @@ fn cheroots(kind: ProtocolErrorKind) -> (u16, &'static str, &'static str) {
             "The entity sent with the request exceeds the maximum allowed bytes.",
         ),
         Kind::ChunkedNotLast | Kind::CodingUnknown => (501, "Unimplemented", ""),
+        Kind::PlainOnTlsPort => (
+            400,
+            BAD,
+            "The client sent a plain HTTP request, but this server only speaks HTTPS on this port.",
+        ),
         Kind::HeadTimeout | Kind::BodyTimeout => (408, "Request Timeout", ""),
         Kind::Overloaded => (503, "Service Unavailable", ""),
         // What cheroot lets pass, or has no text for.
@@ -375,5 +386,34 @@ mod tests {
         // Two size lines of three bytes each.
         assert!(fits(CHEROOT, 11) && !fits(CHEROOT, 10) && !fits(CHEROOT, 7));
         assert!(fits(Dialect::Strict, 5) && !fits(Dialect::Strict, 4));
+    }
+
+    #[test]
+    fn trailers_are_kept_however_the_bytes_are_cut() {
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let body = b"5\r\nhello\r\n0\r\nX-A: 1\r\nX-B:\r\n\r\nGET /next";
+        let trailers = |dialect, step: usize| {
+            let mut reader = RequestReader::new().speaking(dialect);
+            let read = reader.next_head(head, &Limits::default(), &mut Vec::new());
+            read.expect("it is good").expect("it is whole");
+            let (mut at, mut until) = (0, step);
+            loop {
+                match reader.next_body(&body[at..until]).expect("it is good") {
+                    BodyPart::End { .. } => break,
+                    BodyPart::Data { skip, len } => at += skip + len,
+                    BodyPart::NeedMore { consume } => {
+                        at += consume;
+                        until = body.len().min(until + step);
+                    }
+                }
+            }
+            let first = reader.take_trailers();
+            assert_eq!(reader.take_trailers(), b"", "they are taken once");
+            first
+        };
+        for step in 1..body.len() {
+            assert_eq!(trailers(CHEROOT, step), b"X-A: 1\r\nX-B:\r\n", "{step}");
+            assert_eq!(trailers(Dialect::Strict, step), b"");
+        }
     }
 }

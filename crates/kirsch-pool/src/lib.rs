@@ -36,6 +36,8 @@
 //!    the reactor in turn, so that the queue empties and no connection waits for it.
 //! 9. *A panic costs what panicked.* The reactor travels in a [`Hand`], which lays it back when it is
 //!    dropped; the thread goes on. Of the poller, only what is documented as quick is called under the lock.
+//! 10. *One stays.* Threads may come and leave while the pool runs ([`Pool::dismiss`]); who leaves has nothing in
+//!     hand, and neither the last thread does, nor any while the watcher drives.
 
 #![forbid(unsafe_code)]
 
@@ -66,6 +68,8 @@ pub type ThreadId = usize;
 /// What a thread is doing; for the invariants and for whoever asks which request is stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
+    /// Is not there: has not come yet, or was dismissed.
+    Absent,
     /// Sleeps until granted.
     Parked,
     /// Has been woken and is on its way, or looks for work.
@@ -157,6 +161,10 @@ struct State<P: Poller> {
     /// How often the reactor was put into the slot: the watcher compares it with what it saw a tick ago.
     turns: u64,
     threads: Vec<Doing>,
+    /// Threads that are there, or about to come: all but the absent ones.
+    members: usize,
+    /// How many of them are to leave once they have nothing to do.
+    dismissed: usize,
     /// Parked threads; the last parked is the first woken, since its caches are the warmest.
     parked: Vec<ThreadId>,
     /// A thread woken to take the reactor that has not looked yet.
@@ -234,6 +242,8 @@ impl<P: Poller> Pool<P> {
                 }),
                 turns: 0,
                 threads: vec![Doing::Awake; threads],
+                members: threads,
+                dismissed: 0,
                 parked: Vec::with_capacity(threads),
                 waking: None,
                 entering: None,
@@ -255,6 +265,49 @@ impl<P: Poller> Pool<P> {
             somebody_enters: AtomicBool::new(false),
             has_mail: AtomicBool::new(false),
             queue_limit,
+        }
+    }
+
+    /// Has only the first `threads` threads there at first; the others may come later, by [`work()`]. To be called
+    /// before any does.
+    pub fn begin_with(&self, threads: usize) {
+        let mut state = lock(&self.state);
+        let absent = state.threads.iter_mut().skip(threads);
+        absent.for_each(|doing| *doing = Doing::Absent);
+        state.members = threads.min(state.threads.len());
+    }
+
+    /// Has so many threads leave, as long as `least` stay, and one: those that have nothing to do at once, others as
+    /// soon as they have. Answers how many will leave.
+    pub fn dismiss(&self, threads: usize, least: usize) -> usize {
+        let mut state = lock(&self.state);
+        let left = state.members.saturating_sub(state.dismissed + least.max(1));
+        let count = threads.min(left);
+        state.dismissed += count;
+        // Those that have slept longest.
+        let most = count.min(state.parked.len());
+        let woken: Vec<ThreadId> = state.parked.drain(..most).collect();
+        for thread in &woken {
+            state.threads[*thread] = Doing::Awake;
+        }
+        drop(state);
+        for thread in woken {
+            self.tokens[thread].grant();
+        }
+        count
+    }
+
+    /// Threads that are there.
+    pub fn members(&self) -> usize {
+        lock(&self.state).members
+    }
+
+    /// A thread comes to work.
+    pub(crate) fn join(&self, me: ThreadId) {
+        let mut state = lock(&self.state);
+        if state.threads[me] == Doing::Absent {
+            state.threads[me] = Doing::Awake;
+            state.members += 1;
         }
     }
 
@@ -326,6 +379,12 @@ impl<P: Poller> Pool<P> {
             // Nothing to do inside: leave the interpreter before going to sleep.
             return Next::Park;
         }
+        if state.dismissed > 0 && !state.slot.is_driven_by_watcher() {
+            state.dismissed -= 1;
+            state.members -= 1;
+            state.threads[me] = Doing::Absent;
+            return Next::Stop;
+        }
         state.park(me);
         // The watcher drives only because nobody was free: ask it to give the reactor back.
         let ring = state.slot.is_driven_by_watcher() && mem::take(&mut state.sleeping);
@@ -344,6 +403,7 @@ impl<P: Poller> Pool<P> {
         let to_quick = matches!(state.entering, Some((_, Forecast::Quick)));
         let parks = to_quick
             && !state.stopping
+            && state.dismissed == 0
             && !state.slot.is_driven_by_watcher()
             && !state.has_job_to_take();
         if parks {
@@ -624,7 +684,7 @@ impl<P: Poller> Pool<P> {
             }
         }
         let sleep = patience == Patience::Sleep && state.mail.is_empty() && !hand.has_ready();
-        if sleep && state.is_worked_off_inside() {
+        if sleep && state.dismissed == 0 && state.is_worked_off_inside() {
             hand.put(&mut state);
             let after = match driver {
                 Driver::Thread(me) => {
@@ -965,6 +1025,6 @@ impl<P: Poller> State<P> {
 
     /// Whether one more thread may do what takes long.
     fn may_run_long(&self) -> bool {
-        self.long_running < (self.threads.len() / 2).max(1)
+        self.long_running < (self.members / 2).max(1)
     }
 }

@@ -701,6 +701,56 @@ fn a_stop_wakes_who_is_parked_and_leaves_reactor_and_jobs() {
     assert_eq!(seen.received(), [7]);
 }
 
+fn leaves(pool: &Pool<Still>, me: usize) -> bool {
+    matches!(pool.next(me, Detached), Next::Stop)
+}
+
+#[test]
+fn who_is_dismissed_leaves_when_there_is_nothing_to_do() {
+    let (pool, _) = pool(4);
+    pool.begin_with(3);
+    let hand = drive(&pool, 0);
+    assert!(parks(&pool, 1) && parks(&pool, 2));
+    assert_eq!(pool.dismiss(1, 1), 1);
+    assert_eq!(pool.doing()[1], Doing::Awake, "it has slept longest");
+    let run = dispatched(&pool.dispatch(0, hand, blocking(7, Lane::Thread), Detached));
+    assert_eq!(run, Some(7));
+    let hand = drive(&pool, 1);
+    // Thread 2 was woken for the reactor, which thread 1 has taken: there is one too many.
+    assert!(leaves(&pool, 2));
+    assert_eq!((pool.members(), pool.doing()[2]), (2, Doing::Absent));
+    assert!(parks(&pool, 0), "nobody else has to leave");
+    drop(hand);
+}
+
+#[test]
+fn one_thread_stays_and_others_may_come_again() {
+    let (pool, _) = pool(3);
+    let hand = drive(&pool, 0);
+    assert!(parks(&pool, 1) && parks(&pool, 2));
+    assert_eq!((pool.dismiss(9, 2), pool.dismiss(9, 0)), (1, 1));
+    assert!(leaves(&pool, 1) && leaves(&pool, 2));
+    assert_eq!(pool.members(), 1);
+    pool.join(2);
+    assert!(parks(&pool, 2));
+    assert_eq!(pool.doing(), [Doing::Driving, Doing::Absent, Doing::Parked]);
+    drop(hand);
+}
+
+#[test]
+fn nobody_leaves_while_the_watcher_drives() {
+    let (pool, _) = pool(2);
+    for (me, id) in [(0, 1), (1, 2)] {
+        let hand = drive(&pool, me);
+        pool.dispatch(me, hand, quick(id, Lane::Thread), Detached);
+    }
+    let hand = watcher_drives(&pool, &mut Watch::default());
+    assert_eq!(pool.dismiss(1, 1), 1);
+    assert!(parks(&pool, 0));
+    drop(hand);
+    assert!(matches!(pool.next(0, Detached), Next::Drive(_)));
+}
+
 #[test]
 fn a_letter_that_panics_costs_neither_the_reactor_nor_the_others() {
     let (pool, seen) = pool(1);

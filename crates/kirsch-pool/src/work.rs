@@ -32,13 +32,14 @@ impl Interpreter for NoInterpreter {
     }
 }
 
-/// One pool thread's life, from start to the pool's end. Called inside; returns inside.
+/// One pool thread's life, from start to the pool's end, or until it is dismissed; then another may come in its place. Called inside; returns inside.
 pub fn work<P, I, F>(pool: &Pool<P>, me: ThreadId, interpreter: &I, run: &F)
 where
     P: Poller,
     I: Interpreter,
     F: Fn(P::Job) + Sync,
 {
+    pool.join(me);
     let mut thread = Thread {
         pool,
         me,

@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use kirsch_http::{BodyLength, FieldName, Method, Version, decode_path, decode_path_but_slashes};
 use kirsch_server::{Body, Origin, Request, Scheme, Secured};
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
 
+use crate::cheroot::Told;
 use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
 use crate::text::latin1;
@@ -29,8 +31,8 @@ const PORTS: usize = 256;
 /// The part of `environ` that is the same for all requests of a listener.
 pub(crate) struct Template {
     dict: Py<PyDict>,
-    /// What programs written for cheroot find beside the request's own; `None` for others.
-    cheroot: Option<Py<PyDict>>,
+    /// Has what programs written for cheroot find beside the request's own; `None` for others.
+    cheroot: Option<Arc<Told>>,
 }
 
 /// What of a request's `environ` error reports need, whatever the application did to the dictionary.
@@ -134,12 +136,9 @@ impl Template {
         })
     }
 
-    /// The template of a program written for cheroot; what `extra` holds is looked at for each request.
-    pub(crate) fn for_cheroot(self, extra: Option<Py<PyDict>>) -> Template {
-        Template {
-            cheroot: extra,
-            ..self
-        }
+    /// The template of a program written for cheroot, which may change what it has.
+    pub(crate) fn for_cheroot(self, cheroot: Option<Arc<Told>>) -> Template {
+        Template { cheroot, ..self }
     }
 
     /// The `environ` of one request. Takes the request's body.
@@ -149,17 +148,22 @@ impl Template {
         request: &mut Request,
         mount: &str,
     ) -> PyResult<(Bound<'py, PyDict>, Named)> {
-        let environ = self.dict.bind(py).copy()?;
+        let environ = match &self.cheroot {
+            None => self.dict.bind(py).copy()?,
+            Some(told) => told.environ(py, &self.dict)?,
+        };
         let keys = KEYS.get_or_init(py, || Keys::new(py));
         let body = request.take_body();
-        let separator: &[u8] = if self.cheroot.is_some() { b", " } else { b"," };
-        let manner = Manner { mount, separator };
+        let manner = Manner {
+            mount,
+            is_cheroots: self.cheroot.is_some(),
+        };
         let strings = CACHE
             .with_borrow_mut(|cache| fill(py, &environ, keys, cache, request, &body, manner))?;
-        let input = Input::of(py, body)?;
+        let input = Input::of(py, body, request.take_trailers())?;
         environ.set_item(&keys.input, &input)?;
-        if let Some(extra) = &self.cheroot {
-            add_cheroots(py, &environ, request, extra)?;
+        if self.cheroot.is_some() {
+            add_cheroots(py, &environ, request)?;
         }
         let (method, target, id) = strings;
         Ok((
@@ -175,12 +179,7 @@ impl Template {
 }
 
 /// What programs written for cheroot find otherwise than others.
-fn add_cheroots(
-    py: Python<'_>,
-    environ: &Bound<'_, PyDict>,
-    request: &Request,
-    extra: &Py<PyDict>,
-) -> PyResult<()> {
+fn add_cheroots(py: Python<'_>, environ: &Bound<'_, PyDict>, request: &Request) -> PyResult<()> {
     let path = request.path();
     if path.contains(&b'%') || !path.starts_with(b"/") {
         let mut decoded = Vec::with_capacity(path.len() + 1);
@@ -194,15 +193,25 @@ fn add_cheroots(
         // No other coding was let through, so that is all there was.
         environ.set_item("HTTP_TRANSFER_ENCODING", "chunked")?;
     }
-    environ.update(extra.bind(py).as_mapping())
+    Ok(())
 }
 
 /// What a request's part of `environ` depends on beside the request.
 #[derive(Clone, Copy)]
 struct Manner<'a> {
     mount: &'a str,
-    /// Stands between the values of one field that came in several lines.
-    separator: &'static [u8],
+    /// Whether the application was written for cheroot.
+    is_cheroots: bool,
+}
+
+impl Manner<'_> {
+    /// What stands between the values of one field that came in several lines.
+    fn separator(self) -> &'static [u8] {
+        match self.is_cheroots {
+            true => b", ",
+            false => b",",
+        }
+    }
 }
 
 fn fill<'py>(
@@ -230,14 +239,14 @@ fn fill<'py>(
     environ.set_item(&keys.protocol, protocol)?;
     set_origin(py, environ, keys, cache, request)?;
     if let Some(tls) = &request.origin().tls {
-        set_tls(py, environ, tls)?;
+        set_tls(py, environ, tls, manner)?;
     }
     if request.is_forwarded() {
         set_forwarded(environ, request)?;
     }
     let id = cache.id(py, request);
     environ.set_item(&keys.id, &id)?;
-    set_fields(py, environ, keys, cache, request, manner.separator)?;
+    set_fields(py, environ, keys, cache, request, manner.separator())?;
     // The body's own length is the truth where all of it is there: of a chunked body the client said none.
     let len = match request.head().body {
         BodyLength::None => None,
@@ -315,12 +324,22 @@ fn set_origin(
 
 /// What is known of a connection over TLS: made once, and copied into each of its requests.
 #[cold]
-fn set_tls(py: Python<'_>, environ: &Bound<'_, PyDict>, tls: &Secured) -> PyResult<()> {
+fn set_tls(
+    py: Python<'_>,
+    environ: &Bound<'_, PyDict>,
+    tls: &Secured,
+    manner: Manner<'_>,
+) -> PyResult<()> {
     let made = tls.kept(|variables| -> PyResult<Py<PyDict>> {
         let dict = PyDict::new(py);
         for (name, value) in variables.iter() {
-            // PEP 3333: text whose characters are bytes, here those of UTF-8.
-            dict.set_item(PyString::intern(py, name), latin1(py, value.as_bytes()))?;
+            let key = PyString::intern(py, name);
+            if manner.is_cheroots {
+                dict.set_item(key, cheroots_variable(py, name, value)?)?;
+            } else {
+                // PEP 3333: text whose characters are bytes, here those of UTF-8.
+                dict.set_item(key, latin1(py, value.as_bytes()))?;
+            }
         }
         Ok(dict.unbind())
     });
@@ -328,6 +347,18 @@ fn set_tls(py: Python<'_>, environ: &Bound<'_, PyDict>, tls: &Secured) -> PyResu
         Some(Ok(dict)) => environ.update(dict.bind(py).as_mapping()),
         Some(Err(error)) => Err(error.clone_ref(py)),
         None => Ok(()),
+    }
+}
+
+/// A variable as programs written for cheroot know it.
+fn cheroots_variable<'py>(py: Python<'py>, name: &str, value: &str) -> PyResult<Bound<'py, PyAny>> {
+    match (name, value.parse::<u16>()) {
+        ("SSL_CIPHER_USEKEYSIZE" | "SSL_CIPHER_ALGKEYSIZE", Ok(bits)) => {
+            Ok(bits.into_pyobject(py)?.into_any())
+        }
+        // Export ciphers are none for a generation.
+        ("SSL_CIPHER_EXPORT", _) => Ok(latin1(py, b"").into_any()),
+        _ => Ok(latin1(py, value.trim_end().as_bytes()).into_any()),
     }
 }
 

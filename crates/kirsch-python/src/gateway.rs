@@ -11,16 +11,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kirsch_files::NamedFiles;
-use kirsch_server::{
-    Cheroot, ErrorAnswer, Exchange, Finished, Gateway, Lane, Request, Status, Terms,
-};
+use kirsch_server::{ErrorAnswer, Exchange, Finished, Gateway, Lane, Request, Status, Terms};
 use pyo3::exceptions::{PyBrokenPipeError, PyException, PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyTuple};
 
-use crate::cheroot::PyCheroot;
+use crate::cheroot::{PyCheroot, Told, set_current};
 use crate::environ::{Named, Template, is_below_mount};
 use crate::ffi::FreshContext;
 use crate::file_wrapper::FileWrapper;
@@ -54,8 +52,8 @@ pub(crate) struct WsgiGateway {
     running: Mutex<Vec<Arc<Mutex<Call>>>>,
     /// `FORKS` when it was made.
     forks: u32,
-    /// Set if the application was written for cheroot, with what its `environ` has beside.
-    cheroot: Option<(Arc<Cheroot>, Py<PyDict>)>,
+    /// Set if the application was written for cheroot: what its server says.
+    cheroot: Option<Arc<Told>>,
 }
 
 impl WsgiGateway {
@@ -92,12 +90,8 @@ impl WsgiGateway {
     }
 
     /// Has it serve an application that was written for cheroot.
-    pub(crate) fn for_cheroot(
-        mut self,
-        py: Python<'_>,
-        cheroot: Option<&PyCheroot>,
-    ) -> WsgiGateway {
-        self.cheroot = cheroot.map(|it| (Arc::clone(&it.settings), it.extra.clone_ref(py)));
+    pub(crate) fn for_cheroot(mut self, cheroot: Option<&PyCheroot>) -> WsgiGateway {
+        self.cheroot = cheroot.map(|it| Arc::clone(&it.told));
         self
     }
 
@@ -137,11 +131,17 @@ impl WsgiGateway {
         let call = Call::new(exchange, named_files, self.cheroot.is_some());
         let call = Arc::new(Mutex::new(call));
         self.running().push(Arc::clone(&call));
+        if self.cheroot.is_some() {
+            set_current(Some(environ.clone().unbind()));
+        }
         let context = FreshContext::enter(py);
         if let Err(error) = self.converse(py, &environ, &call, &named) {
             self.failed(py, &call, &named, error);
         }
         drop(context);
+        if self.cheroot.is_some() {
+            set_current(None);
+        }
         // Before the call itself: who still has `write` must learn that it is over.
         self.running().retain(|other| !Arc::ptr_eq(other, &call));
         // Kept by the application, it has nothing to give any more.
@@ -177,7 +177,7 @@ impl WsgiGateway {
                 self.multithread,
                 self.errors.bind(py),
             )
-            .map(|it| it.for_cheroot(self.cheroot.as_ref().map(|(_, extra)| extra.clone_ref(py))))
+            .map(|it| it.for_cheroot(self.cheroot.clone()))
         })
     }
 
@@ -185,12 +185,17 @@ impl WsgiGateway {
     fn converse<'py>(
         &self,
         py: Python<'py>,
-        environ: &Bound<'py, PyAny>,
+        environ: &Bound<'py, PyDict>,
         call: &Arc<Mutex<Call>>,
         named: &Named,
     ) -> PyResult<()> {
         let start_response = Bound::new(py, StartResponse::new(Arc::clone(call)))?;
-        let iterable = self.application.bind(py).call1((environ, &start_response));
+        let native = match &self.cheroot {
+            None => None,
+            Some(told) => told.native(py, environ)?,
+        };
+        let application = native.as_ref().unwrap_or(&self.application).bind(py);
+        let iterable = application.call1((environ, &start_response));
         self.end_if_forked(py);
         let iterable = iterable?;
         if let Some(blocks) = plain(&iterable) {
@@ -341,8 +346,8 @@ impl Gateway for WsgiGateway {
     fn admit(&self, request: &mut Request) -> Terms {
         let mut terms = Terms::new(self.lane());
         terms.streams_body = self.streams_body(request);
-        if let Some((settings, _)) = &self.cheroot {
-            terms.limit_body = Some(settings.body_bytes());
+        if let Some(told) = &self.cheroot {
+            terms.limit_body = Some(told.settings.body_bytes());
         }
         terms
     }

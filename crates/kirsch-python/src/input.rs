@@ -4,12 +4,14 @@
 //! released, through a buffer.
 
 use std::io;
+use std::mem;
 use std::sync::{Mutex, PoisonError};
 
 use kirsch_server::Body;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt, PyOnceLock};
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyIterator, PyList};
 
 /// Read at once from files and streams.
 const READ: usize = 64 * 1024;
@@ -28,6 +30,8 @@ struct State {
     position: usize,
     ended: bool,
     failed: Option<(io::ErrorKind, String)>,
+    /// The lines behind a chunked body, where they are kept.
+    trailers: Vec<u8>,
 }
 
 /// How many bytes a call asks for.
@@ -41,8 +45,8 @@ static EMPTY: PyOnceLock<Py<Input>> = PyOnceLock::new();
 
 impl Input {
     /// The input of a request with this body.
-    pub(crate) fn of(py: Python<'_>, body: Body) -> PyResult<Py<Input>> {
-        if body.is_empty() {
+    pub(crate) fn of(py: Python<'_>, body: Body, trailers: Vec<u8>) -> PyResult<Py<Input>> {
+        if body.is_empty() && trailers.is_empty() {
             // An empty input has nothing to remember, so that one serves all.
             return EMPTY
                 .get_or_try_init(py, || {
@@ -59,10 +63,12 @@ impl Input {
             Body::Memory(memory) => State {
                 buffer: memory.into_bytes(),
                 ended: true,
+                trailers,
                 ..State::default()
             },
             body => State {
                 body,
+                trailers,
                 ..State::default()
             },
         };
@@ -135,6 +141,23 @@ impl Input {
                 return Ok(lines);
             }
         }
+    }
+
+    /// The fields behind a chunked body, a line each with its end, once the body was read; cheroot's and CherryPy's way
+    /// to get at trailers. Kept only for programs written for those.
+    fn read_trailer_lines<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        let trailers = self.with(py, |state| match state.fill(Size::Most(1)) {
+            Ok(0) => Ok(Some(mem::take(&mut state.trailers))),
+            Ok(_) => Ok(None),
+            Err(error) => Err(error),
+        });
+        let Some(trailers) = trailers? else {
+            return Err(PyValueError::new_err(
+                "Cannot read trailers until the request body has been read.",
+            ));
+        };
+        let lines = trailers.split_inclusive(|byte| *byte == b'\n');
+        PyList::new(py, lines.map(|line| PyBytes::new(py, line)))?.try_iter()
     }
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -250,7 +273,7 @@ impl State {
     fn take(&mut self, len: usize) -> Vec<u8> {
         let end = self.position + len;
         let taken = if self.position == 0 && end == self.buffer.len() {
-            std::mem::take(&mut self.buffer)
+            mem::take(&mut self.buffer)
         } else {
             let taken = self.buffer[self.position..end].to_vec();
             self.position = end;

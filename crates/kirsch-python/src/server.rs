@@ -73,7 +73,12 @@ impl PyServer {
     ) -> PyResult<PyServer> {
         let settings = &settings.settings;
         let mut config = settings.config.clone();
-        config.cheroot = cheroot.map(|it| Arc::clone(&it.settings));
+        config.cheroot = cheroot.map(|it| Arc::clone(&it.told.settings));
+        if let (Some(cheroot), Some(tls)) = (cheroot, &mut config.tls) {
+            for pair in &mut tls.certificates.pairs {
+                pair.issuers.clone_from(&cheroot.issuers);
+            }
+        }
         if !listens {
             config.binds.clear();
         }
@@ -84,7 +89,7 @@ impl PyServer {
             let mount = mount.to_owned();
             WsgiGateway::new(py, application, report, errors, mount, threads, &config)
                 .naming(named.clone())
-                .for_cheroot(py, cheroot)
+                .for_cheroot(cheroot)
         };
         if applications.len() != dispatch.given() {
             return Err(PyValueError::new_err(
@@ -116,21 +121,37 @@ impl PyServer {
         self.server.work(thread, &Attached(py));
     }
 
+    /// Has only so many threads come to work at first.
+    fn begin_with(&self, threads: usize) {
+        self.server.begin_with(threads);
+    }
+
+    /// Has so many threads return from `work` once they have nothing to do, as long as `least` stay; their places may be
+    /// taken again.
+    fn dismiss(&self, threads: usize, least: usize) {
+        self.server.dismiss(threads, least);
+    }
+
     /// Takes in a connected socket; the descriptor stays the caller's, who closes it.
     ///
-    /// `peer` is what applications are told of its client: an address and a port; and `local` of this side.
+    /// `peer` is what applications are told of its client: an address and a port; and `local` of this side, `secure` if
+    /// it was decrypted.
+    #[pyo3(signature = (descriptor, peer, local, secure=true))]
     fn admit(
         &self,
         descriptor: i32,
         peer: Option<(IpAddr, u16)>,
         local: (String, String),
+        secure: bool,
     ) -> PyResult<()> {
         let local = LocalName {
             listener: 0,
             name: local.0,
             port: local.1,
-            // Whoever accepts does so to decrypt.
-            scheme: Scheme::Https,
+            scheme: match secure {
+                true => Scheme::Https,
+                false => Scheme::Http,
+            },
         };
         let socket = ffi::duplicate(descriptor)?;
         self.server

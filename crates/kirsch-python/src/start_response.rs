@@ -150,6 +150,17 @@ impl StartResponse {
         };
         Ok(Some(socket.try_clone_to_owned()?.into_raw_fd()))
     }
+
+    /// Gives the connection away, in place of an answer: its descriptor, which the caller has to close, and what the
+    /// client has sent behind the request. None over TLS, or once the client is slow.
+    fn take_socket<'py>(&self, py: Python<'py>) -> PyResult<Option<(i32, Bound<'py, PyBytes>)>> {
+        let mut call = lock(py, &self.call);
+        let Some((socket, behind)) = call.exchange.take_socket()? else {
+            return Ok(None);
+        };
+        call.head = Head::Sent;
+        Ok(Some((socket.into_raw_fd(), PyBytes::new(py, &behind))))
+    }
 }
 
 impl StartResponse {
@@ -389,6 +400,15 @@ fn fill_for_cheroot(
     named: Option<&NamedFiles>,
 ) -> PyResult<Option<Name>> {
     let py = status.py();
+    let status = match status.cast::<PyString>() {
+        Ok(code) if code.len()? == 3 => PyString::new(py, &format!("{code} ")).into_any(),
+        _ => status.clone(),
+    };
+    if let Ok(pairs) = headers.cast::<PyList>()
+        && pairs.iter().all(|pair| pair.is_instance_of::<PyTuple>())
+    {
+        return fill(head, &status, headers, named);
+    }
     let pairs = PyList::empty(py);
     for pair in headers.try_iter()? {
         pairs.append(PyTuple::new(
@@ -396,13 +416,7 @@ fn fill_for_cheroot(
             pair?.try_iter()?.collect::<PyResult<Vec<_>>>()?,
         )?)?;
     }
-    match status.cast::<PyString>() {
-        Ok(code) if code.len()? == 3 => {
-            let status = PyString::new(py, &format!("{code} "));
-            fill(head, status.as_any(), pairs.as_any(), named)
-        }
-        _ => fill(head, status, pairs.as_any(), named),
-    }
+    fill(head, &status, pairs.as_any(), named)
 }
 
 fn refused(error: ResponseError, what: &Bound<'_, PyString>) -> PyErr {

@@ -5,9 +5,10 @@
 //!
 //! | difference | who needs it |
 //! |---|---|
-//! | one `timeout` for heads, bodies and idle connections, which may change | cheroot `test_HTTP11_Timeout` |
+//! | one `timeout` for handshakes, heads, bodies and idle connections, which may change | cheroot `test_HTTP11_Timeout` |
 //! | 408 to a new connection that stays silent | cheroot `test_HTTP11_Timeout[True]` |
 //! | only so many connections are kept idle | cheroot `test_keepalive_conn_management` |
+//! | a program that watches connections come and go accepts them itself | cheroot `test_high_number_of_file_descriptors`, `test_broken_connection_during_tcp_fin` |
 //! | the status line and the features of HTTP/1.0, if the program says so | cheroot `test_streaming_10` |
 //!
 //! It does not know Python: `kirsch-python/src/cheroot.rs` sets what is here.
@@ -28,6 +29,7 @@ pub struct Cheroot {
     kept: AtomicUsize,
     http10: AtomicBool,
     proxy: AtomicBool,
+    leaves_accepting: AtomicBool,
 }
 
 impl Default for Cheroot {
@@ -40,6 +42,7 @@ impl Default for Cheroot {
             kept: AtomicUsize::new(0),
             http10: AtomicBool::new(false),
             proxy: AtomicBool::new(false),
+            leaves_accepting: AtomicBool::new(false),
         }
     }
 }
@@ -48,7 +51,7 @@ impl Cheroot {
     /// Bytes of a head where the program sets no limit: what is not bounded at all would be somebody's to fill.
     pub const MOST_HEAD_BYTES: u32 = 1024 * 1024;
 
-    /// How long a head, the next byte of a body and the next request may take.
+    /// How long a handshake, a head, the next byte of a body and the next request may take.
     pub fn set_timeout(&self, timeout: Duration) {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         self.timeout_millis.store(millis, Ordering::Relaxed);
@@ -85,6 +88,12 @@ impl Cheroot {
         self.proxy.store(yes, Ordering::Relaxed);
     }
 
+    /// Accepts nobody any more: the program does, which gives what it has accepted to
+    /// [`Server::admit`](crate::Server::admit). For good, as what has arrived meanwhile is told of once.
+    pub fn leave_accepting(&self) {
+        self.leaves_accepting.store(true, Ordering::SeqCst);
+    }
+
     /// Connections that are kept idle now.
     pub fn kept(&self) -> usize {
         self.kept.load(Ordering::Relaxed)
@@ -99,6 +108,10 @@ impl Cheroot {
         Dialect::Cheroot {
             proxy: self.proxy.load(Ordering::Relaxed),
         }
+    }
+
+    pub(crate) fn leaves_accepting(&self) -> bool {
+        self.leaves_accepting.load(Ordering::Relaxed)
     }
 
     pub(crate) fn timeout(&self) -> Duration {

@@ -63,7 +63,7 @@ pub struct Config {
     /// Value of the `Server` field of responses; `None` leaves it out. Default `kirsch`.
     pub server_name: Option<String>,
     /// Set where the program was written for cheroot: then the requests of [`Dialect::Cheroot`] are taken, and
-    /// what stands there takes the place of `timeouts.head`, `body` and `keepalive`, and of `limits.head_bytes`.
+    /// what stands there takes the place of `timeouts.handshake`, `head`, `body` and `keepalive`, and of `limits.head_bytes`.
     pub cheroot: Option<Arc<Cheroot>>,
 }
 

@@ -141,6 +141,8 @@ pub(crate) enum State {
     Linger { since: Instant, left: u64 },
     /// There is nothing more to do.
     Closed,
+    /// The application has taken the socket over: what becomes of it is not ours to say.
+    Taken,
 }
 
 /// The order in which connections make room: the longest idle one, then the one that has lingered longest,
@@ -208,7 +210,11 @@ impl Connection {
         let config = &shared.config;
         let (state, reader, patience) = if stream.is_secure() {
             let state = State::Handshake { since: now };
-            (state, RequestReader::secured(), config.timeouts.handshake)
+            (
+                state,
+                RequestReader::secured(),
+                config.timeout(|it| it.handshake),
+            )
         } else {
             // A new connection that stays silent is held to the head's timeout.
             let state = State::Head {
@@ -262,7 +268,7 @@ impl Connection {
                 State::Discard { .. } => self.discard(turn),
                 State::Goodbye { .. } => self.say_goodbye(turn),
                 State::Linger { .. } => self.linger(turn),
-                State::Closed => return Next::Close,
+                State::Closed | State::Taken => return Next::Close,
             };
             match step {
                 Step::Again => {}
@@ -300,9 +306,11 @@ impl Connection {
             }
             State::Remote(_) => return self.transmission_timed_out(turn),
             State::Discard { .. } => self.shut(turn.now),
-            State::Flush { .. } | State::Goodbye { .. } | State::Linger { .. } | State::Closed => {
-                return Next::Close;
-            }
+            State::Flush { .. }
+            | State::Goodbye { .. }
+            | State::Linger { .. }
+            | State::Closed
+            | State::Taken => return Next::Close,
         }
         self.advance(turn)
     }
@@ -348,7 +356,8 @@ impl Connection {
             | State::Remote(_)
             | State::Flush { .. }
             | State::Discard { .. }
-            | State::Closed => None,
+            | State::Closed
+            | State::Taken => None,
         }
     }
 
@@ -475,7 +484,8 @@ impl Connection {
             | State::Discard { .. }
             | State::Goodbye { .. }
             | State::Linger { .. }
-            | State::Closed => None,
+            | State::Closed
+            | State::Taken => None,
         }
     }
 
@@ -522,12 +532,17 @@ impl Connection {
         self.state = State::Closed;
     }
 
+    /// The application has taken the socket over.
+    pub(crate) fn part(&mut self) {
+        self.state = State::Taken;
+    }
+
     /// Agrees on TLS, as far as bytes have come.
     fn shake(&mut self, turn: &mut Turn<'_>) -> Step {
         let State::Handshake { since } = self.state else {
             return Step::Again;
         };
-        self.deadline = Some(since + turn.shared.config.timeouts.handshake);
+        self.deadline = Some(since + turn.shared.config.timeout(|it| it.handshake));
         if self.share == 0 {
             return Step::Out(Next::Yield);
         }
@@ -579,7 +594,7 @@ impl Connection {
         } else {
             Duration::ZERO
         };
-        let is_late = waited >= shared.config.timeouts.handshake;
+        let is_late = waited >= shared.config.timeout(|it| it.handshake);
         if is_late || (waited >= SOON && self.stream.has_left_unanswered()) {
             self.handshake_failed(&"the client left, or it took too long", shared);
             self.state = State::Closed;
@@ -1023,7 +1038,8 @@ impl State {
             | State::Discard { .. }
             | State::Goodbye { .. }
             | State::Linger { .. }
-            | State::Closed => None,
+            | State::Closed
+            | State::Taken => None,
         }
     }
 }
@@ -1057,6 +1073,7 @@ impl Drop for Connection {
             | State::Goodbye { .. }
             | State::Linger { .. }
             | State::Closed => {}
+            State::Taken => return,
         }
         self.state.give_up(None);
         // A child that the application forked may still hold the descriptor: closing ours would not end it.

@@ -18,7 +18,7 @@ mod detached;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -624,6 +624,36 @@ impl Exchange {
             Wire::Held(connection) => Some(connection.stream.as_fd()),
             Wire::Shelved(_) | Wire::Remote(..) | Wire::Ended => None,
         }
+    }
+
+    /// Parts with the connection, which the caller goes on with: a duplicate of its socket, and what the client has
+    /// sent behind the request. Ends the exchange; nothing of a response that was not sent yet is sent any more.
+    ///
+    /// `None`, and nothing happens, over TLS, where the socket alone is of no use, and once the reactor sends the
+    /// response.
+    ///
+    /// # Errors
+    ///
+    /// If there is no descriptor left for it.
+    pub fn take_socket(&mut self) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
+        let Some(socket) = self.socket() else {
+            return Ok(None);
+        };
+        let socket = socket.try_clone_to_owned()?;
+        self.stage = Stage::Ended;
+        self.coded = None;
+        let mut behind = Vec::new();
+        if let Some(request) = self.request.take()
+            && let Wire::Held(mut connection) = std::mem::replace(&mut self.wire, Wire::Ended)
+        {
+            behind = std::mem::take(&mut connection.ahead);
+            if let Some(record) = self.record(request, Ending::Closed) {
+                self.shared.log(record);
+            }
+            connection.part();
+            self.shared.post(Mail::Return(connection));
+        }
+        Ok(Some((socket, behind)))
     }
 
     /// Answers in the server's own name, if nothing was sent yet, and ends the exchange.

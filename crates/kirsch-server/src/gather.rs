@@ -11,7 +11,6 @@ use tracing::{error, warn};
 
 use crate::body::{Body, FileBody};
 use crate::budget::{Charge, SpoolFile};
-use crate::config::Timeouts;
 use crate::connection::{Connection, FAIR_SHARE, Fill, Next, PART_COST, State, Step, Turn};
 use crate::pace::Pace;
 use crate::request::Request;
@@ -215,7 +214,8 @@ impl Connection {
         let State::Body(gathering) = state else {
             return Step::Again;
         };
-        let (request, input) = gathering.finish();
+        let (mut request, input) = gathering.finish();
+        request.trailers = self.reader.take_trailers();
         self.ahead = input;
         self.dispatch(request, turn)
     }
@@ -253,12 +253,7 @@ impl Connection {
                     // A client that trickles must not hold a read buffer meanwhile.
                     gathering.input = Vec::new();
                 }
-                let config = &turn.shared.config;
-                let timeouts = Timeouts {
-                    body: config.timeout(|it| it.body),
-                    ..config.timeouts.clone()
-                };
-                self.deadline = gathering.pace.deadline(&timeouts);
+                self.deadline = gathering.pace.deadline(&turn.shared.config);
                 Some(Step::Out(Next::Wait))
             }
             Ok(Fill::Enough) => Some(Step::Out(Next::Yield)),

@@ -12,10 +12,9 @@ use kirsch_pool::{Poller, Pool, ThreadId};
 use crate::outlet::Outlet;
 
 /// The responses that hold a thread.
+#[derive(Default)]
 pub(crate) struct Holds {
     held: Mutex<Vec<Held>>,
-    /// Threads of the pool, or that the application may have.
-    threads: usize,
 }
 
 struct Held {
@@ -25,13 +24,6 @@ struct Held {
 }
 
 impl Holds {
-    pub(crate) fn new(threads: usize) -> Holds {
-        Holds {
-            held: Mutex::default(),
-            threads,
-        }
-    }
-
     /// A thread begins to wait. Answers the response to give up, if no thread is left for a request
     /// that waits for one.
     pub(crate) fn begin<P: Poller>(
@@ -53,12 +45,12 @@ impl Holds {
         if pool.queue_len() == 0 {
             return None;
         }
-        self.slowest_of_all()
+        self.slowest_of_all(pool.members())
     }
 
-    /// The slowest, if every thread waits.
-    pub(crate) fn slowest_of_all(&self) -> Option<Arc<Outlet>> {
-        if self.waiting() < self.threads {
+    /// The slowest, if every one of so many threads waits.
+    pub(crate) fn slowest_of_all(&self, threads: usize) -> Option<Arc<Outlet>> {
+        if self.waiting() < threads {
             return None;
         }
         self.slowest()

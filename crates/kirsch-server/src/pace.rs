@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::Timeouts;
+use crate::config::Config;
 
 /// The progress of one body.
 pub(crate) struct Pace {
@@ -46,11 +46,12 @@ impl Pace {
     }
 
     /// When the client will have sent too little for too long; `None` while it is not its turn.
-    pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
+    pub(crate) fn deadline(&self, config: &Config) -> Option<Instant> {
         if self.paused.is_some() {
             return None;
         }
-        let idle = self.progress + timeouts.body;
+        let timeouts = &config.timeouts;
+        let idle = self.progress + config.timeout(|it| it.body);
         Some(match self.received.checked_div(timeouts.body_min_rate) {
             Some(seconds) => {
                 idle.min(self.began + timeouts.body_grace + Duration::from_secs(seconds))
@@ -67,14 +68,37 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    fn timeouts() -> Timeouts {
-        Timeouts {
-            body: Duration::from_secs(30),
-            body_grace: Duration::from_secs(40),
-            body_min_rate: 100,
-            ..Timeouts::default()
+    use super::*;
+    use crate::cheroot::Cheroot;
+    use crate::config::Timeouts;
+
+    fn config() -> Config {
+        Config {
+            timeouts: Timeouts {
+                body: Duration::from_secs(30),
+                body_grace: Duration::from_secs(40),
+                body_min_rate: 100,
+                ..Timeouts::default()
+            },
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn a_program_written_for_cheroot_sets_the_patience_while_it_runs() {
+        let start = Instant::now();
+        let settings = Arc::new(Cheroot::default());
+        let config = Config {
+            cheroot: Some(Arc::clone(&settings)),
+            ..config()
+        };
+        let pace = Pace::new(start);
+        for seconds in [1, 7] {
+            settings.set_timeout(Duration::from_secs(seconds));
+            let by = start + Duration::from_secs(seconds);
+            assert_eq!(pace.deadline(&config), Some(by));
         }
     }
 
@@ -83,12 +107,12 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pace = Pace::new(start);
-        assert_eq!(pace.deadline(&timeouts()), Some(at(30)));
+        assert_eq!(pace.deadline(&config()), Some(at(30)));
         pace.received(200, at(5));
-        assert_eq!(pace.deadline(&timeouts()), Some(at(35)));
+        assert_eq!(pace.deadline(&config()), Some(at(35)));
         pace.received(1, at(20));
         assert_eq!(
-            pace.deadline(&timeouts()),
+            pace.deadline(&config()),
             Some(at(42)),
             "40 s, and 201 bytes at 100 a second"
         );
@@ -100,12 +124,12 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pace = Pace::new(start);
         pace.pause(at(10));
-        assert_eq!(pace.deadline(&timeouts()), None);
+        assert_eq!(pace.deadline(&config()), None);
         pace.go_on(at(1010));
-        assert_eq!(pace.deadline(&timeouts()), Some(at(1040)));
+        assert_eq!(pace.deadline(&config()), Some(at(1040)));
         pace.received(1, at(1039));
         assert_eq!(
-            pace.deadline(&timeouts()),
+            pace.deadline(&config()),
             Some(at(1040)),
             "the grace goes on where it stopped"
         );

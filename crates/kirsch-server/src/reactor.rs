@@ -548,7 +548,12 @@ impl Reactor {
             // Closed meanwhile by `Abort`.
             _ => return,
         };
-        if matches!(connection.state, State::Closed) {
+        if matches!(connection.state, State::Taken) {
+            // The socket lives on, and the poll would go on telling of it.
+            let socket = connection.stream.as_fd().as_raw_fd();
+            let _ = self.poll.registry().deregister(&mut SourceFd(&socket));
+        }
+        if matches!(connection.state, State::Closed | State::Taken) {
             return self.remove(key, connection);
         }
         if connection.is_corked() {

@@ -49,6 +49,8 @@ pub struct Request {
     pub(crate) fields: Vec<Field>,
     pub(crate) head: Head,
     pub(crate) body: Body,
+    /// The lines behind a chunked body, where they are kept.
+    pub(crate) trailers: Vec<u8>,
     pub(crate) origin: Option<Arc<Origin>>,
     /// What trusted proxies say.
     pub(crate) forwarded: Option<Box<Forwarded>>,
@@ -139,6 +141,7 @@ impl Request {
             fields: Vec::with_capacity(16),
             head: NO_HEAD,
             body: Body::Empty,
+            trailers: Vec::new(),
             origin: None,
             forwarded: None,
             received: Instant::now(),
@@ -157,6 +160,7 @@ impl Request {
         self.fields.clear();
         self.head = NO_HEAD;
         self.body = Body::Empty;
+        self.trailers = Vec::new();
         self.origin = None;
         self.forwarded = None;
         self.terms = None;
@@ -378,6 +382,12 @@ impl Request {
     /// Takes the body out; a second call finds it empty.
     pub fn take_body(&mut self) -> Body {
         mem::take(&mut self.body)
+    }
+
+    /// Takes the trailer section of a chunked body, lines with their CRLF: kept for programs written for cheroot
+    /// (`Config::cheroot`), and never more than 8 KiB.
+    pub fn take_trailers(&mut self) -> Vec<u8> {
+        mem::take(&mut self.trailers)
     }
 
     /// The request's id: the `X-Request-ID` it came with if that is harmless, else one of ours.

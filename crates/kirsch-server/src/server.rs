@@ -98,7 +98,7 @@ pub struct Statistics {
     /// The pool's counters; of several pools, their sums. Those `refused` count here too whose application had none
     /// of its threads for them.
     pub pool: PoolCounters,
-    /// What each thread is doing, in the order of their ids.
+    /// What each thread is doing that is there, in the order of their ids.
     pub threads: Vec<Doing>,
     /// Connections open now.
     pub connections: usize,
@@ -175,7 +175,7 @@ impl Server {
         // Thread ids are dealt to the reactors in turn.
         let threads_of = |place: usize| (threads - place).div_ceil(reactors);
         let circle: Vec<Arc<Shared>> = (0..reactors)
-            .map(|place| Arc::new(Shared::new(Arc::clone(&common), threads_of(place))))
+            .map(|_| Arc::new(Shared::new(Arc::clone(&common))))
             .collect();
         let mut listeners = Some(listeners);
         let mut made = Vec::with_capacity(reactors);
@@ -257,7 +257,8 @@ impl Server {
         Ok(())
     }
 
-    /// One pool thread's life: returns when the server has stopped. Each id from 0 to `threads` is used once.
+    /// One pool thread's life: returns when the server has stopped, or the thread was dismissed. Each id from 0 to
+    /// `threads` is used once, unless it was.
     pub fn work<I: Interpreter>(&self, thread: ThreadId, interpreter: &I) {
         let crews = &self.inner.crews;
         let Crew { shared, pool } = &crews[thread % crews.len()];
@@ -269,7 +270,25 @@ impl Server {
         CURRENT.set(None);
     }
 
-    /// How many threads the server has.
+    /// Has the server begin with so many of its threads, those with the first ids; others may come by
+    /// [`Server::work`] while it runs. To be called before any thread does.
+    pub fn begin_with(&self, threads: usize) {
+        let crews = &self.inner.crews;
+        for (place, crew) in crews.iter().enumerate() {
+            crew.pool
+                .begin_with(threads.saturating_sub(place).div_ceil(crews.len()));
+        }
+    }
+
+    /// Has so many threads return from [`Server::work`] once they have nothing to do, as long as `least` of each
+    /// reactor's stay, and one. Their ids may be used again.
+    pub fn dismiss(&self, mut threads: usize, least: usize) {
+        for crew in &self.inner.crews {
+            threads -= crew.pool.dismiss(threads, least);
+        }
+    }
+
+    /// How many threads the server has, or may have.
     pub fn threads(&self) -> usize {
         let config = &self.inner.common.config;
         config.threads.max(reactors(config))
@@ -487,6 +506,7 @@ impl Server {
         let doing: Vec<Vec<Doing>> = crews.iter().map(|crew| crew.pool.doing()).collect();
         statistics.threads = (0..self.threads())
             .map(|id| doing[id % crews.len()][id / crews.len()])
+            .filter(|doing| *doing != Doing::Absent)
             .collect();
         statistics
     }

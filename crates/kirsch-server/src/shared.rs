@@ -203,12 +203,11 @@ impl Common {
 }
 
 impl Shared {
-    /// For a pool of `threads` threads.
-    pub(crate) fn new(common: Arc<Common>, threads: usize) -> Shared {
+    pub(crate) fn new(common: Arc<Common>) -> Shared {
         Shared {
             common,
             counters: Counters::default(),
-            holds: Holds::new(threads),
+            holds: Holds::default(),
             cork: Cork::new(),
             shelf: Shelf::new(),
             freeing: AtomicBool::new(false),

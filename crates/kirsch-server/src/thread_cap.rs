@@ -70,7 +70,7 @@ impl ThreadCap {
     pub(crate) fn new(threads: NonZeroUsize) -> Arc<ThreadCap> {
         Arc::new(ThreadCap {
             line: Mutex::new(Line::new(threads.get())),
-            holds: Holds::new(threads.get()),
+            holds: Holds::default(),
         })
     }
 
@@ -113,10 +113,14 @@ impl ThreadCap {
     /// The response to give up: the slowest, if all its threads wait for clients, and a request waits for one of them.
     /// Asked after either has changed, so that one of the two who change it sees both.
     pub(crate) fn to_relieve(&self) -> Option<Arc<Outlet>> {
-        if self.lock().waiting.is_empty() {
-            return None;
-        }
-        self.holds.slowest_of_all()
+        let threads = {
+            let line = self.lock();
+            if line.waiting.is_empty() {
+                return None;
+            }
+            line.threads
+        };
+        self.holds.slowest_of_all(threads)
     }
 
     /// Takes those of this reactor out of the line that have waited since `since` or longer.

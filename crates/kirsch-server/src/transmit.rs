@@ -455,7 +455,7 @@ impl Connection {
     fn body_deadline(&self, shared: &Shared) -> Option<Instant> {
         match &self.state {
             State::Remote(work) if work.intake.is_some() && !self.reader.is_body_done() => {
-                work.pace.deadline(&shared.config.timeouts)
+                work.pace.deadline(&shared.config)
             }
             _ => None,
         }

@@ -34,6 +34,7 @@ impl Pair {
             certificate: folder.path().join("cert.pem"),
             key: folder.path().join("key.pem"),
             password: None,
+            issuers: None,
         };
         fs::write(&files.certificate, made.cert.pem()).expect("a file");
         fs::write(&files.key, made.signing_key.serialize_pem()).expect("a file");

@@ -48,6 +48,9 @@ pub struct PairFiles {
     pub key: PathBuf,
     /// What the key is encrypted with; needed only if it is.
     pub password: Option<Password>,
+    /// PEM: where issuers are looked for if `certificate` holds none, in any order and beside others. `None` by
+    /// default; programs written for OpenSSL keep them apart.
+    pub issuers: Option<PathBuf>,
 }
 
 /// The password of a private key.

@@ -40,7 +40,7 @@ impl Pair {
         warnings: &mut Vec<Warning>,
     ) -> Result<Pair, TlsError> {
         let content = files.read(&from.certificate)?;
-        let chain = certificates(&from.certificate, &content)?;
+        let mut chain = certificates(&from.certificate, &content)?;
         let key_content = match from.key == from.certificate {
             true => content.clone(),
             false => files.read(&from.key)?,
@@ -54,6 +54,10 @@ impl Pair {
                 false => Trouble::NoCertificate,
             };
             return Err(TlsError::at(&from.certificate, trouble));
+        }
+        if let (1, Some(path)) = (chain.len(), &from.issuers) {
+            let known = certificates(path, &files.read(path)?)?;
+            add_issuers(&mut chain, known);
         }
         let key = private_key::read(&from.key, &key_content, from.password.as_ref(), files);
         let key = key.map_err(|error| match error.trouble {
@@ -149,6 +153,23 @@ pub(crate) fn certificates(
         }
     }
     Ok(chain)
+}
+
+/// Adds who has signed the last of a chain, and so on, as far as they are known. The root is left out: who trusts it
+/// has it (RFC 8446, section 4.4.2).
+fn add_issuers(chain: &mut Vec<CertificateDer<'static>>, mut known: Vec<CertificateDer<'static>>) {
+    let signs = |issuer: &CertificateDer<'_>, of: &CertificateDer<'_>| {
+        parse(issuer).zip(parse(of)).is_some_and(|(issuer, of)| {
+            let name = issuer.subject().as_raw();
+            name == of.issuer().as_raw() && name != issuer.issuer().as_raw()
+        })
+    };
+    // Each is taken once, so that two who sign each other come to an end.
+    while let Some(last) = chain.last()
+        && let Some(idx) = known.iter().position(|issuer| signs(issuer, last))
+    {
+        chain.push(known.swap_remove(idx));
+    }
 }
 
 /// Brings both together, which looks whether they belong together.

@@ -79,6 +79,7 @@ impl House {
             certificate: self.write(&format!("{file}.crt"), certificate),
             key: self.write(&format!("{file}.key"), key.serialize_pem()),
             password: None,
+            issuers: None,
         }
     }
 

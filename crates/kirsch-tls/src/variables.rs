@@ -80,6 +80,8 @@ pub fn of(connection: &ServerConnection, pair: &Pair) -> Variables {
     if let Some(name) = connection.server_name() {
         variables.add("SSL_TLS_SNI", without_controls(name));
     }
+    // Not among those of the pair, which are the same for months.
+    variables.add("SSL_SERVER_V_REMAIN", days_until(pair.expires_at()));
     variables.of_server = Some(Arc::clone(pair.variables()));
     of_client(
         connection.peer_certificates().unwrap_or_default(),
@@ -113,12 +115,18 @@ fn of_client(chain: &[CertificateDer<'_>], variables: &mut Variables) {
     variables.add("SSL_CLIENT_VERIFY", verdict);
     variables.add(
         "SSL_CLIENT_V_REMAIN",
-        (remain.max(0) / (24 * 60 * 60)).to_string(),
+        days_until(certificate.validity().not_after.timestamp()),
     );
     describe("SSL_CLIENT", leaf, &certificate, variables);
     for (idx, issuer) in issuers.iter().take(MOST_OF_A_KIND).enumerate() {
         variables.add(format!("SSL_CLIENT_CERT_CHAIN_{idx}"), pem(issuer));
     }
+}
+
+/// Whole days until a time in seconds since 1970; none once it is over.
+fn days_until(end: i64) -> String {
+    let remain = end - ASN1Time::now().timestamp();
+    (remain.max(0) / (24 * 60 * 60)).to_string()
 }
 
 fn describe(

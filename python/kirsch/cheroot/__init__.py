@@ -11,7 +11,9 @@ does elsewhere stands in one table, in ``crates/kirsch-http/src/dialect.rs`` and
 **Which way a request goes**, chosen for each by a look at who is involved (`server.HTTPServer._serve`):
 
 * *native*: the gateway is `wsgi.Gateway_10`, and nobody has overridden how connections and requests are
-  handled. The engine makes ``environ`` and calls ``wsgi_app``; no object of this package is made.
+  handled. The engine makes ``environ`` and calls ``wsgi_app``; no object of this package is made, and nothing
+  of the server is looked at (`server.HTTPServer._application_alone`). Where a change could go unnoticed, or
+  requests are counted for statistics, a function in between looks.
 * *objects*: another gateway, connection or request class, or one whose methods were replaced. The engine
   has read the request; a `ConnectionClass` is made for it, whose `communicate` goes the way that cheroot's
   goes, over what the engine has read (``_wire.Wire`` in the place of the socket), down to
@@ -21,9 +23,10 @@ does elsewhere stands in one table, in ``crates/kirsch-http/src/dialect.rs`` and
 thread that shakes hands and then passes on what was decrypted (`_tls`). So no client waits for another's
 handshake.
 
-**What is read live.** Attributes of a server, assigned to it or to a class, count from the next request on;
-those that the engine needs are told to it by `server.Live.__setattr__`. The number of threads,
-``server_name``, ``max_request_header_size`` and addresses are looked at by ``prepare()``.
+**What is read live.** Attributes of a server, assigned to it or to a class, count from the next request on:
+an assignment to a server, or to a class of this package or below one (`server.Watched`), tells the engine
+(`server.HTTPServer._tell`). What is written into a ``__dict__`` past that is not noticed. The number of
+threads, the addresses and the field ``Server`` are looked at by ``prepare()``.
 
 What there is of cheroot and not here: `HTTPServer.process_conn` and ``put_conn``, since connections are the
 engine's; ``rfile`` and ``wfile`` of a connection are those of one request.

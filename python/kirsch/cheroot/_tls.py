@@ -1,5 +1,7 @@
 """TLS by an adapter's means: who accepts, and who passes on what was decrypted.
 
+Not of an untouched `BuiltinSSLAdapter`: with that the engine listens itself (`ssl._native`).
+
 The accepting thread does nothing but accept. Each connection has a thread of its own, since the interface
 of an adapter is a call that returns when hands were shaken. That thread then stands between the client and
 the engine, which sees a connection like any other and bounds how many there are.
@@ -33,11 +35,15 @@ class Door:
         self._lock = threading.Lock()
         self._tunnels = set()
         self._closed = False
+        self._is_open = False
         self._thread = threading.Thread(target=self._accept, name="kirsch-tls-accept", daemon=True)
 
     def open(self):
         """Accepts from now on."""
-        self._thread.start()
+        with self._lock:
+            is_open, self._is_open = self._is_open, True
+        if not is_open:
+            self._thread.start()
 
     def close(self):
         """Accepts nobody any more. What is under way goes on until the engine ends it."""
@@ -68,10 +74,18 @@ class Door:
                 if not self._closed and error.errno not in errors.socket_errors_nonblocking:
                     select.select([], [], [], 0.05)
                 continue
+            if server.ssl_adapter is None:
+                self._enter_plain(connection, address)
+                continue
             tunnel = _Tunnel(self, connection, address)
             with self._lock:
                 self._tunnels.add(tunnel)
             tunnel.thread.start()
+
+    def _enter_plain(self, connection, address):
+        """Hands a connection over that nobody has to decrypt any more."""
+        with connection, contextlib.suppress(OSError):
+            self.server._engine.admit(connection.fileno(), _peer(address), ("localhost", "80"), False)
 
     def _ended(self, tunnel):
         with self._lock:
@@ -163,11 +177,7 @@ class _Tunnel:
         server = self.door.server
         theirs, self.inner = socket.socketpair()
         with theirs:
-            peer = None
-            if isinstance(self.address, tuple):
-                host = ipaddress.ip_address(self.address[0].partition("%")[0])
-                host = getattr(host, "ipv4_mapped", None) or host
-                peer = (host, self.address[1])
+            peer = _peer(self.address)
             key = (str(peer[0]), str(peer[1])) if peer else ("", "")
             self.door.environs[key] = environ
             server._engine.admit(theirs.fileno(), peer, ("localhost", "443"))
@@ -208,6 +218,14 @@ class _Tunnel:
                 if not unsent:
                     reads = False
                     inner.shutdown(socket.SHUT_WR)
+
+
+def _peer(address):
+    """What the engine is told of a client."""
+    if not isinstance(address, tuple):
+        return None
+    host = ipaddress.ip_address(address[0].partition("%")[0])
+    return getattr(host, "ipv4_mapped", None) or host, address[1]
 
 
 def _receive(secured, size):

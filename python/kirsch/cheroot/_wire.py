@@ -1,7 +1,9 @@
 """What stands in the place of a socket while objects serve a request that the engine has read."""
 
+import contextlib
 import errno
 import io
+import os
 import socket
 
 
@@ -12,10 +14,16 @@ class NothingSent(BaseException):
 class Wire:
     """One request of the engine's: its ``environ``, its body, and the way its response takes."""
 
-    def __init__(self, environ, start_response):
+    def __init__(self, environ, start_response, timeout):
         self.environ = environ
+        #: Of the socket, once it is asked for.
+        self.timeout = timeout
         #: Whether the response has begun.
         self.begun = False
+        #: Whether the client was told that the connection closes behind the response.
+        self.told_close = False
+        #: Whether the connection is the program's, and no longer the engine's.
+        self.taken = False
         self._start_response = start_response
         # Taken now: who may still write is waited for until ``close()`` was called.
         self._write = start_response.write
@@ -24,14 +32,29 @@ class Wire:
     def begin(self, status, headers):
         """Sends a head: a status and pairs, all of them bytes."""
         self.begun = True
+        self.told_close = any(
+            name.lower() == b"connection" and value.lower() == b"close" for name, value in headers
+        )
+        if status.startswith(b"101"):
+            # What comes next is no HTTP, and none of the engine's business.
+            self.take()
+            lines = [b"HTTP/1.1 " + status, *(name + b": " + value for name, value in headers), b"", b""]
+            self._socket.sendall(b"\r\n".join(lines))
+            return
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         self._start_response(status.decode("latin-1"), pairs)
 
     def write(self, block):
         """Sends a block of the body."""
         self.begun = True
-        if block:
-            self._write(bytes(block))
+        if self.taken:
+            self._socket.sendall(block)
+        elif block:
+            try:
+                self._write(bytes(block))
+            except BrokenPipeError as error:
+                # With the number that programs look for.
+                raise BrokenPipeError(errno.EPIPE, str(error)) from None
 
     def makefile(self, mode="rb", bufsize=-1):
         """Reads the request's body, or writes the response's."""
@@ -44,14 +67,48 @@ class Wire:
             if number is None:
                 raise OSError(errno.ENOTCONN, "the connection is in the engine's hands")
             self._socket = socket.socket(fileno=number)
+            # The engine's is one that does not block, and so is this: it waits with a timeout.
+            self._socket.settimeout(self.timeout)
         return self._socket
 
+    def take(self):
+        """Takes the connection away from the engine: `real` is all there is of it then.
+
+        Raises:
+            OSError: If that cannot be, over TLS or once the client is slow.
+        """
+        self.real()
+        taken = self._start_response.take_socket()
+        if taken is None:
+            raise OSError(errno.ENOTCONN, "the connection is in the engine's hands")
+        number, behind = taken
+        os.close(number)
+        self.taken = True
+        if behind:
+            # Nobody could read it from the socket any more.
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the client did not wait for the answer")
+
+    def inode(self):
+        """The number of the connection's socket, which its duplicates have too; none over TLS."""
+        number = self._start_response.socket()
+        if number is None:
+            return None
+        try:
+            return os.fstat(number).st_ino
+        finally:
+            os.close(number)
+
     def shutdown(self, how=socket.SHUT_RDWR):
-        """Nothing: the engine ends connections, after what was sent has arrived."""
+        """Nothing: the engine ends connections, after what was sent has arrived. Unless it has none any more."""
+        if self.taken:
+            self._socket.shutdown(how)
 
     def close(self):
-        """Lets go of what `real` has given."""
+        """Lets go of what `real` has given; a connection that was taken ends."""
         if self._socket is not None:
+            if self.taken:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
 
@@ -60,6 +117,15 @@ class Wire:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.real(), name)
+
+
+class NoRequest:
+    """In the place of a request where there is none: the connection has ended without."""
+
+    environ = None
+    #: There is nobody to answer.
+    begun = True
+    taken = told_close = False
 
 
 class WireReader(io.RawIOBase):
@@ -91,10 +157,18 @@ class WireReader(io.RawIOBase):
         """Whether something of a next request was read: that is the engine's."""
         return False
 
+    def read_trailer_lines(self):
+        """The lines behind a body that came in chunks."""
+        return self._input.read_trailer_lines()
+
     @property
     def raw(self):
         """The stream whose ``_sock`` is the connection's socket."""
         return socket.SocketIO(self.wire.real(), "rwb")
+
+    def detach(self):
+        """That stream, for who takes the connection over."""
+        return self.raw
 
 
 class WireWriter(io.RawIOBase):

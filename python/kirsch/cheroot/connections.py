@@ -1,6 +1,6 @@
 """What is left of cheroot's ``connections``: the wait of `HTTPServer.serve`, and a count of idle ones.
 
-Connections themselves are the engine's.
+Connections themselves are the engine's; for programs that watch them there is `_watch`.
 """
 
 import threading
@@ -60,6 +60,12 @@ class ConnectionManager:
         deadline = time.monotonic() + 1
         while self._serving and time.monotonic() < deadline:
             time.sleep(0.001)
+
+    def put(self, conn):
+        """Keeps a connection for its next request; one that is not served yet is."""
+        conn.last_used = time.time()
+        if conn._known is None:
+            self.server.process_conn(conn)
 
     @property
     def _num_connections(self):

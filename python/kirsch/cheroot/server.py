@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import traceback as traceback_
+import types
 import urllib.parse
 from functools import lru_cache
 from importlib import import_module
@@ -31,8 +32,10 @@ from kirsch._routes import Site
 from . import __version__, connections, errors
 from ._compat import IS_PPC, IS_WINDOWS, bton  # noqa: F401 - part of the interface
 from ._tls import Door
-from ._wire import NothingSent, Wire
+from ._watch import Accepted, Watch
+from ._wire import NoRequest, NothingSent, Wire
 from .makefile import MakeFile, StreamWriter  # noqa: F401 - as above
+from .ssl import _native
 from .workers import threadpool
 
 try:
@@ -104,26 +107,41 @@ if not hasattr(logging, "statistics"):
 
 _STOPPING_FOR_INTERRUPT = object()
 
-#: The request that this thread serves natively: its server and ``environ``.
+_logger = logging.getLogger("kirsch")
+
+#: The server whose thread this is.
 _current = threading.local()
 
 
-class Watched(type):
-    """The kind of classes whose change may change which way requests go, or what the engine is told."""
+#: Servers that were prepared and not stopped.
+_prepared = set()
 
-    #: How often one was changed.
-    changes = 0
+#: Held while a `Watch` is opened: a server has one.
+_opening = threading.Lock()
+
+
+class Watched(type):
+    """The kind of classes whose change is told to the engines that run: it may change the way of requests."""
+
+    #: Another one after each change.
+    state = object()
 
     def __setattr__(cls, name, value):
         super().__setattr__(name, value)
-        Watched.changes += 1
+        Watched._changed()
 
     def __delattr__(cls, name):
         super().__delattr__(name)
-        Watched.changes += 1
+        Watched._changed()
+
+    @staticmethod
+    def _changed():
+        Watched.state = object()
+        for server in list(_prepared):
+            server._tell()
 
 
-class HeaderReader:
+class HeaderReader(metaclass=Watched):
     """Reads the lines of a head; `_allow_header` and `_transform_key` are for subclasses.
 
     The engine has read the head already, and refused what is ambiguous: a reader of a program's own is
@@ -370,6 +388,8 @@ class HTTPRequest(metaclass=Watched):
     def read_request_line(self):
         """Takes over the request line."""
         environ = self._wire.environ
+        if environ is None:
+            return False
         self.started_request = True
         self.method = environ["REQUEST_METHOD"].encode("latin-1")
         self.uri = environ["REQUEST_URI"].encode("latin-1")
@@ -434,7 +454,7 @@ class HTTPRequest(metaclass=Watched):
         if self.close_connection:
             headers.append((b"Connection", b"close"))
         self._wire.begin(str(status).encode("latin-1"), headers)
-        self._wire.write(msg)
+        self.conn.wfile.write(msg)
 
     def ensure_headers_sent(self):
         """Sends the head, unless that was done."""
@@ -480,7 +500,10 @@ class HTTPConnection(metaclass=Watched):
     def __init__(self, server, sock, makefile=MakeFile):
         self.server = server
         self.socket = sock
-        self._wire = sock
+        # What the request is read from that came by it, if one did.
+        self._wire = sock if isinstance(sock, Wire) else NoRequest()
+        # What a `Watch` knows of it.
+        self._known = None
         self.rfile = makefile(sock, "rb", self.rbufsize)
         self.wfile = makefile(sock, "wb", self.wbufsize)
         self.requests_seen = 0
@@ -504,13 +527,14 @@ class HTTPConnection(metaclass=Watched):
                 return False
             request.respond()
             return not request.close_connection
-        except ConnectionError:
-            # The client has left.
-            return False
         except errors.FatalSSLAlert:
             return False
         except OSError as error:
-            self.server.error_log(f"socket.error {error.args[0]!r}", level=logging.WARNING, traceback=True)
+            number = error.args[0] if error.args else None
+            if number in errors.socket_errors_to_ignore:
+                # The client has left.
+                return False
+            self.server.error_log(f"socket.error {number!r}", level=logging.WARNING, traceback=True)
         except Exception as error:
             self.server.error_log(repr(error), level=logging.ERROR, traceback=True)
         self._conditional_error(request, "500 Internal Server Error")
@@ -607,16 +631,7 @@ class Gateway(metaclass=Watched):
         raise NotImplementedError
 
 
-class Live(Watched):
-    """The kind of servers: what is assigned to a class, too, is told to the engines that run."""
-
-    def __setattr__(cls, name, value):
-        super().__setattr__(name, value)
-        for server in list(HTTPServer._prepared):
-            server._tell()
-
-
-class HTTPServer(metaclass=Live):
+class HTTPServer(metaclass=Watched):
     """A server for a gateway.
 
     Args:
@@ -635,9 +650,7 @@ class HTTPServer(metaclass=Live):
     _engine = None
     _live = None
     _door = None
-
-    #: Servers that were prepared and not stopped.
-    _prepared = set()
+    _watch = None
 
     gateway = None
     minthreads = None
@@ -684,21 +697,44 @@ class HTTPServer(metaclass=Live):
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
-        if name in _TOLD and self._live is not None:
+        # What is private changes nothing, but for the address.
+        if self._live is not None and (name == "_bind_addr" or name[0] != "_" or name == "__class__"):
             self._tell()
+
+    def __delattr__(self, name):
+        super().__delattr__(name)
+        self._tell()
 
     # --- What the engine is told.
 
     def _tell(self):
+        """Tells the engine what it needs of this object and its classes; after each change of theirs."""
         live = self._live
         if live is None:
             return
+        # One after the other, so that the last change is the last that is told.
+        with self._telling:
+            if self._is_telling:
+                # A constructor of a program's own, which `_choose` has called, changes something.
+                return
+            self._is_telling = True
+            try:
+                self._tell_settings(live)
+                if self._engine is not None:
+                    self._look_at_adapter()
+                    self._look_who_watches()
+                self._choose()
+                live.serve_natively(self._application_alone(), self.stats)
+            finally:
+                self._is_telling = False
+
+    def _tell_settings(self, live):
         live.set_timeout(self.timeout)
         live.limit_head(self.max_request_header_size or 0)
         live.limit_body(self.max_request_body_size or 0)
         live.limit_kept(self.keep_alive_conn_limit)
         live.speak_http10(self.protocol == "HTTP/1.0")
-        self._environ.update(
+        live.set_extra(
             {
                 "ACTUAL_SERVER_PROTOCOL": self.protocol,
                 "SERVER_NAME": self.server_name,
@@ -710,8 +746,33 @@ class HTTPServer(metaclass=Live):
         )
 
     def _open_engine(self):
-        self._environ = {}
-        live = _kirsch.Cheroot(self._environ)
+        self._telling = threading.RLock()
+        self._is_telling = False
+        self._adapter_of_engine = self.ssl_adapter
+        if self.ssl_adapter is None:
+            self._engine = self._make_engine({}, None)
+        else:
+            self._engine = self._make_secure_engine()
+        self._engine.begin_with(self.requests.min)
+        # Places in the engine that no thread has.
+        self._places = list(range(self._engine.threads))
+        with self._telling:
+            self._look_at_adapter()
+
+    def _make_secure_engine(self):
+        """One that speaks TLS itself if it can do what the adapter would; else one that listens to nobody."""
+        made = _native.made(self.ssl_adapter)
+        if made is not None and self.socket.family != socket.AF_UNIX:
+            try:
+                return self._make_engine(made.settings(), made.certificate_chain)
+            except (OSError, ValueError) as error:
+                # An old format of keys, ciphers of yesterday: OpenSSL has them.
+                _logger.debug("Python's ssl serves %s: %s", self.bind_addr, error)
+        self._adapter_of_engine = None
+        return self._make_engine({}, None, listens=False)
+
+    def _make_engine(self, tls, certificate_chain, listens=True):
+        live = _kirsch.Cheroot(certificate_chain)
         size = self.requests._queue.maxsize
         settings = _kirsch.Settings.from_keywords(
             {
@@ -721,36 +782,42 @@ class HTTPServer(metaclass=Live):
                 "request_id": False,
                 "limit_queue": size if size > 0 else 1024,
                 "timeout_queue": max(self.requests._queue_put_timeout, 1),
+                **tls,
             }
         )
         self._live = live
-        self._choice = (None, None)
         self._tell()
-        self._choose()
         site = Site.of_program(self._application(), (), settings)
-        listens = self.ssl_adapter is None
-        self._engine = _kirsch.Engine(
+        return _kirsch.Engine(
             list(site.applications), site.dispatch, settings, self._report, Errors(), live, listens
         )
-        self._turns = iter(range(self._engine.threads))
-        if not listens:
+
+    def _look_at_adapter(self):
+        """Goes over to the adapter's means until the server stops, if it is not the engine's or was touched."""
+        adapter = self.ssl_adapter
+        stays = adapter is self._adapter_of_engine and (adapter is None or _native.made(adapter) is not None)
+        if not stays and self._door is None and self._watch is None:
+            self._live.leave_accepting()
             self._door = Door(self)
+            if self.ready:
+                self._door.open()
 
     # --- Which way a request goes.
 
     def _choose(self):
         """Whether requests go the native way, as far as the server is concerned."""
         connection = self.ConnectionClass
-        request = connection.RequestHandlerClass
+        request = getattr(connection, "RequestHandlerClass", None)
         # Looked at first: whoever changes a class meanwhile is noticed at the next request.
-        choice = (Watched.changes, self.gateway, connection, request)
+        choice = (Watched.state, self.gateway, connection, request)
         stock = (
             _is_stock(self.gateway, _native_gateway())
             and _is_stock(connection, HTTPConnection)
             and _is_stock(request, HTTPRequest)
-            and isinstance(request.header_reader, HeaderReader)
             and type(request.header_reader) in (HeaderReader, DropUnderscoreHeaderReader)
+            and _is_stock(type(request.header_reader), type(request.header_reader))
             and not self.peercreds_enabled
+            and self._watch is None
         )
         proxy = False
         # A constructor of a program's own says what it wants; it may want a connection, too.
@@ -760,61 +827,156 @@ class HTTPServer(metaclass=Live):
         self._choice = (choice, stock)
         return stock
 
+    def _application_alone(self):
+        """What the engine calls for each request if nothing has to be looked at before; else `None`.
+
+        What could make a difference later is told by `_tell`: it is an attribute, not computed, of an object
+        and of classes that say when they change.
+        """
+        kind, connection = type(self), self.ConnectionClass
+        decide = ("ConnectionClass", "gateway", "peercreds_enabled", "ssl_adapter", "stats", "wsgi_app")
+        alone = (
+            self.ready
+            and self._door is None
+            and self._choice[1]
+            and type(self.stats) is dict
+            and all(_tells_changes(it) for it in (kind, connection, connection.RequestHandlerClass))
+            and kind.__getattribute__ is object.__getattribute__
+            and kind.__setattr__ is HTTPServer.__setattr__
+            and kind.__delattr__ is HTTPServer.__delattr__
+            and all(_is_plain(self, name) for name in decide)
+        )
+        return self.wsgi_app if alone else None
+
+    def _look_who_watches(self):
+        """Finds out whether the program wants to hear of connections; it then does until the server stops."""
+        if self._watch is None and self.ssl_adapter is None and self._door is None and self._is_watched():
+            self._open_watch()
+
+    def _is_watched(self):
+        connection = self.ConnectionClass
+        asked = [
+            (self, HTTPServer, ("process_conn", "put_conn")),
+            (connection, HTTPConnection, ("__init__", "communicate", "close", "_close_kernel_socket")),
+            (connection.RequestHandlerClass, HTTPRequest, ("parse_request", "read_request_line")),
+        ]
+        # Of an instance they are methods.
+        given = [
+            (getattr(getattr(it, name), "__func__", getattr(it, name)), _stock[base][name])
+            for it, base, names in asked
+            for name in names
+        ]
+        return any(found is not stock for found, stock in given)
+
+    def _open_watch(self):
+        with _opening:
+            if self._watch is None:
+                self._live.leave_accepting()
+                self._watch = Watch(self, self.socket)
+        self._tell()
+
     def _application(self):
-        """What the engine calls for each request."""
+        """What the engine calls for each other request."""
 
         def serve(environ, start_response):
-            _current.server, _current.environ = self, environ
             connection = self.ConnectionClass
             choice, native = self._choice
-            if choice != (Watched.changes, self.gateway, connection, connection.RequestHandlerClass):
+            if choice != (Watched.state, self.gateway, connection, connection.RequestHandlerClass):
                 native = self._choose()
             if self._door is not None:
                 environ.update(self._door.environs.get(_peer(environ)) or ())
             if self.stats["Enabled"]:
                 self._count()
-            if native:
+            # Who takes over the socket looks for the objects.
+            if native and "HTTP_UPGRADE" not in environ:
                 return self.wsgi_app(environ, start_response)
             return self._serve_objects(environ, start_response)
 
         return serve
 
     def _serve_objects(self, environ, start_response):
-        conn = self._connection(environ, start_response)
-        worker = threading.current_thread()
-        worker.conn = conn
+        wire = Wire(environ, start_response, self.timeout)
+        watch = self._watch
+        known = watch and watch.enter(wire)
+        if known:
+            try:
+                return self._serve_known(known.conn, wire)
+            finally:
+                watch.leave(known)
+        conn = self._connection(wire)
         keep = False
         try:
-            keep = conn.communicate()
-            if not conn._wire.begun:
-                raise NothingSent
+            keep = self._communicate(conn, wire)
         finally:
-            worker.conn = None
-            if not keep:
+            if not keep and not conn.linger:
                 conn.close()
             if not conn.linger:
-                conn._wire.close()
+                wire.close()
         return ()
 
-    def _connection(self, environ, start_response):
-        wire = Wire(environ, start_response)
+    def _serve_known(self, conn, wire):
+        """Has the object of a connection that is watched serve a request."""
+        conn._wire, conn.rfile, conn.wfile = wire, wire.makefile("rb"), wire.makefile("wb")
+        if isinstance(conn.socket, Accepted):
+            conn.socket.engaged = True
+        keep = False
+        try:
+            keep = self._communicate(conn, wire)
+            if keep:
+                self.put_conn(conn)
+        finally:
+            if not keep and not wire.told_close and not wire.taken:
+                # What the engine then finds is the end.
+                with contextlib.suppress(OSError):
+                    wire.real().shutdown(socket.SHUT_RD)
+            if isinstance(conn.socket, Accepted):
+                conn.socket.engaged = False
+            if not conn.linger:
+                wire.close()
+            conn._wire = NoRequest()
+        return ()
+
+    def _communicate(self, conn, wire):
+        worker = threading.current_thread()
+        worker.conn = conn
+        try:
+            keep = conn.communicate()
+            if conn.linger and not wire.begun:
+                # The program has answered, or will, by the socket itself.
+                wire.take()
+            elif not wire.begun:
+                raise NothingSent
+            return keep
+        finally:
+            worker.conn = None
+
+    def _connection(self, wire):
+        environ = wire.environ
         conn = self.ConnectionClass(self, wire, Wire.makefile)
         conn._wire = wire
         if not isinstance(self.bind_addr, (str, bytes)):
             conn.remote_addr = environ["REMOTE_ADDR"]
             conn.remote_port = int(environ["REMOTE_PORT"])
         conn.ssl_env = self._door.environs.get(_peer(environ), {}) if self._door is not None else {}
+        if "HTTPS" in environ:
+            conn.ssl_env = {
+                name: value for name, value in environ.items() if name == "HTTPS" or name.startswith("SSL_")
+            }
         return conn
 
     def _report(self, error, message, method, target, request_id):
         """What went wrong with a request, said in cheroot's words."""
         if isinstance(error, NothingSent):
             return
-        environ = _current.environ
-        where = f"{environ.get('REMOTE_ADDR')!s}:{environ.get('REMOTE_PORT')!s}"
         if error is None:
             self.error_log(f"{message}: {method} {target}", level=logging.WARNING)
             return
+        environ = self._live.environ or {}
+        self._complain(error, environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT"))
+
+    def _complain(self, error, address, port):
+        """Says what went wrong with a connection; what is to end the server ends it."""
+        where = f"{address!s}:{port!s}"
         try:
             raise error
         except (KeyboardInterrupt, SystemExit):
@@ -832,21 +994,28 @@ class HTTPServer(metaclass=Live):
                 level=logging.ERROR,
                 traceback=True,
             )
-            if self._choice[1]:
-                # For programs that watch connections end; the engine has ended it.
-                self.ConnectionClass(self, _Ended(), _Ended.makefile).close()
 
     # --- The threads.
 
     def _work(self):
-        self._engine.work(next(self._turns))
+        _current.server = self
+        engine, places = self._engine, self._places
+        place = places.pop(0)
+        try:
+            engine.work(place)
+        finally:
+            places.insert(0, place)
+
+    def _dismiss(self, amount, least):
+        """Has so many threads leave, as long as `least` stay."""
+        if self._engine is not None:
+            self._engine.dismiss(max(amount, 0), least)
 
     def _busy(self):
         engine = self._engine
         if engine is None:
             return 0
-        started = engine.statistics()["threads"][: len(self.requests._threads)]
-        return sum(doing in ("running", "held", "entering") for doing in started)
+        return sum(doing in ("running", "held", "entering") for doing in engine.statistics()["threads"])
 
     def _queued(self):
         engine = self._engine
@@ -952,7 +1121,7 @@ class HTTPServer(metaclass=Live):
         logging.statistics[self._stats_key] = self.stats
         try:
             self._open_engine()
-            HTTPServer._prepared.add(self)
+            _prepared.add(self)
             # Before the threads: whom they serve may stop the server.
             self._start_time = time.time()
             self.ready = True
@@ -962,7 +1131,7 @@ class HTTPServer(metaclass=Live):
         except BaseException:
             # Ctrl-C, say: the caller takes it for a server that was never started.
             self.ready = False
-            HTTPServer._prepared.discard(self)
+            _prepared.discard(self)
             self._end()
             raise
 
@@ -1032,7 +1201,7 @@ class HTTPServer(metaclass=Live):
             return
         self.ready = False
         self._run_time, self._start_time = self.runtime(), None
-        HTTPServer._prepared.discard(self)
+        _prepared.discard(self)
         worker = threading.current_thread()
         if isinstance(worker, threadpool.WorkerThread) and worker.server is self:
             threading.Thread(target=self._end, name="kirsch-stop").start()
@@ -1045,7 +1214,12 @@ class HTTPServer(metaclass=Live):
                 self._door.close()
             # First, so that nobody waits at a door that will not be opened while the rest is done.
             self._close_socket()
+            if self._watch is not None:
+                self._watch.refuse()
             self.requests.stop(self.shutdown_timeout)
+            if self._watch is not None:
+                self._watch.end()
+                self._watch = None
             if self._door is not None:
                 self._door.end(1)
                 self._door = None
@@ -1065,6 +1239,31 @@ class HTTPServer(metaclass=Live):
         if traceback:
             sys.stderr.write(traceback_.format_exc())
             sys.stderr.flush()
+
+    # --- Connections, for programs that watch them.
+
+    def process_conn(self, conn):
+        """Has a connection served, also one that a program has accepted itself.
+
+        Where this, `put_conn`, or what an `HTTPConnection` does is overridden, every new connection comes by
+        here; others are the engine's from the first.
+        """
+        try:
+            self.requests.put(conn)
+        except OSError:
+            # The server stops, or has all the connections that it may have.
+            conn.close()
+
+    def put_conn(self, conn):
+        """Keeps a connection for its next request; called behind each."""
+        if self.ready:
+            self._connections.put(conn)
+        else:
+            conn.close()
+
+    def _admit(self, conn):
+        self._open_watch()
+        self._watch.admit(conn)
 
     # --- Sockets.
 
@@ -1204,34 +1403,6 @@ class HTTPServer(metaclass=Live):
         return bton(bind_addr) if isinstance(bind_addr, bytes) else bind_addr
 
 
-#: Attributes that the engine is told of.
-_TOLD = {
-    "_bind_addr",
-    "keep_alive_conn_limit",
-    "max_request_body_size",
-    "max_request_header_size",
-    "protocol",
-    "server_name",
-    "software",
-    "timeout",
-}
-
-
-class _Ended:
-    """Stands in the place of the socket of a connection that has ended."""
-
-    begun = True
-
-    def makefile(self, mode="rb", bufsize=-1):
-        return io.BytesIO()
-
-    def shutdown(self, how=socket.SHUT_RDWR):
-        """Nothing."""
-
-    def close(self):
-        """Nothing."""
-
-
 def _peer(environ):
     return environ["REMOTE_ADDR"], environ.get("REMOTE_PORT", "")
 
@@ -1239,14 +1410,15 @@ def _peer(environ):
 def _gateway_of(start_response):
     """The gateway of the request that this thread serves; ``start_response.__self__``."""
     server = _current.server
-    conn = server._connection(_current.environ, start_response)
+    environ = server._live.environ
+    conn = server._connection(Wire(environ, start_response, server.timeout))
     request = conn.RequestHandlerClass(server, conn)
     request.parse_request()
-    request.rfile = _current.environ["wsgi.input"]
+    request.rfile = environ["wsgi.input"]
     # The application has given the head, or will, to `start_response` itself.
     request.sent_headers = True
     gateway = Gateway(request)
-    gateway.env = _current.environ
+    gateway.env = environ
     return gateway
 
 
@@ -1262,7 +1434,23 @@ def _is_stock(kind, base):
         return False
     if base is _native_gateway() and kind is not base:
         return False
-    return all(getattr(kind, name) is found for name, found in _stock[base].items())
+    return all(getattr(kind, name) is found for name, found in _stock[base].items() if name != "__init__")
+
+
+def _tells_changes(kind):
+    """Whether a change of a class, or of one that it is made of, is noticed."""
+    return all(isinstance(it, Watched) or it is object for it in kind.__mro__)
+
+
+_MISSING = object()
+
+
+def _is_plain(it, name):
+    """Whether an attribute is there and is what was assigned: nothing computes it."""
+    found = next((vars(kind)[name] for kind in type(it).__mro__ if name in vars(kind)), _MISSING)
+    if name in vars(it):
+        return not hasattr(found, "__set__")
+    return isinstance(found, types.FunctionType) or (found is not _MISSING and not hasattr(found, "__get__"))
 
 
 #: What classes do, by the class; noted before anybody can have changed them.
@@ -1275,11 +1463,11 @@ def _remember(*bases):
             name: getattr(base, name)
             for kind in base.__mro__[:-1]
             for name, value in vars(kind).items()
-            if callable(value) and name not in ("__init__", "RequestHandlerClass", "header_reader")
+            if callable(value) and name not in ("RequestHandlerClass", "header_reader")
         }
 
 
-_remember(HTTPConnection, HTTPRequest)
+_remember(HTTPConnection, HTTPRequest, HTTPServer, HeaderReader, DropUnderscoreHeaderReader)
 
 #: TLS adapters by name, as classes or as dotted names.
 ssl_adapters = {

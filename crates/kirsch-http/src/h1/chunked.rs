@@ -4,7 +4,7 @@
 //! because `httparse::parse_chunk_size` reads an empty size line as the last chunk, and lets any
 //! byte but CR through in an extension; both have been used to smuggle requests (CVE-2025-22871).
 //!
-//! Extensions and trailers are checked, counted and dropped.
+//! Extensions and trailers are checked and counted; who wants the trailers takes them from the bytes it has given.
 
 use crate::chars;
 use crate::error::ProtocolErrorKind;
@@ -122,6 +122,12 @@ impl ChunkedDecoder {
     /// Has size lines count towards the body limit.
     pub(super) fn count_framing(&mut self) {
         self.counts_framing = true;
+    }
+
+    /// Bytes of the trailer section so far, its empty line included. They lie together, at the end of all that is
+    /// taken.
+    pub(super) fn trailer_bytes(&self) -> usize {
+        self.trailer_bytes as usize
     }
 
     /// Takes framing up to the next piece of body, which counts as taken too.

@@ -6,6 +6,8 @@
 //! Rules of residence: no I/O, no clock, no log. An error is final; the reader answers every
 //! further question with it, so that nothing behind a bad request can become a request.
 
+use std::mem;
+
 use crate::dialect::Dialect;
 use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::limits::Limits;
@@ -25,6 +27,8 @@ pub struct RequestReader {
     /// Whether the connection is secured; only then may a target say https.
     secured: bool,
     dialect: Dialect,
+    /// The trailer section of the body, its empty line included, where the dialect keeps it.
+    trailers: Vec<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -83,6 +87,7 @@ impl RequestReader {
             state: State::Head(Scan::default()),
             secured: false,
             dialect: Dialect::Strict,
+            trailers: Vec::new(),
         }
     }
 
@@ -223,16 +228,38 @@ impl RequestReader {
                 }
                 Ok(BodyPart::Data { skip: 0, len })
             }
-            Body::Chunked(decoder) => match decoder.decode(buf) {
-                Ok(Decoded::Data { skip, len }) => Ok(BodyPart::Data { skip, len }),
-                Ok(Decoded::NeedMore) => Ok(BodyPart::NeedMore { consume: buf.len() }),
-                Ok(Decoded::End { consume }) => {
-                    self.state = State::Done;
-                    Ok(BodyPart::End { consume })
+            Body::Chunked(decoder) => {
+                let before = decoder.trailer_bytes();
+                let decoded = decoder.decode(buf);
+                let trailer = decoder.trailer_bytes() - before;
+                let part = match decoded {
+                    Ok(Decoded::Data { skip, len }) => BodyPart::Data { skip, len },
+                    Ok(Decoded::NeedMore) => BodyPart::NeedMore { consume: buf.len() },
+                    Ok(Decoded::End { consume }) => {
+                        self.state = State::Done;
+                        BodyPart::End { consume }
+                    }
+                    Err(kind) => {
+                        return Err(self.fail(ProtocolError::with_method(kind, method), None));
+                    }
+                };
+                if let BodyPart::NeedMore { consume } | BodyPart::End { consume } = part
+                    && self.dialect.keeps_trailers()
+                {
+                    self.trailers
+                        .extend_from_slice(&buf[consume - trailer..consume]);
                 }
-                Err(kind) => Err(self.fail(ProtocolError::with_method(kind, method), None)),
-            },
+                Ok(part)
+            }
         }
+    }
+
+    /// The trailer section of a body that was read to its end: lines, each with its CRLF. Empty where the dialect
+    /// keeps none, and the second time.
+    pub fn take_trailers(&mut self) -> Vec<u8> {
+        let mut trailers = mem::take(&mut self.trailers);
+        trailers.truncate(trailers.len().saturating_sub(b"\r\n".len()));
+        trailers
     }
 
     /// Makes ready for the next request on this connection.
@@ -243,6 +270,7 @@ impl RequestReader {
         debug_assert!(self.is_body_done(), "restart() before the request was read");
         if self.is_body_done() {
             self.state = State::Head(Scan::default());
+            self.trailers.clear();
         }
     }
 

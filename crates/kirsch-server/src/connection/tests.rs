@@ -60,7 +60,7 @@ impl Pairing {
             None,
             Some(Arc::new(material)),
         );
-        let shared = Arc::new(Shared::new(Arc::new(common), 1));
+        let shared = Arc::new(Shared::new(Arc::new(common)));
         let (wire, socket) = UnixStream::pair().expect("two sockets");
         let origin = Origin {
             peer: None,

@@ -38,6 +38,9 @@ impl Reactor {
             if self.accept_again.is_some() || self.shared.room.is_wanted() {
                 return;
             }
+            if self.others_accept() {
+                return;
+            }
             let victim = if self.has_room() {
                 None
             } else if self.circle.len() > 1 {
@@ -93,7 +96,7 @@ impl Reactor {
     /// Takes in those who wait in the kernel's queue, which would be reset otherwise, and stops listening.
     pub(super) fn accept_the_last(&mut self) {
         for mut listener in std::mem::take(&mut self.listeners) {
-            while self.has_room() {
+            while self.has_room() && !self.others_accept() {
                 match listener.accept() {
                     Ok(Accepted::Connection(stream, origin)) => self.deal(stream, origin),
                     Ok(Accepted::Gone) => {}
@@ -101,6 +104,12 @@ impl Reactor {
                 }
             }
         }
+    }
+
+    /// Whether the program accepts for itself, and hands over what it wants served.
+    fn others_accept(&self) -> bool {
+        let cheroot = self.shared.config.cheroot.as_ref();
+        cheroot.is_some_and(|cheroot| cheroot.leaves_accepting())
     }
 
     fn has_room(&self) -> bool {

@@ -127,12 +127,51 @@ fn a_certificate_of_version_1_is_served_too() {
         certificate: house.write("old.crt", include_str!("openssl-version-1.pem")),
         key: house.write("old.key", include_str!("openssl-key-aes.pem")),
         password: password("kirsch"),
+        issuers: None,
     };
     let mut warnings = Vec::new();
     let pair = Pair::load(&files, &mut Files::default(), &mut warnings).expect("a pair");
     assert!(warnings.contains(&Warning::Nameless(files.certificate)));
     assert_eq!(pair.variables().value("SSL_SERVER_M_VERSION"), Some("1"));
     assert_eq!(pair.variables().value("SSL_SERVER_M_SERIAL"), Some("2A"));
+}
+
+#[test]
+fn issuers_are_found_in_another_file_and_the_root_is_left_out() {
+    let house = House::new();
+    let mut params = params(&["The middle"]);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "The middle");
+    let middle = CertifiedIssuer::signed_by(params, new_key(), &house.authority);
+    let middle = middle.expect("an issuer");
+    let key = new_key();
+    let leaf = super::params(&["example.org"]).signed_by(&key, &middle);
+    let stranger = House::new().authority.pem();
+    let known = [
+        house.authority.pem(),
+        stranger,
+        middle.pem(),
+        "text\n".to_owned(),
+    ];
+    let files = PairFiles {
+        certificate: house.write("leaf.crt", leaf.expect("signed").pem()),
+        key: house.write("leaf.key", key.serialize_pem()),
+        password: None,
+        issuers: Some(house.write("known.crt", known.concat())),
+    };
+    let chain_of = |files: &PairFiles| {
+        let pair = Pair::load(files, &mut Files::default(), &mut Vec::new()).expect("a pair");
+        pair.chain().to_vec()
+    };
+    let chain = chain_of(&files);
+    assert_eq!(chain.len(), 2);
+    assert_eq!(&chain[1], middle.der());
+    // What comes with issuers of its own is left as it is.
+    let both = std::fs::read_to_string(&files.certificate).expect("PEM") + &house.authority.pem();
+    house.write("leaf.crt", both);
+    assert_eq!(&chain_of(&files)[1], house.authority.der());
 }
 
 #[test]
@@ -161,6 +200,7 @@ fn each_trouble_names_the_file_and_the_way_out() {
         certificate: house.path(certificate),
         key: house.path(key),
         password: None,
+        issuers: None,
     };
     let text = std::fs::read_to_string(&good.certificate).expect("PEM");
     house.write("half.crt", &text[..text.len() / 2]);

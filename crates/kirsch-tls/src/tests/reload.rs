@@ -78,6 +78,7 @@ fn links_that_are_exchanged_as_certbot_does_it_are_followed() {
             certificate,
             key,
             password: None,
+            issuers: None,
         }],
         ..TlsConfig::default()
     });

@@ -11,7 +11,10 @@ To use this module, set ``HTTPServer.ssl_adapter`` to an instance of
 import socket
 import sys
 import threading
+import time
+from abc import ABCMeta
 from contextlib import suppress
+from functools import cached_property
 
 
 try:
@@ -29,8 +32,8 @@ except ImportError:
 
 from .. import errors
 from ..makefile import StreamReader, StreamWriter
-from ..server import HTTPServer
-from . import Adapter
+from ..server import HTTPServer, Watched
+from . import Adapter, _native
 
 
 def _assert_ssl_exc_contains(exc, *msgs):
@@ -160,8 +163,19 @@ def _sni_callback(sock, sni, context):
     # return None to allow the TLS negotiation to continue
 
 
-class BuiltinSSLAdapter(Adapter):
-    """Wrapper for integrating Python's builtin :py:mod:`ssl` with Cheroot."""
+class _AdapterType(ABCMeta, Watched):
+    """The kind of adapters whose change is told to servers."""
+
+
+class BuiltinSSLAdapter(Adapter, metaclass=_AdapterType):
+    """Wrapper for integrating Python's builtin :py:mod:`ssl` with Cheroot.
+
+    As long as nobody asks for its ``context``, Kirsch's own TLS stands in
+    for it; see ``_native``.
+    """
+
+    _made = None
+    """What it was made with, until it is touched."""
 
     certificate = None
     """The file name of the server SSL certificate."""
@@ -248,29 +262,55 @@ class BuiltinSSLAdapter(Adapter):
             private_key_password=private_key_password,
         )
 
-        self.context = ssl.create_default_context(
+        context = ssl.create_default_context(
             purpose=ssl.Purpose.CLIENT_AUTH,
             cafile=certificate_chain,
         )
-        self.context.load_cert_chain(
+        context.load_cert_chain(
             certificate,
             private_key,
             password=private_key_password,
         )
+        suites = None
         if self.ciphers is not None:
-            self.context.set_ciphers(ciphers)
+            context.set_ciphers(ciphers)
+            suites = tuple(cip['name'] for cip in context.get_ciphers())
+        self.context = context
+        self._made = _native.Made.of(
+            certificate,
+            private_key,
+            certificate_chain,
+            suites,
+            private_key_password,
+        )
 
-        self._server_env = self._make_env_cert_dict(
+    def __setattr__(self, name, value):
+        """Assign an attribute; of public ones servers are told."""
+        super().__setattr__(name, value)
+        if not name.startswith('_'):
+            self._touch()
+
+    def _touch(self):
+        """Have servers use the context from now on."""
+        if self._made is not None:
+            self._made = None
+            Watched._changed()
+
+    @cached_property
+    def _server_env(self):
+        """WSGI environ entries of the server's certificate."""
+        certificate = self.certificate
+        server_env = self._make_env_cert_dict(
             'SSL_SERVER',
             _parse_cert(
                 certificate,
-                private_key,
+                self.private_key,
                 self.certificate_chain,
-                private_key_password=private_key_password,
+                private_key_password=self.private_key_password,
             ),
         )
-        if not self._server_env:
-            return
+        if not server_env:
+            return server_env
         cert = None
         with open(certificate) as f:
             cert = f.read()
@@ -278,16 +318,18 @@ class BuiltinSSLAdapter(Adapter):
         # strip off any keys by only taking the first certificate
         cert_start = cert.find(ssl.PEM_HEADER)
         if cert_start == -1:
-            return
+            return server_env
         cert_end = cert.find(ssl.PEM_FOOTER, cert_start)
         if cert_end == -1:
-            return
+            return server_env
         cert_end += len(ssl.PEM_FOOTER)
-        self._server_env['SSL_SERVER_CERT'] = cert[cert_start:cert_end]
+        server_env['SSL_SERVER_CERT'] = cert[cert_start:cert_end]
+        return server_env
 
     @property
     def context(self):
         """:py:class:`~ssl.SSLContext` that will be used to wrap sockets."""
+        self._touch()
         return self._context
 
     @context.setter
@@ -430,8 +472,7 @@ class BuiltinSSLAdapter(Adapter):
         # number of days until the certificate expires
         if 'notBefore' in parsed_cert:
             remain = ssl.cert_time_to_seconds(parsed_cert['notAfter'])
-            remain -= ssl.cert_time_to_seconds(parsed_cert['notBefore'])
-            remain /= 60 * 60 * 24
+            remain = max(remain - time.time(), 0) / (60 * 60 * 24)
             env['%s_V_REMAIN' % (env_prefix,)] = str(int(remain))
 
         return env
@@ -497,3 +538,6 @@ class BuiltinSSLAdapter(Adapter):
         """Return socket file object."""
         cls = StreamReader if 'r' in mode else StreamWriter
         return cls(sock, mode, bufsize)
+
+
+_native.remember(BuiltinSSLAdapter)

@@ -7,6 +7,9 @@ import time
 
 __all__ = ("ThreadPool", "WorkerThread")
 
+#: Threads of a pool without a `max`: more than a system gives a program gladly, and as many as the engine takes.
+_MOST = 4096
+
 
 class TrueyZero:
     """Zero that is true, for statistics."""
@@ -61,6 +64,9 @@ class WorkerThread(threading.Thread):
         finally:
             self.ready = False
             workers.pop(self.name, None)
+            # Dismissed, it is none of them any more.
+            with contextlib.suppress(ValueError):
+                self.server.requests._threads.remove(self)
 
 
 class ThreadPool:
@@ -96,8 +102,8 @@ class ThreadPool:
 
     @property
     def capacity(self):
-        """As many threads as the engine is made for: `max`, or `min` where there is none."""
-        return self.min if self.max == float("inf") else self.max
+        """As many threads as the engine has room for: `max`, or `_MOST` where there is none."""
+        return int(min(self.max, max(self.min, _MOST)))
 
     def start(self):
         """Starts `min` threads.
@@ -119,13 +125,20 @@ class ThreadPool:
         """Requests that wait for a thread."""
         return self.server._queued()
 
+    def put(self, obj):
+        """Has a connection served; for programs that accept connections themselves."""
+        self.server._admit(obj)
+
     def grow(self, amount):
-        """Starts so many more threads, `max` of them in all; without a `max` there are those of the start."""
+        """Starts so many more threads, up to `max` of them in all."""
+        self._clear_dead_threads()
         budget = max(self.capacity - len(self._threads), 0)
         self._spawn_workers(min(amount, budget))
 
     def shrink(self, amount):
-        """Nothing: a thread of the engine stays until the server stops. An idle one costs a little memory."""
+        """Ends so many threads, down to `min` of them: idle ones at once, others behind their request."""
+        self._clear_dead_threads()
+        self.server._dismiss(amount, self.min)
 
     def _spawn_workers(self, amount):
         with self._spawning:
