@@ -31,6 +31,10 @@ def _main(argv: list[str]) -> int:
         from kirsch._script import run_script
 
         return run_script(argv[2:])
+    if argv[1:2] == ["migrate"]:
+        from kirsch._migrate import migrate
+
+        return migrate(argv[2:])
     from kirsch import _kirsch
     from kirsch._errors import to_stderr, to_stdout
     from kirsch._load import LoadError, load
