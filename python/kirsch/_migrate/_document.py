@@ -29,7 +29,7 @@ _LONGEST_NAME = 30
 _BESIDE: dict[str, dict[str, Any]] = {
     "bind": {"tls_cert": "x"},
     "tls.key": {"tls_cert": "x"},
-    "tls.redirect": {"tls_cert": "x"},
+    "tls.redirect": {"tls_cert": "x", "bind": ["http://0.0.0.0:80", "https://0.0.0.0:443"]},
     "tls.client_certs": {"tls_cert": "x", "tls_client_ca": "x"},
     "tls.client_ca": {"tls_cert": "x", "tls_client_certs": "optional"},
 }
@@ -95,6 +95,7 @@ class Document:
 
     def text(self) -> str:
         """The file, whole."""
+        self._drop_tls_without_certificate()
         lines = _wrapped(self.head)
         for default in self._defaults:
             lines += ["#", *_wrapped(default)]
@@ -117,6 +118,15 @@ class Document:
                 lines += [f"# {origin}", *_wrapped(why, "#     ")]
             lines.append("")
         return "\n".join(lines).rstrip("\n") + "\n"
+
+    def _drop_tls_without_certificate(self) -> None:
+        """What comes from several settings is whole only once all were seen."""
+        if self._settings.keys() & {"tls.cert"}:
+            return
+        for key in [key for key in self._settings if key.startswith("tls.")]:
+            entry = self._settings.pop(key)
+            for origin in entry.origins or [toml(key, entry.value)]:
+                self._comment(Group.UNFIT, origin, "there is no certificate: cert and key below [tls]")
 
     def _comment(self, group: Group, origin: str, why: str) -> None:
         self._comments.setdefault(group, []).append((_cut(origin), why))
@@ -156,9 +166,9 @@ class Document:
     def _add_fields(
         self, origin: str, set_headers: dict[str, str], remove_headers: list[str], note: str
     ) -> None:
-        complaint = _route_complaint(
-            {"answer": 200, "set_headers": set_headers, "remove_headers": remove_headers}
-        )
+        fields: dict[str, Any] = {"set_headers": set_headers, "remove_headers": remove_headers}
+        given = {key: value for key, value in fields.items() if value}
+        complaint = _route_complaint({"answer": 200, **given})
         if complaint:
             return self._comment(Group.UNFIT, origin, complaint)
         self._set_headers |= set_headers
@@ -301,7 +311,9 @@ def _complaint(key: str, value: Any) -> str | None:
     try:
         _kirsch.Settings.from_keywords({**_BESIDE.get(key, {}), option: value})
     except (TypeError, ValueError) as error:
-        return str(error).removeprefix(f"argument {option}: ")
+        complaint = str(error).removeprefix(f"argument {option}: ")
+        # The file may be for another machine, where the folder is.
+        return None if "is not a folder that exists" in complaint else complaint
     return None
 
 
@@ -322,5 +334,5 @@ def _route_complaint(route: Mapping[str, Any]) -> str | None:
     try:
         _kirsch.check_route(keywords)
     except (TypeError, ValueError) as error:
-        return str(error)
+        return str(error).partition(": ")[2]
     return None

@@ -197,6 +197,8 @@ def _limit_field(value: Any, others: Mapping[str, Any]) -> Answer:
 
 def _umask(value: Any, others: Mapping[str, Any]) -> Answer:
     mask = value if isinstance(value, int) else octal(value)
+    if mask == 0:
+        return Stays(Group.NEEDLESS, "it takes nothing away; sockets have mode 0666")
     if any(address.startswith("unix:") for address in texts(others.get("bind", ""))):
         note = "Of the socket. For the files that the application makes, the service manager has UMask=."
         return Becomes({"unix_socket_mode": 0o666 & ~mask}, note)

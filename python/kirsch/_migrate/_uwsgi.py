@@ -497,7 +497,25 @@ ROWS: tuple[Row, ...] = (
     becomes("rem-header del-header", "routes.remove_headers", _remove_header),
     missing("vhost vhost-host", "`[[routes]]` with `host`"),
     family("error-page-", "errors are answered in one line of text"),
+    needless("ini include inherit config", "the lines of that file stand where it is named"),
     missing("xml xmlconfig yaml yml", "write the lines of that file into this one"),
+    missing("worker-mount", "`mount`"),
+    missing(
+        "shared-socket undeferred-shared-socket abstract-socket",
+        "`bind`; a name in place of a path is `@NAME`",
+    ),
+    missing("chdir2 force-cwd", "`chdir`, before the application is loaded"),
+    missing("https-export-cert", "`SSL_CLIENT_CERT` and its like are in `environ`"),
+    missing(
+        "thread-stacksize thread-stack-size threads-stacksize threads-stack-size",
+        "threads have the stack that Python gives them",
+    ),
+    needless(
+        "wsgi-env-behaviour wsgi-env-behavior wsgi-accept-buffer wsgi-accept-buffers wsgi-disable-file-wrapper "
+        "wsgi-strict start_response-nodelay reload-os-env no-threads-wait skip-atexit write-errors-tolerance max-apps "
+        "write-errors-exception-only py-call-osafterfork py-call-uwsgi-fork-hooks no-site print iprint show-config",
+        "PEP 3333 is kept whole; one process that forks no other",
+    ),
 )
 
 TABLE = Table(
@@ -588,6 +606,9 @@ def _answer_line(line: Line, others: Mapping[str, Any], placeholders: frozenset[
         return Stays(Group.UNFIT, f"it counts within {line.block}")
     if line.included:
         return Stays(Group.NEEDLESS, "its lines stand here")
+    name, _, value = (part.strip() for part in line.value.partition("="))
+    if line.key == "set" and TABLE.row(name) is not None:
+        return answer(name, value, others)
     if line.key in PLACEHOLDERS:
         return Stays(Group.NEEDLESS, "a placeholder; where it is used, its value stands")
     if TABLE.row(line.key) is None and line.key not in NAMES:
