@@ -17,7 +17,7 @@ from gunicorn import config as gunicorn_config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kirsch import _kirsch
-from kirsch._migrate import _access_log, _gunicorn, _uwsgi
+from kirsch._migrate import TABLES, _access_log, _gunicorn, _uwsgi
 from kirsch._migrate._document import Document
 from kirsch._migrate._table import Becomes, Group, Table, guide
 from kirsch._migrate._uwsgi_names import NAMES
@@ -29,7 +29,6 @@ from support.suites import source
 
 SECONDS = 20
 ROOT = Path(__file__).resolve().parent.parent
-TABLES = (_gunicorn.TABLE, _uwsgi.TABLE)
 CASES = [
     *[pytest.param("gunicorn.conf.py", case, id=f"gunicorn, {name}") for name, case in GUNICORN.items()],
     *[pytest.param("uwsgi.ini", case, id=f"uWSGI, {name}") for name, case in UWSGI.items()],
@@ -234,11 +233,13 @@ def test_the_guide_has_the_table(table: Table) -> None:
 
 #: What may stand behind a setting, right or wrong.
 TEXTS = st.sampled_from(
-    """ 0 1 2 30 4096 65536 1000000 -1 010 0x10 true false no - . /srv/x unix:x.sock :80 127.0.0.1:0 [::1]:80 @x
-    fd://3 http://x localhost:80 x.py hello:app hello:create_app() hello:f('a') a:b:c a,b 10.0.0.0/8 * debug warning
-    %(h)s %(nope)s %({a}i)s %% 100% "x" it's \\ /a=b /a=hello:app =x a=b /=x X-A:b X-A:b\tc stdio: file:x
-    127.0.0.1:0,a,b 127.0.0.1:0,a,b,c,!d addr=:0,cert=a,key=b $(HOME) $(NO) @(/no) %(x) ümlaut \u2028 \U0001f600 """.split()
-    + ["", " ", "a b", "two\nlines"]
+    """
+    | 0|1|2|30|4096|65536|1000000|-1|010|0x10|true|false|no|-|.|/srv/x|unix:x.sock|:80|127.0.0.1:0|[::1]:80|@x|fd://3
+    |http://x|localhost:80|x.py|hello:app|hello:create_app()|hello:f('a')|a:b:c|a,b|10.0.0.0/8|*|debug|warning|%(h)s
+    |%(nope)s|%({a}i)s|%%|100%|"x"|it's|\\|/a=b|/a=hello:app|=x|a=b|/=x|X-A:b|X-A:b\tc|stdio:|file:x|%(x)|$(HOME)
+    |127.0.0.1:0,a,b|127.0.0.1:0,a,b,c,!d|addr=:0,cert=a,key=b|$(NO)|@(/no)|\u00fcmlaut|\u2028
+    |\U0001f600|a b|two\nlines
+    """.replace("\n    |", "|").split("|")
 )
 #: Kirsch looks whether these are there.
 FOLDERS = {"chdir", "tmp_upload_dir"}
@@ -275,7 +276,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.dictionaries(st.sampled_from(sorted(_gunicorn.TABLE.names)), VALUES, max_size=12))
 def test_whatever_gunicorns_settings_are_kirsch_accepts_what_becomes_of_them(found: dict[str, Any]) -> None:
     document = Document("of gunicorn's")
-    found |= {name: "." for name in FOLDERS & found.keys()}
+    found |= dict.fromkeys(FOLDERS & found.keys(), ".")
     for name, value in found.items():
         answer = _gunicorn.answer(name, value, found)
         row = _gunicorn.TABLE.row(name)

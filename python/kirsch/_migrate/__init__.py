@@ -17,6 +17,9 @@ from kirsch._migrate import _gunicorn, _uwsgi
 from kirsch._migrate._document import Document
 from kirsch._migrate._table import FileError
 
+#: What becomes of every setting, for each server that has a file.
+TABLES = (_gunicorn.TABLE, _uwsgi.TABLE)
+
 USAGE = """\
 Usage: kirsch migrate FILE > kirsch.toml
        kirsch migrate FILE.ini:SECTION > kirsch.toml

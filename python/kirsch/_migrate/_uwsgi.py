@@ -511,9 +511,10 @@ ROWS: tuple[Row, ...] = (
         "threads have the stack that Python gives them",
     ),
     needless(
-        "wsgi-env-behaviour wsgi-env-behavior wsgi-accept-buffer wsgi-accept-buffers wsgi-disable-file-wrapper "
-        "wsgi-strict start_response-nodelay reload-os-env no-threads-wait skip-atexit write-errors-tolerance max-apps "
-        "write-errors-exception-only py-call-osafterfork py-call-uwsgi-fork-hooks no-site print iprint show-config",
+        "wsgi-env-behaviour wsgi-env-behavior wsgi-accept-buffer wsgi-accept-buffers "
+        "wsgi-disable-file-wrapper wsgi-strict start_response-nodelay reload-os-env no-threads-wait "
+        "skip-atexit write-errors-tolerance max-apps write-errors-exception-only py-call-osafterfork "
+        "py-call-uwsgi-fork-hooks no-site print iprint show-config",
         "PEP 3333 is kept whole; one process that forks no other",
     ),
 )
