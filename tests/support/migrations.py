@@ -221,22 +221,24 @@ GUNICORN = {
             "backlog": "2048",
             "threads": "1",
             "timeout-request": "30s",
-            "timeout-keepalive": "2s",
             "log-level": "info",
         },
         comments={
             Group.NEEDLESS: [
-                *[
-                    "worker_class",
-                    "worker_connections",
-                    "spew",
-                    "daemon",
-                    "pidfile",
-                    "umask",
-                    "user",
-                    "group",
-                ],
-                *["tmp_upload_dir", "errorlog", "accesslog", "proc_name", "sendfile"],
+                "worker_class",
+                "worker_connections",
+                "keepalive",
+                "spew",
+                "daemon",
+                "pidfile",
+                "umask",
+                "user",
+                "group",
+                "tmp_upload_dir",
+                "errorlog",
+                "accesslog",
+                "proc_name",
+                "sendfile",
             ],
             Group.UNFIT: ["access_log_format"],
         },
@@ -293,7 +295,7 @@ UWSGI = {
         processes       = 4
         threads         = 2
         http-socket     = 127.0.0.1:0
-        harakiri        = 20
+        harakiri        = 20      ; seconds
         max-requests    = 5000
         buffer-size     = 65535
         post-buffering  = 4096
@@ -305,6 +307,7 @@ UWSGI = {
         lazy-apps = true
         need-app
         disable-logging = true
+        add-header = Connection: close
         log-5xx = true
         reload-on-rss = 512
         worker-reload-mercy = 30
@@ -324,19 +327,23 @@ UWSGI = {
             "limit-head": "65535",
             "limit-body": "20MiB",
             "backlog": "1024",
+            "keepalive-requests": "1",
         },
         "hello:application",
         {
             Group.NEEDLESS: [
-                *["base", "callable", "master", "post-buffering", "enable-threads", "thunder-lock"],
-                *[
-                    "single-interpreter",
-                    "lazy-apps",
-                    "need-app",
-                    "disable-logging",
-                    "py-autoreload",
-                    "plugins",
-                ],
+                "base",
+                "callable",
+                "master",
+                "post-buffering",
+                "enable-threads",
+                "thunder-lock",
+                "single-interpreter",
+                "lazy-apps",
+                "need-app",
+                "disable-logging",
+                "py-autoreload",
+                "plugins",
             ],
             Group.ELSEWHERE: ["home", "env", "uid", "gid", "pidfile"],
             Group.MISSING: ["processes", "max-requests", "log-5xx", "reload-on-rss"],
@@ -357,6 +364,7 @@ UWSGI = {
         static-map2 = /media=%dfiles
         static-map = /favicon.ico=%dpublic/favicon.ico
         static-map = /=%dpublic
+        static-map = /static=%dfiles
         static-index = home.html
         static-expires-type = text/css=3600
         check-static = %dpublic
@@ -370,7 +378,7 @@ UWSGI = {
         {
             Group.NEEDLESS: ["manage-script-name", "callable", "static-index", "offload-threads"],
             Group.MISSING: ["static-expires-type", "check-static", "route"],
-            Group.UNFIT: ["static-map", "static-map"],
+            Group.UNFIT: ["static-map", "static-map", "static-map"],
         },
         routes=True,
     ),
@@ -463,7 +471,13 @@ UWSGI = {
             Group.NEEDLESS: ["harakiri"],
             Group.MISSING: ["fastcgi-socket"],
             Group.UNFIT: [
-                *["wsgi-file", "processes", "listen", "chmod-socket", "mount", "https =", "tls.redirect"],
+                "wsgi-file",
+                "processes",
+                "listen",
+                "chmod-socket",
+                "mount",
+                "https =",
+                "tls.redirect",
             ],
         },
     ),

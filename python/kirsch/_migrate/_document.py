@@ -158,6 +158,9 @@ class Document:
             complaint = _route_complaint(route)
             if complaint:
                 return self._comment(Group.UNFIT, origin, complaint)
+            where = (route.get("host"), route.get("path"))
+            if any((other.get("host"), other.get("path")) == where for other, _, _ in self._routes):
+                return self._comment(Group.UNFIT, origin, "another route takes these requests already")
         for number, route in enumerate(routes):
             first = number == 0
             notes = [note] if note and first else []

@@ -162,9 +162,10 @@ def _timeout(value: Any, others: Mapping[str, Any]) -> Answer:
 def _keepalive(value: Any, others: Mapping[str, Any]) -> Answer:
     if number(value) == 0:
         return Becomes({"keepalive_requests": 1}, "Every connection is closed behind its answer.")
-    note = "Keep it above the time that the proxy in front keeps its idle connections. Kirsch has 75 s."
     if _worker_kind(others) == "sync":
-        note = f"sync workers did not heed it, and kept no connection. {note}"
+        why = "sync workers kept no connection; Kirsch keeps them for 75 s, which is longer than proxies do"
+        return Stays(Group.NEEDLESS, why)
+    note = "Keep it above the time that the proxy in front keeps its idle connections. Kirsch has 75 s."
     return Becomes({"timeouts.keepalive": seconds(value)}, note)
 
 
@@ -223,6 +224,9 @@ def _raw_env(value: Any, others: Mapping[str, Any]) -> Answer:
 
 def _trust(value: Any, others: Mapping[str, Any]) -> Answer:
     peers = texts(value)
+    addresses = texts(others.get("bind") or "")
+    if "*" in peers and addresses and all(address.startswith("unix:") for address in addresses):
+        return Stays(Group.NEEDLESS, "who connects to a unix socket is believed already")
     if "*" in peers:
         why = (
             "this believes everybody. Name the addresses or networks that your proxies have, and nothing "
@@ -368,7 +372,12 @@ ROWS: tuple[Row, ...] = (
         "for `sync` workers; the client hears 504, the thread goes on",
     ),
     becomes("graceful_timeout", "timeout-drain", _drain),
-    becomes("keepalive", "timeout-keepalive keepalive-requests", _keepalive, "`0` is `keepalive-requests` 1"),
+    becomes(
+        "keepalive",
+        "timeout-keepalive keepalive-requests",
+        _keepalive,
+        "`sync` workers did not heed it; `0` is `keepalive-requests` 1",
+    ),
     becomes("limit_request_line", "limit-target", _limit_line, "the path and query alone"),
     becomes("limit_request_fields", "limit-head-fields", _limit_fields),
     becomes("limit_request_field_size", "limit-head", _limit_field, "the head as a whole"),
@@ -511,7 +520,7 @@ def answer(name: str, value: Any, others: Mapping[str, Any]) -> Answer:
     assert row is not None, name
     if value is None:
         return NOTHING
-    if row.group is not Group.BECOMES and is_off(value) and name not in ("suppress_ragged_eofs", "sendfile"):
+    if row.group in (Group.MISSING, Group.ELSEWHERE) and is_off(value):
         return OFF
     if row.convert is None:
         return Stays(row.group, row.says)

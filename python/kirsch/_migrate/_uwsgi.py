@@ -214,6 +214,10 @@ def _timeouts(*keys: str) -> Convert:
     return convert
 
 
+def _drain(value: Any, others: Mapping[str, Any]) -> Answer:
+    return Becomes({"timeouts.drain": f"{number(value)}s"})
+
+
 def _http_keepalive(value: Any, others: Mapping[str, Any]) -> Answer:
     if value == "" or value.lower() in ("true", "1") or not value.isdecimal():
         return Stays(Group.NEEDLESS, "connections are kept for 75 s")
@@ -267,6 +271,14 @@ def _log_format(value: Any, others: Mapping[str, Any]) -> Answer:
     return Becomes({"access_log": form}, "; ".join(notes))
 
 
+def _disable_logging(value: Any, others: Mapping[str, Any]) -> Answer:
+    if _on(value):
+        return Stays(Group.NEEDLESS, "there is no access log unless access_log is set")
+    if _first(others, "log-format", "logformat", "req-logger", "logger-req") is not None:
+        return Stays(Group.NEEDLESS, "another line says how requests are logged")
+    return Becomes({"access_log": "combined"})
+
+
 def _req_logger(value: Any, others: Mapping[str, Any]) -> Answer:
     kind, _, path = value.partition(":")
     if kind == "stdio":
@@ -280,11 +292,10 @@ def _req_logger(value: Any, others: Mapping[str, Any]) -> Answer:
 
 
 def _log_to(value: Any, others: Mapping[str, Any]) -> Answer:
-    return Stays(
-        Group.ELSEWHERE,
-        "Kirsch logs to standard error: have the service manager write it there, "
-        f"StandardError=append:{value}",
-    )
+    path = value.removeprefix("file:")
+    there = f", StandardError=append:{path}" if path.startswith("/") else ""
+    why = f"Kirsch logs to standard error: have the service manager write it where it belongs{there}"
+    return Stays(Group.ELSEWHERE, why)
 
 
 def _home(value: Any, others: Mapping[str, Any]) -> Answer:
@@ -292,7 +303,8 @@ def _home(value: Any, others: Mapping[str, Any]) -> Answer:
 
 
 def _plugin(value: Any, others: Mapping[str, Any]) -> Answer:
-    strange = [name for name in re.split(r"[,\s]+", value) if name and not _PYTHON_PLUGIN.fullmatch(name)]
+    names = [Path(name).name.removesuffix("_plugin.so") for name in re.split(r"[,\s]+", value) if name]
+    strange = [name for name in names if not _PYTHON_PLUGIN.fullmatch(name)]
     if strange:
         return Stays(Group.MISSING, f"Kirsch has no plugins; {', '.join(strange)} is none of what it does")
     return Stays(Group.NEEDLESS, "it is in Kirsch")
@@ -317,6 +329,8 @@ def _add_header(value: Any, others: Mapping[str, Any]) -> Answer:
     name, colon, field = (part.strip() for part in value.partition(":"))
     if not colon:
         raise UnfitError("it is written NAME: VALUE")
+    if (name.lower(), field.lower()) == ("connection", "close"):
+        return Becomes({"keepalive_requests": 1}, "Every connection is closed behind its answer.")
     return ChangesFields(
         {name.lower(): field}, note="It takes the place of the application's field of that name."
     )
@@ -410,7 +424,7 @@ ROWS: tuple[Row, ...] = (
         "timeout-write",
         _timeouts("write"),
     ),
-    becomes("reload-mercy worker-reload-mercy", "timeout-drain", _timeouts("drain")),
+    becomes("reload-mercy worker-reload-mercy", "timeout-drain", _drain),
     becomes("http-keepalive", "timeout-keepalive", _http_keepalive, "connections are kept in any case"),
     needless(
         "http-auto-chunked http-chunked-input http-manage-expect http-raw-body http-processes http-workers "
@@ -450,7 +464,7 @@ ROWS: tuple[Row, ...] = (
     missing("file-serve-mode fileserve-mode", "`x-sendfile`, or a route with `internal = true`"),
     family("static-expires expires-", "`cache_control` in a route, by patterns of names"),
     family("route response-route final-", "`[[routes]]`: by host, path, method, field, scheme and client"),
-    needless("disable-logging", "there is no access log unless `access-log` is set"),
+    becomes("disable-logging", "access-log", _disable_logging, "off unless it is set"),
     becomes("log-format logformat", "access-log", _log_format, "in Apache's directives"),
     becomes("req-logger logger-req", "access-log-file access-log", _req_logger, "`file:` and `stdio:`"),
     elsewhere(
@@ -493,7 +507,12 @@ ROWS: tuple[Row, ...] = (
         "pyargv eval paste ini-paste ini-paste-logged pecan web3 pump",
         "write a module that has the application",
     ),
-    becomes("add-header", "routes.set_headers", _add_header, "in place of the application's of that name"),
+    becomes(
+        "add-header",
+        "routes.set_headers keepalive-requests",
+        _add_header,
+        "in place of the application's of that name; `Connection: close` is `keepalive-requests` 1",
+    ),
     becomes("rem-header del-header", "routes.remove_headers", _remove_header),
     missing("vhost vhost-host", "`[[routes]]` with `host`"),
     family("error-page-", "errors are answered in one line of text"),
@@ -557,7 +576,7 @@ def answer(name: str, value: str, others: Mapping[str, Any]) -> Answer:
     if row is None:
         return Stays(Group.MISSING, "Kirsch has nothing of the kind")
     try:
-        if row.group is not Group.BECOMES and value and _is_no(value):
+        if row.group in (Group.MISSING, Group.ELSEWHERE) and _is_no(value):
             return OFF
         if row.convert is None:
             return Stays(row.group, row.says)
@@ -595,6 +614,7 @@ def migrate(path: Path, section: str) -> Document:
 
 
 def _is_no(value: str) -> bool:
+    # An option without a value is on.
     return value.strip().lower() in ("0", "false", "no", "off")
 
 
@@ -617,7 +637,7 @@ def _answer_line(line: Line, others: Mapping[str, Any], placeholders: frozenset[
             return Stays(Group.NEEDLESS, "a placeholder; where it is used, its value stands")
         near = get_close_matches(line.key, sorted(NAMES), 1, 0.8)
         hint = f"; did you mean {near[0]}?" if near else ""
-        why = f"uWSGI has no such option, and takes it for a placeholder that nothing uses{hint}"
+        why = f"uWSGI itself has no such option, and takes it for a placeholder, which nothing uses{hint}"
         return Stays(Group.UNKNOWN, why)
     if line.trouble:
         return Stays(Group.UNFIT, line.trouble)

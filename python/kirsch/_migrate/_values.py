@@ -33,12 +33,12 @@ def number(value: Any) -> int:
     """
     try:
         found = int(value.strip(), 0) if isinstance(value, str) else int(value)
-    except (TypeError, ValueError):
-        # As uWSGI has it, "010" is ten.
-        if isinstance(value, str) and value.strip().isdecimal():
-            found = int(value)
-        else:
+    except (TypeError, ValueError, OverflowError):
+        # uWSGI reads digits as far as there are any: "010" is ten, and a comment may stand behind.
+        digits = re.match(r"\s*([0-9]+)\s*(?:[;#]|$)", value) if isinstance(value, str) else None
+        if digits is None:
             raise UnfitError("this is no whole number") from None
+        found = int(digits[1])
     if found < 0:
         raise UnfitError("a negative number means nothing here")
     return found
