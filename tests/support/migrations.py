@@ -277,7 +277,14 @@ UWSGI = {
 
         die-on-term = true
         """,
-        {"app": "hello:app", "bind": "unix:{here}/uwsgi.sock", "unix-socket-mode": "0o660", "threads": "5"},
+        {
+            "app": "hello:app",
+            "bind": "unix:{here}/uwsgi.sock",
+            "unix-socket-mode": "0o660",
+            "threads": "5",
+            "trust-proxy": "unix",
+            "proxy-fields": "x-forwarded",
+        },
         comments={Group.NEEDLESS: ["master", "vacuum", "die-on-term"]},
     ),
     "Django behind nginx": Case(
@@ -448,6 +455,8 @@ UWSGI = {
             "tls-client-certs": "required",
             "tls-client-ca": "{here}/ca.pem",
             "tls-redirect": "true",
+            "trust-proxy": "unix",
+            "proxy-fields": "x-forwarded",
         },
         "hello.py",
         {Group.MISSING: ["ssl-verbose"]},

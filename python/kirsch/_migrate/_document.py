@@ -151,7 +151,7 @@ class Document:
             # Said where it is first of use, once.
             if key == next(iter(settings)):
                 entry.origins.append(_cut(origin))
-                entry.notes += [note] if note else []
+                entry.notes += [note] if note and note not in entry.notes else []
 
     def _add_routes(self, origin: str, routes: tuple[Mapping[str, Any], ...], note: str) -> None:
         for route in routes:

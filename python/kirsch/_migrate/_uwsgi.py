@@ -72,18 +72,26 @@ def _address(text: str) -> str:
     return text.removesuffix(":0") + ":0" if text.endswith(":0") else text
 
 
+def _bind(addresses: list[str], note: str = "") -> Becomes:
+    """Addresses; whoever connects to a unix socket is believed, since nobody but a proxy does."""
+    found: dict[str, Any] = {"bind": addresses}
+    if any(address.startswith(("unix:", "@")) for address in addresses):
+        found |= {"trust_proxy": ["unix"], "proxy_fields": "x-forwarded"}
+    return Becomes(found, note)
+
+
 def _http(value: Any, others: Mapping[str, Any]) -> Answer:
-    return Becomes({"bind": [_address(value.split(",")[0].strip())]})
+    return _bind([_address(value.split(",")[0].strip())])
 
 
 def _socket(value: Any, others: Mapping[str, Any]) -> Answer:
     protocol = _first(others, "protocol", "socket-protocol") or "uwsgi"
     address = [_address(part.strip()) for part in value.split(",")]
     if protocol == "http":
-        return Becomes({"bind": address})
+        return _bind(address)
     if protocol != "uwsgi":
         return Stays(Group.MISSING, f"Kirsch speaks HTTP, not {protocol}; have the proxy speak it, too")
-    return Becomes({"bind": address}, _UWSGI_HTTP)
+    return _bind(address, _UWSGI_HTTP)
 
 
 def _https(value: Any, others: Mapping[str, Any]) -> Answer:
@@ -356,9 +364,17 @@ ROWS: tuple[Row, ...] = (
     needless("callable", "it stands behind the colon of `app`", _callable),
     becomes("mount", "routes.path routes.app apps.wsgi", _mount),
     needless("manage-script-name", "a route's `path` becomes `SCRIPT_NAME`"),
-    becomes("http http-socket http11-socket httprouter", "bind", _http),
     becomes(
-        "socket uwsgi-socket", "bind", _socket, "HTTP: nginx then has `proxy_pass` in place of `uwsgi_pass`"
+        "http http-socket http11-socket httprouter",
+        "bind trust-proxy proxy-fields",
+        _http,
+        "uWSGI believes `X-Forwarded-Proto` of everybody, Kirsch that of unix sockets and of `trust-proxy`",
+    ),
+    becomes(
+        "socket uwsgi-socket",
+        "bind trust-proxy proxy-fields",
+        _socket,
+        "HTTP: nginx then has `proxy_pass` in place of `uwsgi_pass`, and names the client in fields",
     ),
     becomes("https https2 https-socket", "bind tls-cert tls-key tls-client-certs tls-client-ca", _https),
     becomes("http-to-https", "bind tls-redirect", _to_https),
@@ -561,6 +577,13 @@ TABLE = Table(
 )
 
 
+#: Seen of uWSGI 2.0.31.
+_BELIEVES = (
+    "uWSGI believes X-Forwarded-Proto of everybody, and Kirsch nobody. Behind a proxy, with its address: "
+    'trust_proxy = ["127.0.0.1"], proxy_fields = "x-forwarded"; then REMOTE_ADDR is that of the client.'
+)
+
+
 # --- The file
 
 
@@ -605,6 +628,8 @@ def migrate(path: Path, section: str) -> Document:
             document.differs(differs)
     for line in content.lines:
         document.add(line.shown, _answer_line(line, others, content.placeholders))
+    if any(not bind.startswith(("unix:", "@")) for bind in document.value("bind") or []):
+        document.differs(_BELIEVES)
     for name in content.others:
         document.add(
             f"[{name}]", Stays(Group.UNKNOWN, f"not read; kirsch migrate {path.name}:{name} reads it")
