@@ -31,7 +31,7 @@ pub(crate) enum Verb {
     Check,
 }
 
-/// The commands; the last two are the package's, which sees them before they could get here in the first place.
+/// The commands. The last two are the Python package's: where they come first, they do not get here.
 const VERBS: [&str; 4] = ["serve", "check", "run", "migrate"];
 
 /// Reads the arguments after the program's name; relative paths begin at `cwd`.

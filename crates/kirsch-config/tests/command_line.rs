@@ -173,11 +173,14 @@ fn a_verb_in_the_wrong_place_is_pointed_out() {
         let message = folder.refusal(args, &[]);
         assert!(message.contains("comes first"), "{message}");
     }
-    let message = folder.refusal(&["chekc", "m"], &[]);
-    assert!(
-        message.contains("did you mean kirsch check m?"),
-        "{message}"
-    );
+    for (args, meant) in [
+        (["chekc", "m"], "check m"),
+        (["migrat", "x.ini"], "migrate x.ini"),
+    ] {
+        let message = folder.refusal(&args, &[]);
+        let hint = format!("did you mean kirsch {meant}?");
+        assert!(message.contains(&hint), "{message}");
+    }
 }
 
 #[test]
