@@ -98,6 +98,7 @@ bench:
 	$(MAKE) PROFILE=release $(VENV)/.built-test
 	$(CARGO) build -q --release -p kirsch-server --example floor
 	$(CARGO) build -q --release -p kirsch-files --example files
+	$(CARGO) build -q --release -p kirsch-tls --example handshakes
 	$(BIN)/python bench/environment.py
 	$(BIN)/python bench/run.py
 

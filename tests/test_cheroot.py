@@ -24,81 +24,12 @@ from typing import Any
 import pytest
 from kirsch.cheroot import server, wsgi
 from kirsch.cheroot.workers.threadpool import ThreadPool
-from support.cheroot import environment
+from support.cheroot import environment, without_cheroot
 from support.client import BrokenResponse, Client, Response
+from support.script import SECONDS, Script, free_port
 from support.server import APPS, clean_environment
 
-SECONDS = 30.0
-
-
 # --- Scripts
-
-
-def free_port() -> int:
-    """A port that nobody listens on now: these programs do not tell which one they took."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-    return port
-
-
-class Script:
-    """A script under `kirsch run`."""
-
-    def __init__(
-        self, folder: Path, words: list[str], port: int, way: tuple[str, ...] = ("-m", "kirsch", "run")
-    ) -> None:
-        self.port = port
-        self.log = folder / "log.txt"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [str(environment()), *way, *words],
-                cwd=folder,
-                env=clean_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def __enter__(self) -> Script:
-        deadline = time.monotonic() + SECONDS
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), SECONDS):
-                return self
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
-                raise AssertionError(self.log.read_text())
-            # Nothing tells when a program of somebody else's listens.
-            time.sleep(0.02)
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait(SECONDS)
-
-    def ask(self, path: str, data: bytes | None = None, **fields: str) -> urllib.response.addinfourl:
-        """The answer to a request."""
-        return self.ask_as("GET" if data is None else "POST", path, data, **fields)
-
-    def ask_as(
-        self, method: str, path: str, data: bytes | None = None, **fields: str
-    ) -> urllib.response.addinfourl:
-        """The answer to a request of any method."""
-        headers = {name.replace("_", "-"): value for name, value in fields.items()}
-        url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, data, headers, method=method)
-        answer: urllib.response.addinfourl = urllib.request.urlopen(request, timeout=SECONDS)
-        return answer
-
-    def wait_for_log(self, text: str) -> None:
-        """Returns once the script has said this."""
-        deadline = time.monotonic() + SECONDS
-        while text not in self.log.read_text():
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.02)
-
-    def interrupt(self, how: signal.Signals = signal.SIGINT) -> int:
-        """Its exit code, after this signal."""
-        self.process.send_signal(how)
-        return self.process.wait(SECONDS)
 
 
 @pytest.fixture(params=["kirsch run", "without cheroot's package"])
@@ -107,20 +38,10 @@ def webpy(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Script]:
     (tmp_path / "static").mkdir()
     (tmp_path / "static" / "style.css").write_text("body { color: red }\n")
     port = free_port()
-    way: tuple[str, ...] = ("-m", "kirsch", "run")
-    if request.param != "kirsch run":
-        (tmp_path / "without.py").write_text(
-            "import sys\n"
-            "from kirsch.__main__ import main\n"
-            "class Without:\n"
-            "    def find_spec(self, name, path=None, target=None):\n"
-            "        if name.partition('.')[0] == 'cheroot':\n"
-            "            raise ModuleNotFoundError(name)\n"
-            "sys.meta_path.insert(0, Without())\n"
-            "sys.exit(main(['kirsch', 'run', *sys.argv[1:]]))\n"
-        )
-        way = ("without.py",)
-    with Script(tmp_path, [str(APPS / "webpy_script.py"), f"127.0.0.1:{port}"], port, way) as script:
+    python = environment() if request.param == "kirsch run" else without_cheroot()
+    with Script(
+        tmp_path, [str(APPS / "webpy_script.py"), f"127.0.0.1:{port}"], port, python=python
+    ) as script:
         yield script
 
 

@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).resolve().parent.parent / "tools" / "deps.sh"
 BUILD = {"build-essential"}
 TEST = BUILD | {
     *("apache2-utils", "chromium", "curl", "git", "haproxy", "nginx-light", "openssl", "strace"),
-    *("faketime", "slowhttptest", "testssl.sh", "util-linux", "valgrind", "wget", "wrk"),
+    *("faketime", "litmus", "slowhttptest", "testssl.sh", "util-linux", "valgrind", "wget", "wrk"),
 }
 
 

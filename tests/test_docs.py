@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import waitress.adjustments
 from support.server import clean_environment, kirsch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -172,3 +173,30 @@ def test_every_check_that_is_shown_works(line: str) -> None:
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.startswith(f"{words[1]} can be served on http://127.0.0.1:")
+
+
+def test_every_setting_that_the_tables_of_other_servers_lead_to_exists() -> None:
+    reference = (ROOT / "docs/reference/settings.md").read_text("utf-8")
+    ours = {
+        name.removeprefix("routes.") for name in re.findall(r"^### `([\w.-]+)`$", reference, re.MULTILINE)
+    }
+    # What stands there besides.
+    ours |= {"debug", "proxy_pass", "uwsgi_pass"}
+    page = (ROOT / "docs/guides/migrating.md").read_text("utf-8")
+    # The tables of `kirsch migrate` are looked at by test_migrate.py.
+    table = re.sub(r"^<!-- .*? made by .*?(?=^## )", "", page, flags=re.MULTILINE | re.DOTALL)
+    rows = [line.split("|")[-2] for line in table.splitlines() if line.startswith("| ")]
+    named = {name for row in rows for name in re.findall(r"`([a-z][\w-]+)`", row)}
+    assert len(named) > 30
+    assert named - ours == set()
+
+
+def test_every_setting_of_waitress_s_stands_in_its_table() -> None:
+    table = (
+        (ROOT / "docs/guides/migrating.md")
+        .read_text("utf-8")
+        .partition("## waitress")[2]
+        .partition("\n## ")[0]
+    )
+    theirs = {name for name, _ in waitress.adjustments.Adjustments._params}
+    assert {name for name in theirs if f"`{name}`" not in table} == set()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import accel
+import flask
 import kirsch
 import pytest
 from support.client import Client
@@ -132,6 +133,29 @@ def test_ranges_and_conditions_are_served_from_the_file(client: Client) -> None:
     parts = client.request("/open/large.bin", fields=("Range: bytes=0-0,5000-5000",))
     assert parts.status == 206
     assert re.match("multipart/byteranges; boundary=", parts.get("Content-Type") or "")
+
+
+@pytest.mark.parametrize(("asked", "status"), [(None, 200), ("bytes=5-8", 206), ("bytes=-4", 206)])
+def test_a_range_that_flask_has_answered_is_served_from_the_file(
+    naming: Naming, asked: str | None, status: int
+) -> None:
+    """Its `send_file` says 206 of a body that it leaves to the server."""
+    app = flask.Flask(__name__)
+    app.config["USE_X_SENDFILE"] = True
+    path = naming.top / "open" / "large.bin"
+    app.add_url_rule("/", view_func=lambda: flask.send_file(path))
+    fields = () if asked is None else (f"Range: {asked}",)
+    with in_process(app, x_sendfile=[str(path.parent)]) as address, Client(address) as client:
+        answer = client.request("/", fields=fields)
+    assert answer.status == status
+    size = len(LARGE)
+    expected = {
+        None: (None, LARGE),
+        "bytes=5-8": (f"bytes 5-8/{size}", LARGE[5:9]),
+        "bytes=-4": (f"bytes {size - 4}-{size - 1}/{size}", LARGE[-4:]),
+    }
+    assert (answer.get("Content-Range"), answer.body) == expected[asked]
+    assert answer.get("Accept-Ranges") == (None if asked else "bytes")
 
 
 def test_a_name_is_the_bytes_of_a_native_string(client: Client) -> None:

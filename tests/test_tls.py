@@ -10,6 +10,7 @@ import base64
 import contextlib
 import html
 import json
+import logging
 import re
 import signal
 import socket
@@ -17,7 +18,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from typing import Any
 import pytest
 from secured import blob as numbered
 from support.certificates import Authority, Pair, openssl
-from support.client import DEADLINE_SECONDS, BrokenResponse, Client, get, request_bytes
+from support.client import DEADLINE_SECONDS, BrokenResponse, Client, client_hello, get, request_bytes
 from support.inside import eventually, settled, view
+from support.records import ALERT, HANDSHAKE, KEY_UPDATE, KEY_UPDATE_WANTED, Forger
 from support.server import ServerProcess, clean_environment, kirsch
 
 APP = "secured:app"
@@ -57,15 +59,6 @@ def environ(response: Any) -> dict[str, str]:
     """What the application was told."""
     assert response.status == 200, response
     return json.loads(response.body)
-
-
-def hello(context: ssl.SSLContext, name: str = "localhost") -> bytes:
-    """The first message of a handshake."""
-    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
-    handshake = context.wrap_bio(received, sent, server_hostname=name)
-    with contextlib.suppress(ssl.SSLWantReadError):
-        handshake.do_handshake()
-    return sent.read()
 
 
 # Serving.
@@ -372,12 +365,17 @@ def test_failures_are_counted_and_told_at_debug_only(pair: Pair, context: ssl.SS
             eventually(partial(has_failed, server, 1), "it is counted")
             if level == "debug":
                 server.wait_for_log(r"TLS handshake failed peer=127\.0\.0\.1 reason=.*UnknownCA")
+            get(server.secure(context))
+            server.signal(signal.SIGTERM)
+            # How many there were is told whatever the level for reasons.
+            server.wait_for_log(r"INFO TLS handshakes since the start done=\d+ failed=1\n")
+            assert server.wait() == 0
         assert ("handshake failed" in server.log) == (level == "debug"), server.log
 
 
 def test_the_silent_and_the_half_handshaken_hold_nobody_up(pair: Pair, context: ssl.SSLContext) -> None:
     with contextlib.ExitStack() as stack, ServerProcess(APP, *pair.flags, threads=2) as server:
-        begun = hello(context)
+        begun = client_hello(context)
         for number in range(400):
             client = stack.enter_context(server.client())
             if number % 2:
@@ -390,7 +388,7 @@ def test_the_silent_and_the_half_handshaken_hold_nobody_up(pair: Pair, context: 
 def test_a_flood_of_handshakes_leaves_open_connections_served(
     pair: Pair, context: ssl.SSLContext, threads: int
 ) -> None:
-    begun = hello(context)
+    begun = client_hello(context)
     with contextlib.ExitStack() as stack, ServerProcess(APP, *pair.flags, threads=threads) as server:
         kept = stack.enter_context(Client(server.secure(context)))
         assert kept.request().body == b"ok"
@@ -415,9 +413,20 @@ def test_a_flood_of_handshakes_leaves_open_connections_served(
                 flooder.join()
 
 
+def test_a_handshake_is_run_by_who_drives(pair: Pair, context: ssl.SSLContext) -> None:
+    """A tenth may change hands: the watcher cannot tell a preempted thread from one that computes for long."""
+    with ServerProcess(APP, *pair.flags, threads=10) as server:
+        before = statistics(server)
+        for _ in range(200):
+            assert get(server.secure(context)).body == b"ok"
+        after = statistics(server)
+    assert after["handshakes"] - before["handshakes"] == 201
+    assert after["hand_overs"] - before["hand_overs"] < 20
+
+
 def test_a_handshake_has_its_time(pair: Pair, context: ssl.SSLContext) -> None:
     with ServerProcess(APP, *pair.flags, "--timeout-handshake", "200ms") as server:
-        begun = hello(context)
+        begun = client_hello(context)
         for sent in (b"", begun[:1], begun[:-1], begun):
             with server.client() as client:
                 client.send(sent)
@@ -427,33 +436,122 @@ def test_a_handshake_has_its_time(pair: Pair, context: ssl.SSLContext) -> None:
         assert statistics(server)["handshakes_failed"] == 3, "who says nothing has not begun"
 
 
+# What the allocator may keep of some hundred connections, each of which would have left 10 KiB.
+MOST_LEFT_BYTES = 2 * 1024 * 1024
+
+
 def test_leaving_at_each_step_leaks_nothing(pair: Pair, context: ssl.SSLContext) -> None:
-    with ServerProcess(APP, *pair.flags) as server:
+    environment = {"MALLOC_ARENA_MAX": "1"}
+    with ServerProcess(APP, *pair.flags, environment=environment) as server:
         address = server.secure(context)
-        assert get(address).body == b"ok"
-        before = settled(address)
-        begun = hello(context)
-        for rude in (False, True):
+        begun = client_hello(context)
+
+        def leave(*, rudely: bool) -> None:
             for sent in (b"", begun[:3], begun[:100], begun):
                 with server.client() as client:
                     client.send(sent)
                     if sent == begun:
                         client.received(1)
-                    if rude:
+                    if rudely:
                         client.reset()
-            with Client(address) as client:
-                if rude:
-                    client.reset()
-            with Client(address) as client:
-                client.send(request_bytes()[:10])
-                if rude:
-                    client.reset()
-            with Client(address, receive_buffer=4096) as client:
-                client.send(request_bytes("/blob?20000000"))
-                client.received(1)
-                if rude:
-                    client.reset()
+            for asked in (b"", request_bytes()[:10], request_bytes("/blob?2000000")):
+                with Client(address, receive_buffer=4096) as client:
+                    client.send(asked)
+                    if asked.endswith(b"\r\n\r\n"):
+                        client.received(1)
+                    if rudely:
+                        client.reset()
+
+        def leave_often() -> int:
+            """So much memory there is then."""
+            for round in range(40):
+                leave(rudely=round % 2 == 1)
+            settled(address)
+            resident = view(address)["resident_bytes"]
+            assert isinstance(resident, int)
+            return resident
+
+        assert get(address).body == b"ok"
+        before = settled(address)
+        counted = statistics(server)
+        for _ in range(10):
+            leave(rudely=False)
+        eventually(partial(has_failed, server, counted["handshakes_failed"] + 30), "three of seven fail")
+        settled(address)
+        after = statistics(server)
+        done, failed, accepted = (
+            after[name] - counted[name] for name in ("handshakes", "handshakes_failed", "accepted")
+        )
+        assert failed == 30
+        assert accepted == done + failed + 10, "who says nothing has not begun"
+        leave_often()
+        first = leave_often()
+        leave_often()
+        assert leave_often() < first + MOST_LEFT_BYTES
         assert settled(address) == before
+        assert statistics(server)["panics"] == 0
+
+
+@pytest.mark.parametrize("how", ["goodbye", "end", "both"])
+def test_who_ends_its_side_behind_a_request_is_answered(
+    server: ServerProcess, context: ssl.SSLContext, how: str
+) -> None:
+    with Forger(server.secure(context)) as forger:
+        # So that the server's own goodbye is not missed.
+        forger.secured.suppress_ragged_eofs = False
+        request, goodbye = forger.record(request_bytes()), forger.record(b"\1\0", ALERT)
+        forger.send(request + (goodbye if how != "end" else b""))
+        if how != "goodbye":
+            forger.wire.shutdown(socket.SHUT_WR)
+        said = b"".join(iter(partial(forger.secured.recv, 65536), b""))
+    assert said.startswith(b"HTTP/1.1 200"), said
+    assert said.endswith(b"\r\n\r\nok"), said
+
+
+def test_what_comes_in_tiny_and_empty_records_is_the_same(
+    server: ServerProcess, context: ssl.SSLContext
+) -> None:
+    body = numbered(2000)
+    message = request_bytes("/echo", "POST", body=body, fields=("Connection: close",))
+    with Forger(server.secure(context)) as forger:
+        for place in range(len(message)):
+            # Padded, empty, with new keys, wherever a byte may be.
+            forger.send(forger.record(b"", padding=place % 50) + forger.new_keys(KEY_UPDATE))
+            forger.send(forger.record(message[place : place + 1], padding=place % 300))
+        said = b"".join(iter(partial(forger.secured.recv, 65536), b""))
+    assert said.endswith(b"\r\n\r\n" + body), said
+
+
+@pytest.mark.parametrize(
+    ("records", "answer"),
+    [
+        (lambda forger: forger.record(b"") * 1, b"HTTP/1.1 200"),
+        (lambda forger: b"".join(forger.record(b"") for _ in range(40)), b""),
+        (lambda forger: b"".join(forger.new_keys() for _ in range(33)), b""),
+        (lambda forger: b"".join(forger.new_keys(KEY_UPDATE_WANTED) for _ in range(32)), b"HTTP/1.1 200"),
+        (lambda forger: forger.record(b"\1\0", ALERT), b""),
+        (lambda forger: forger.record(bytes(16_385)), None),
+        (lambda forger: forger.record(b"x")[:-1] + b"x", None),
+        (lambda forger: forger.record(b"\1\0\0\4abcd", HANDSHAKE), None),
+        (lambda forger: b"GET / HTTP/1.1\r\n", None),
+    ],
+    ids=["empty", "empties", "keys", "wanted", "goodbye", "long", "bent", "hello", "plain"],
+)
+def test_records_that_no_client_sends_end_nothing_but_its_connection(
+    server: ServerProcess, context: ssl.SSLContext, records: Callable[[Forger], bytes], answer: bytes | None
+) -> None:
+    address = server.secure(context)
+    with Client(address) as kept:
+        assert kept.request().body == b"ok"
+        with Forger(address) as forger:
+            forger.send(records(forger) + forger.record(request_bytes()))
+            if answer is None:
+                with pytest.raises(ssl.SSLError, match="alert"):
+                    forger.secured.recv(12)
+            else:
+                with contextlib.suppress(ConnectionResetError):
+                    assert forger.secured.recv(12) == answer
+        assert kept.request().body == b"ok"
 
 
 # Names.
@@ -692,10 +790,20 @@ def test_what_is_wrong_with_a_certificate_is_said_in_one_line(
             "/nowhere.pem",
         ): "flag --tls-key: cannot serve TLS: /nowhere.pem: there is no such file",
         ("--tls-cert", cert, "--tls-key", str(other.key)): "the key belongs to another certificate",
-        ("--tls-cert", cert, "--tls-key", str(locked)): "the key is encrypted",
-        ("--tls-cert", cert): "there is no private key in it",
+        (
+            "--tls-cert",
+            cert,
+            "--tls-key",
+            str(locked),
+        ): "the key is encrypted; name the file that holds its password as "
+        "tls-key-password-file, or set KIRSCH_TLS_KEY_PASSWORD",
+        ("--tls-cert", cert): "there is no private key in it; name the file of its key too",
         ("--tls-key", key): "flag --tls-key: there is no certificate; set tls-cert too",
         ("--tls-cert", cert, "--tls-cert", cert, "--tls-key", key): "there are 2 certificates and 1 keys",
+        (
+            *pair.flags,
+            *("--tls-min-version", "1.3", "--tls-ciphers", "ECDHE-RSA-AES128-GCM-SHA256"),
+        ): "flag --tls-ciphers: cannot serve TLS: none of the cipher suites belongs to a version",
         ("--tls-ciphers", "RC4-MD5", "--tls-cert", cert): "is no cipher suite that is known here",
         ("--bind", "https://127.0.0.1:0"): "has no certificate; set tls-cert and tls-key",
         ("--tls-client-certs", "required", *pair.flags): "nobody is named who signs certificates of clients",
@@ -758,3 +866,44 @@ def test_embedded(authority: Authority, pair: Pair) -> None:
         assert server.reload_tls()
         assert server.own_fingerprint is None
         assert server.statistics()["handshakes"] == 1
+
+
+def test_embedded_the_logger_tells_of_new_files(
+    authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import kirsch
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("204 No Content", [])
+        return []
+
+    def told() -> list[tuple[str, str, int, str]]:
+        return [
+            (record.name, record.threadName or "", record.levelno, record.getMessage())
+            for record in caplog.records
+        ]
+
+    pair = authority.pair("localhost", into=tmp_path)
+    pair.key.chmod(0o644)
+    caplog.set_level(logging.INFO, logger="kirsch")
+    with kirsch.Server(app, bind="127.0.0.1:0", tls_cert=pair.certificate, tls_key=pair.key) as server:
+        eventually(lambda: len(told()) == 1, "what is doubtful at the start")
+        key = authority.pair("localhost").key
+        key.chmod(0o600)
+        key.rename(pair.key)
+        server.reload_tls()
+        eventually(lambda: len(told()) == 2, "what cannot be served")
+        server.reload_tls()
+        authority.pair("localhost").rename_to(pair)
+        server.reload_tls()
+        eventually(lambda: len(told()) == 3, "what is served")
+        server.reload_tls()
+    open_to_all = f"{pair.key}: the private key is open to everybody on this machine (mode 644)"
+    mismatch = f"{pair.key}: the key belongs to another certificate than that in {pair.certificate}"
+    refused = f"TLS goes on with the files it had; the new ones cannot be served: {mismatch}"
+    renewed = f"TLS is served with new files; certificates: SHA-256 {pair.fingerprint()}"
+    wanted = ((30, open_to_all), (40, refused), (20, renewed))
+    assert len(told()) == 3, told()
+    for (name, thread, level, text), (wanted_level, beginning) in zip(told(), wanted, strict=True):
+        assert (name, thread, level) == ("kirsch", "kirsch-tls", wanted_level)
+        assert text.startswith(beginning), text

@@ -33,7 +33,7 @@ if ! nm -D "$package/kirsch/_kirsch.so" | grep -q __asan_init; then
     exit 1
 fi
 
-[ "$#" -gt 0 ] || set -- -m "not slow" test_pep3333.py test_embedding.py test_conformance.py
+[ "$#" -gt 0 ] || set -- -m "not slow" test_pep3333.py test_embedding.py test_conformance.py test_conformance_tls.py
 cd tests
 # CPython keeps by design what lives as long as the process, so leaks are counted by test_leaks.py instead.
 # Its own allocator would hide from the sanitizer what lies in a block. All of it is slow, the client too.

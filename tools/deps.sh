@@ -25,7 +25,7 @@ case "${1:-run}" in
     run) ;;
     test) want curl:curl openssl:openssl wget:wget ab:apache2-utils chromium:chromium strace:strace git:git \
                wrk:wrk valgrind:valgrind taskset:util-linux nginx:nginx-light haproxy:haproxy \
-               slowhttptest:slowhttptest faketime:faketime testssl:testssl.sh
+               slowhttptest:slowhttptest faketime:faketime testssl:testssl.sh litmus:litmus
           # llhttp is compiled where it is installed.
           "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
               2>/dev/null || need="$need python3-dev" ;;

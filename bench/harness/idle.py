@@ -6,10 +6,11 @@ import contextlib
 import resource
 import socket
 import ssl
+import struct
 import time
 from dataclasses import dataclass
 
-from harness import process, tls
+from harness import process
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 # Descriptors of this process besides the connections.
@@ -70,23 +71,16 @@ def measure(pid: int, port: int, wanted: int, context: ssl.SSLContext | None) ->
 
 
 def _open(port: int, context: ssl.SSLContext | None) -> socket.socket:
-    if context:
-        return _open_tls(port, context)
     connection = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
     # Closed with a reset: ten thousand ports in TIME_WAIT would be missing in the next round.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, tls.RESET)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if context:
+        connection = context.wrap_socket(connection)
     connection.sendall(REQUEST)
     # One read: head and body of the hello answer are a few hundred bytes. A second part stays in the kernel.
     if not connection.recv(65536):
         raise ConnectionError("closed without an answer")
     return connection
-
-
-def _open_tls(port: int, context: ssl.SSLContext) -> socket.socket:
-    connection = tls.Connection(context, port)
-    connection.shake_hands()
-    connection.exchange(REQUEST)
-    return connection.release()
 
 
 def _is_open(connection: socket.socket) -> bool:
@@ -95,7 +89,7 @@ def _is_open(connection: socket.socket) -> bool:
     try:
         while connection.recv(65536):
             pass
-    except BlockingIOError:
+    except (BlockingIOError, ssl.SSLWantReadError):
         return True
     except OSError:
         return False

@@ -25,7 +25,7 @@ class Load:
     # "one" (Host), "browser" (twelve fields, as Firefox sends them), "many" (each for another host and path).
     fields: str = "one"
     tls: bool = False
-    # "full" or "resumed": nothing but handshakes, which wrk cannot do; see handshakes.py.
+    # "full" or "resumed": nothing but handshakes; see handshakes.py.
     handshakes: str = ""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from harness import certificate, handshakes, idle, load, pace, paths, process, tls, verify
+from harness import certificate, handshakes, idle, load, pace, paths, process, verify
 from harness.scenarios import Scenario
 from harness.servers import Server, Setting, environ
 
@@ -154,7 +154,7 @@ def _ready(wanted: load.Load, port: int, seconds: int, cores: Cores) -> Callable
 
 def _hold(result: Sample, pid: int, port: int, scenario: Scenario) -> None:
     wanted = scenario.idle
-    held = idle.measure(pid, port, wanted, tls.context() if scenario.load.tls else None)
+    held = idle.measure(pid, port, wanted, certificate.context() if scenario.load.tls else None)
     result.rss, result.pss = held.after.rss, held.after.pss
     result.rss_each, result.pss_each = held.rss_per_connection, held.pss_per_connection
     result.connections = held.connections

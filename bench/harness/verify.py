@@ -5,8 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 
-from harness import tls
-from harness.certificate import Pair
+from harness import certificate
 from harness.scenarios import Probe
 
 TIMEOUT_SECONDS = 10.0
@@ -16,7 +15,7 @@ class WrongAnswer(Exception):
     """The server answered something else than the application did."""
 
 
-def verify(port: int, probe: Probe, *, any_body: bool = False, pair: Pair | None = None) -> None:
+def verify(port: int, probe: Probe, *, any_body: bool = False, pair: certificate.Pair | None = None) -> None:
     """Ask twice over one connection; every byte has to be right.
 
     Args:
@@ -51,11 +50,13 @@ def verify(port: int, probe: Probe, *, any_body: bool = False, pair: Pair | None
 
 def _connection(port: int, *, over_tls: bool) -> http.client.HTTPConnection:
     if over_tls:
-        return http.client.HTTPSConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS, context=tls.context())
+        return http.client.HTTPSConnection(
+            "127.0.0.1", port, timeout=TIMEOUT_SECONDS, context=certificate.context()
+        )
     return http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
 
 
-def _verify_certificate(connection: http.client.HTTPConnection, pair: Pair) -> None:
+def _verify_certificate(connection: http.client.HTTPConnection, pair: certificate.Pair) -> None:
     assert isinstance(connection.sock, ssl.SSLSocket)
     if connection.sock.getpeercert(binary_form=True) != pair.der:
         raise WrongAnswer("another certificate")

@@ -12,10 +12,10 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 #: Set where `install_as_cheroot` was called, for processes that this one starts.
 VARIABLE = "KIRSCH_AS_CHEROOT"
@@ -31,9 +31,11 @@ class _Finder(MetaPathFinder, Loader):
         """Part of the import system."""
         if fullname != "cheroot" and not fullname.startswith("cheroot."):
             return None
-        if importlib.util.find_spec(f"kirsch.{fullname}") is None:
+        ours = importlib.util.find_spec(f"kirsch.{fullname}")
+        if ours is None:
             return None
-        return ModuleSpec(fullname, self, is_package=False)
+        package = ours.submodule_search_locations is not None
+        return ModuleSpec(fullname, self, origin=ours.origin, is_package=package)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Part of the import system: the module is there, or is imported under its own name."""
@@ -45,6 +47,13 @@ class _Finder(MetaPathFinder, Loader):
         """Part of the import system: gives the module its own name back."""
         assert module.__spec__ is not None
         module.__spec__ = module.__spec__.loader_state
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Part of the import system: what ``python -m cheroot`` runs."""
+        ours = importlib.util.find_spec(f"kirsch.{fullname}")
+        assert ours is not None
+        assert isinstance(ours.loader, InspectLoader)
+        return ours.loader.get_code(ours.name)
 
 
 def install_as_cheroot(force: bool = False) -> None:
@@ -64,12 +73,16 @@ def install_as_cheroot(force: bool = False) -> None:
     theirs = [name for name in sys.modules if name == "cheroot" or name.startswith("cheroot.")]
     if theirs and not force:
         raise RuntimeError(
-            "cheroot was imported already; call kirsch.install_as_cheroot() before, or use `kirsch run FILE`"
+            "cheroot was imported already; call kirsch.install_as_cheroot() before whatever imports it "
+            "(web.py, CherryPy and WsgiDAV do), or use `kirsch run FILE`"
         )
     for name in theirs:
         del sys.modules[name]
     sys.meta_path.insert(0, _Finder())
     os.environ[VARIABLE] = "1"
+    # Those of `multiprocessing` that are spawned begin with this one's path, whatever the variable says.
+    if str(_FOLDER) not in sys.path:
+        sys.path.insert(1, str(_FOLDER))
     places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if str(_FOLDER) not in places:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(_FOLDER), *filter(None, places)])

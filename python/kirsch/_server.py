@@ -35,7 +35,8 @@ class Server:
     """Serves WSGI applications on threads of its own.
 
     It installs no signal handlers and prints nothing; exceptions of the application go to the logger
-    ``kirsch``. Every method may be called from any thread. After `stop` it can be started again.
+    ``kirsch``, and so does what becomes of the files of TLS. Every method may be called from any thread.
+    After `stop` it can be started again.
 
         with kirsch.Server(app, bind="127.0.0.1:0") as server:
             host, port = server.addresses[0]
@@ -64,19 +65,27 @@ class Server:
         site = Site.of_program(app, routes, parsed)
         for text in site.warnings:
             logger.warning("%s", text)
-        self._prepare(site, parsed, report_to_logging)
+        self._prepare(site, parsed, report_to_logging, _tell_of_tls)
 
     @classmethod
     def _of(cls, site: Site, settings: _kirsch.Settings, report: Callable[..., None]) -> Server:
         """A server for applications that were checked, with settings that were parsed."""
         server = cls.__new__(cls)
-        server._prepare(site, settings, report)
+        # The engine's own log, which goes to standard error, tells of TLS there.
+        server._prepare(site, settings, report, None)
         return server
 
-    def _prepare(self, site: Site, settings: _kirsch.Settings, report: Callable[..., None]) -> None:
+    def _prepare(
+        self,
+        site: Site,
+        settings: _kirsch.Settings,
+        report: Callable[..., None],
+        tell: Callable[[int, str], None] | None,
+    ) -> None:
         self._site = site
         self._settings = settings
         self._report = report
+        self._tell = tell
         # A signal handler may stop the server while the main thread is stopping it.
         self._lock = threading.RLock()
         self._engine: _kirsch.Engine | None = None
@@ -107,6 +116,11 @@ class Server:
                 threading.Thread(target=engine.work, args=(idx,), name=f"kirsch-{idx}", daemon=True)
                 for idx in range(engine.threads)
             ]
+            if engine.has_tls:
+                watch = threading.Thread(
+                    target=engine.watch_tls, args=(self._tell,), name="kirsch-tls", daemon=True
+                )
+                threads.append(watch)
             started = []
             try:
                 for thread in threads:
@@ -159,7 +173,10 @@ class Server:
         self._running_engine().reopen_access_log()
 
     def reload_tls(self) -> bool:
-        """Looks at the files of TLS at once, instead of in a few seconds; the log says what came of it.
+        """Looks at the files of TLS at once, instead of in a few seconds; does not wait for it.
+
+        What came of it goes to the logger ``kirsch``: new files that are served now as ``INFO``, what is
+        doubtful about them as ``WARNING``, files that cannot be served as ``ERROR``.
 
         Returns:
             Whether there is TLS, and so something to look at.
@@ -206,6 +223,10 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _tell_of_tls(level: int, text: str) -> None:
+    logger.log(level, "%s", text)
 
 
 def start_thread(thread: threading.Thread) -> None:

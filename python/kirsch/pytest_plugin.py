@@ -1,4 +1,4 @@
-"""A fixture for tests that ask over a socket: ``pytest_plugins = ["kirsch.pytest_plugin"]`` in a conftest.
+"""Fixtures for tests that ask over a socket: ``pytest_plugins = ["kirsch.pytest_plugin"]`` in a conftest.
 
 def test_index(kirsch_server):
     server = kirsch_server(app)
@@ -20,6 +20,19 @@ from kirsch._server import Server
 @pytest.fixture
 def kirsch_server() -> Iterator[Callable[..., Server]]:
     """Starts servers on free ports, with what `kirsch.Server` takes; they end with the test."""
+    with _servers() as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def kirsch_server_factory() -> Iterator[Callable[..., Server]]:
+    """The same for fixtures of a wider scope than a test; the servers end with the session, unless before."""
+    with _servers() as start:
+        yield start
+
+
+@contextlib.contextmanager
+def _servers() -> Iterator[Callable[..., Server]]:
     with contextlib.ExitStack() as stack:
 
         def start(*applications: Any, **settings: Any) -> Server:

@@ -6,6 +6,7 @@ not be changed at all is run with ``kirsch run code.py 8080``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,17 @@ from kirsch.cheroot import server, wsgi
 
 
 def WSGIServer(server_address: tuple[str, int] | str, wsgi_app: Callable[..., Any]) -> wsgi.Server:
-    """A server as web.py starts it; it has what is assigned to `HTTPServer`."""
+    """A server as web.py starts it; it has what is assigned to `HTTPServer`.
+
+    Raises:
+        RuntimeError: If TLS is set for cheroot's own class: what shall be encrypted must not be served plainly.
+    """
+    theirs = sys.modules.get("cheroot.server")
+    if theirs not in (None, server) and theirs.HTTPServer.ssl_adapter and not HTTPServer.ssl_adapter:
+        raise RuntimeError(
+            "ssl_adapter is set on cheroot's HTTPServer, which does not serve here; write "
+            "`from kirsch.webpy import HTTPServer`, and the adapter from kirsch.cheroot.ssl.builtin"
+        )
     return wsgi.Server(server_address, wsgi_app, server_name="localhost")
 
 

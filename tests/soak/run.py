@@ -3,11 +3,12 @@
     make soak MINUTES=10
     make soak MINUTES=60 LOG=soak/LOG.md    # written down, relative to the folder `tests`
 
-Visitors, each a thread, hold one conversation after the other with a server: uploads and downloads of every
-kind, slow ones among them, pipelines, clients that leave, applications that fail. Every request has a nonce,
-which its answer carries; the bytes of the answer follow from it. Hostile crowds (`support/attack.py`) play
-beside them, the process is stopped now and then, and its log is rotated. In the end the access log must have
-exactly one line for each request that was answered.
+Visitors, each a thread, hold one conversation after the other with a server, plain or over TLS: uploads and
+downloads of every kind, slow ones among them, pipelines, clients that leave, applications that fail,
+handshakes whole, resumed, with certificates of clients and broken off. Every request has a nonce, which its
+answer carries; the bytes of the answer follow from it. Hostile crowds (`support/attack.py`) play beside them,
+the process is stopped now and then, its log is rotated, its certificate replaced. In the end the access log
+must have exactly one line for each request that was answered.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import platform
 import random
 import re
 import signal
+import ssl
 import sys
 import tempfile
 import threading
@@ -34,7 +36,8 @@ from typing import Any
 import kirsch
 import soaked
 from support.attack import attacking
-from support.client import BrokenResponse, Client, Response, chunked, request_bytes
+from support.certificates import Authority, Pair
+from support.client import BrokenResponse, Client, Response, Secure, chunked, client_hello, request_bytes
 from support.inside import baseline, settled, view
 from support.server import ServerProcess
 
@@ -56,6 +59,10 @@ FLAGS = (
 # Beside the visitors: the crowd and how large it is.
 CROWDS = {"heads": 100, "bodies": 50, "tiny_windows": 20, "resets": 3, "connects": 3, "extensions": 1}
 STOPPED_SECONDS = 0.2
+# Among those who come and go at the port of TLS.
+TLS_CROWDS = {"connects": 2}
+# A new certificate comes with every so manieth disturbance.
+RENEWAL_EVERY = 4
 # More say nothing more.
 MOST_FAILURES = 100
 
@@ -67,6 +74,7 @@ class Tally:
     conversations: Counter[str] = field(default_factory=Counter)
     answers: int = 0
     bytes_compared: int = 0
+    resumed: int = 0
     failures: list[str] = field(default_factory=list)
     answered: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -120,11 +128,42 @@ class Report:
         return median(resident[third : 2 * third] or resident), median(resident[2 * third :] or resident)
 
 
+class Doors:
+    """The ways in over TLS: either version, with a certificate and without.
+
+    Args:
+        server: Who has just started with `flags`.
+        authority: Who signs everything.
+    """
+
+    def __init__(self, server: ServerProcess, authority: Authority) -> None:
+        found = server.wait_for_log(r"https://127\.0\.0\.1:(\d+)")
+        self.address = ("127.0.0.1", int(found[1]))
+        own = authority.client("alice")
+        self.contexts = []
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for shown in (None, own):
+                context = authority.context(minimum_version=version, maximum_version=version)
+                if shown:
+                    context.load_cert_chain(shown.certificate, shown.key)
+                self.contexts.append(context)
+
+    @staticmethod
+    def flags(authority: Authority, pair: Pair) -> tuple[str, ...]:
+        """What has a server open them."""
+        trust = ("--tls-client-certs", "optional", "--tls-client-ca", str(authority.certificate))
+        return (*pair.flags, *trust, "--bind", "https://127.0.0.1:0")
+
+    def any(self, rng: random.Random) -> Secure:
+        """One of them."""
+        return Secure(*self.address, rng.choice(self.contexts))
+
+
 class Visitor:
     """A client that holds one conversation after the other."""
 
-    def __init__(self, server: ServerProcess, tally: Tally, seed: int) -> None:
-        self.server, self.tally = server, tally
+    def __init__(self, server: ServerProcess, doors: Doors, tally: Tally, seed: int) -> None:
+        self.server, self.doors, self.tally = server, doors, tally
         self.rng = random.Random(seed)
         self.number = 0
         self.seed = seed
@@ -143,6 +182,9 @@ class Visitor:
                 self.tally.conversations[name] += 1
 
     def client(self, **options: Any) -> Client:
+        """A new connection, over TLS half of the time."""
+        if self.rng.random() < 0.5:
+            return Client(self.doors.any(self.rng), deadline_seconds=PATIENCE_SECONDS, **options)
         return self.server.client(deadline_seconds=PATIENCE_SECONDS, **options)
 
     def target(self, kind: str, count: int | None = None) -> tuple[str, str, int]:
@@ -418,6 +460,49 @@ def files(visitor: Visitor) -> None:
             visitor.count(response, nonce)
 
 
+def resumed(visitor: Visitor) -> None:
+    """Again and again with the session of the first time, as long as the server takes it."""
+    door = visitor.doors.any(visitor.rng)
+    for _ in range(visitor.rng.randrange(2, 6)):
+        with Client(door, deadline_seconds=PATIENCE_SECONDS) as client:
+            visitor.ask(client, "list")
+            assert isinstance(client.socket, ssl.SSLSocket)
+            door = door._replace(session=client.socket.session)
+            with visitor.tally.lock:
+                visitor.tally.resumed += bool(client.socket.session_reused)
+
+
+def leaves_the_handshake(visitor: Visitor) -> None:
+    """At each of its steps; politely or not, or with something that is none."""
+    door = visitor.doors.any(visitor.rng)
+    begun = client_hello(door.context)
+    with Client(visitor.doors.address, deadline_seconds=PATIENCE_SECONDS) as client:
+        how = visitor.rng.randrange(5)
+        if how == 0:
+            client.send(begun[: visitor.rng.randrange(len(begun))])
+        elif how == 1:
+            client.send(begun)
+        elif how == 2:
+            client.send(begun)
+            client.received(visitor.rng.randrange(1, 1000))
+        elif how == 3:
+            client.send(begun)
+            client.send_what_is_taken(visitor.rng.randbytes(visitor.rng.randrange(1, 5000)))
+        else:
+            client.send(request_bytes())
+            assert client.response().status == 400
+            client.expect_close()
+            return
+        if visitor.rng.random() < 0.5:
+            client.reset()
+
+
+def leaves_after_the_handshake(visitor: Visitor) -> None:
+    with Client(visitor.doors.any(visitor.rng), deadline_seconds=PATIENCE_SECONDS) as client:
+        if visitor.rng.random() < 0.5:
+            client.reset()
+
+
 CONVERSATIONS: dict[str, tuple[Callable[[Visitor], None], int]] = {
     "kept": (kept, 30),
     "fresh": (fresh, 15),
@@ -436,6 +521,9 @@ CONVERSATIONS: dict[str, tuple[Callable[[Visitor], None], int]] = {
     "refused": (refused, 5),
     "leaves": (leaves, 8),
     "files": (files, 8),
+    "resumed": (resumed, 5),
+    "leaves the handshake": (leaves_the_handshake, 8),
+    "leaves after the handshake": (leaves_after_the_handshake, 5),
 }
 
 
@@ -449,17 +537,28 @@ def soak(seconds: float, folder: Path) -> Report:
     static = f"/static={folder / 'static'}"
     flags = (*FLAGS, "--spool-dir", str(folder / "spool"), "--access-log-file", str(log), "--static", static)
     tally, samples = Tally(), []
+    (folder / "authority").mkdir()
+    authority = Authority(folder / "authority")
+    pair = authority.pair("localhost")
+    flags_of_all = (*flags, *Doors.flags(authority, pair))
     environment = {"SOAK_FILE": str(folder / "file"), "MALLOC_ARENA_MAX": "1"}
-    with ServerProcess("soaked:app", *flags, threads=THREADS, environment=environment) as server:
+    with ServerProcess(
+        "soaked:app", *flags_of_all, threads=THREADS, environment=environment, bind="http://127.0.0.1:0"
+    ) as server:
+        doors = Doors(server, authority)
         for number, (talk, _) in enumerate(CONVERSATIONS.values()):
-            talk(Visitor(server, tally, number))
+            talk(Visitor(server, doors, tally, number))
         before = still(server)
         began = time.monotonic()
         with contextlib.ExitStack() as stack:
             for name, clients in CROWDS.items():
                 stack.enter_context(attacking(name, server.address, clients))
+            for name, clients in TLS_CROWDS.items():
+                stack.enter_context(attacking(name, doors.address, clients))
             visitors = [
-                threading.Thread(target=Visitor(server, tally, 1000 + number).visit, args=(began + seconds,))
+                threading.Thread(
+                    target=Visitor(server, doors, tally, 1000 + number).visit, args=(began + seconds,)
+                )
                 for number in range(VISITORS)
             ]
             for visitor in visitors:
@@ -468,6 +567,9 @@ def soak(seconds: float, folder: Path) -> Report:
             while (now := time.monotonic() - began) < seconds:
                 samples.append(sample(server, now, tally))
                 disturb(server, log, len(samples))
+                if len(samples) % RENEWAL_EVERY == 0:
+                    authority.pair("localhost").rename_to(pair)
+                    server.signal(signal.SIGUSR2)
                 time.sleep(every)
             for visitor in visitors:
                 visitor.join()
@@ -537,6 +639,9 @@ def page(report: Report, seconds: float) -> str:
         f"| bytes compared | {tally.bytes_compared:,} |",
         f"| wrong, crossed or lost | {len(tally.failures)} |",
         f"| connections accepted, with those of the crowds | {report.statistics['accepted']:,} |",
+        f"| TLS handshakes done | {report.statistics['handshakes']:,} |",
+        f"| of them, sessions that were seen to be resumed | {tally.resumed:,} |",
+        f"| TLS handshakes that came to nothing | {report.statistics['handshakes_failed']:,} |",
         f"| requests refused by rule or timeout | {report.statistics['refused']:,} |",
         f"| resident memory, median of the middle third and of the last | {middle / MIB:.1f} MiB, "
         f"{last / MIB:.1f} MiB |",

@@ -29,12 +29,14 @@ class Secure(NamedTuple):
     Attributes:
         context: Whom the client trusts, and what it shows.
         name: The host that it asks for; none, if empty.
+        session: One of an earlier connection with this context, to be resumed.
     """
 
     host: str
     port: int
     context: ssl.SSLContext
     name: str = "localhost"
+    session: ssl.SSLSession | None = None
 
 
 # Host and port, or the path of a unix socket.
@@ -127,7 +129,10 @@ class Client:
             if secure is not None:
                 # An end without a goodbye is an error, so that none is missed.
                 self.socket = secure.context.wrap_socket(
-                    self.socket, server_hostname=secure.name or None, suppress_ragged_eofs=False
+                    self.socket,
+                    server_hostname=secure.name or None,
+                    suppress_ragged_eofs=False,
+                    session=secure.session,
                 )
         except OSError:
             self.socket.close()
@@ -316,6 +321,15 @@ class Client:
         while (line := self._until(b"\r\n", raw, deadline)) != b"\r\n":
             raw += line
         return bytes(body), bytes(raw + line)
+
+
+def client_hello(context: ssl.SSLContext, name: str = "localhost") -> bytes:
+    """The first message of a handshake."""
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    handshake = context.wrap_bio(received, sent, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        handshake.do_handshake()
+    return sent.read()
 
 
 def request_bytes(

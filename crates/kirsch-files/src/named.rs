@@ -200,8 +200,8 @@ impl NamedFiles {
 fn send_as(exchange: &mut Exchange, given: &ResponseHead, entry: &Entry) {
     let named = Named::new(given, entry.resource.plain());
     let request = exchange.request();
-    let answer = match (given.status_code(), request.head().method) {
-        (200, Method::Get | Method::Head) => Asked::of(request).answer(&named),
+    let answer = match request.head().method {
+        Method::Get | Method::Head if named.is_plain() => Asked::of(request).answer(&named),
         // Whatever the application has done is done: no condition may fail any more.
         _ => Answer::Whole,
     };
@@ -262,6 +262,12 @@ impl<'a> Named<'a> {
         }
     }
 
+    /// Whether conditions and ranges are left to the server. They are, too, where a framework has answered a
+    /// range already, as Flask's `send_file` does: it says 206 of a body that the file takes the place of.
+    fn is_plain(&self) -> bool {
+        matches!(self.given.status_code(), 200 | 206)
+    }
+
     /// A head with this status and those of the application's fields that `keeps` wants.
     fn head(&self, status: &[u8], keeps: impl Fn(&[u8]) -> bool) -> ResponseHead {
         let mut head = ResponseHead::new();
@@ -314,12 +320,16 @@ impl Sendable for Named<'_> {
     }
 
     fn whole_head(&self) -> ResponseHead {
-        let mut head = self.head(self.given.status_text(), |name| !describes_wire(name));
+        let status = match self.given.status_code() {
+            206 => b"200 OK",
+            _ => self.given.status_text(),
+        };
+        let mut head = self.head(status, |name| !describes_wire(name));
         add(&mut head, b"Content-Type", self.media_type.as_bytes());
         let len = self.file.content.len().to_string();
         add(&mut head, b"Content-Length", len.as_bytes());
         self.add_last_modified(&mut head);
-        if self.given.status_code() == 200 {
+        if self.is_plain() {
             add(&mut head, b"Accept-Ranges", b"bytes");
         }
         head

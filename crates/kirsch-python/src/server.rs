@@ -8,7 +8,8 @@ use std::time::Duration;
 use kirsch_config::{Dispatch, Origin, Settings};
 use kirsch_files::NamedFiles;
 use kirsch_server::{
-    Bind, BoundAddress, Interpreter, LocalName, Scheme, Server, StartError, TlsError,
+    Bind, BoundAddress, Interpreter, LocalName, Scheme, Server, StartError, TlsError, TlsNews,
+    Trouble,
 };
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -159,6 +160,30 @@ impl PyServer {
         self.server.reopen_access_log();
     }
 
+    /// Whether TLS is spoken anywhere.
+    #[getter]
+    fn has_tls(&self) -> bool {
+        self.server.has_tls()
+    }
+
+    /// Looks for new files of TLS until the server stops: one thread's life. `tell` is called with a level of
+    /// `logging` and a line for each thing that is worth saying.
+    #[pyo3(signature = (tell=None))]
+    fn watch_tls(&self, py: Python<'_>, tell: Option<Py<PyAny>>) {
+        py.detach(|| {
+            self.server.watch_tls(|news| {
+                if let Some(tell) = &tell {
+                    Python::attach(|py| {
+                        let told = tell.call1(py, (level(news), news.to_string()));
+                        if let Err(error) = told {
+                            error.write_unraisable(py, Some(tell.bind(py)));
+                        }
+                    });
+                }
+            });
+        });
+    }
+
     /// Looks at the files of TLS at once. Answers whether there are any.
     fn reload_tls(&self) -> bool {
         self.server.reload_tls()
@@ -265,11 +290,23 @@ fn named_files(settings: &Settings, dispatch: &Dispatch) -> PyResult<Option<Arc<
     Ok(Some(Arc::new(named.with_internal(internal))))
 }
 
+/// How much news matters, as a level of `logging`.
+fn level(news: &TlsNews) -> u8 {
+    match news {
+        TlsNews::Renewed(_) => 20,
+        TlsNews::Doubt(_) => 30,
+        TlsNews::Refused(_) => 40,
+    }
+}
+
 /// The setting that named the file that is at fault.
 fn tls_option(settings: &Settings, error: &TlsError) -> &'static str {
     let tls = &settings.tls;
     let Some(path) = &error.path else {
-        return "tls-cert";
+        return match error.trouble {
+            Trouble::NoSuite => "tls-ciphers",
+            _ => "tls-cert",
+        };
     };
     let lists = [
         ("tls-cert", tls.certificates.as_slice()),
@@ -291,10 +328,15 @@ fn start_error(settings: &Settings, error: &StartError) -> PyErr {
         StartError::System(error) => (None, error.raw_os_error()),
         StartError::Reactors(_) => (None, None),
     };
-    let text = match option.map(|name| settings.origin(name)) {
+    let mut text = match option.map(|name| settings.origin(name)) {
         None | Some(Origin::Default) => error.to_string(),
         Some(origin) => format!("{origin}: {error}"),
     };
+    if let StartError::Tls(error) = error
+        && error.trouble == Trouble::PasswordWanted
+    {
+        text.push_str(" as tls-key-password-file, or set KIRSCH_TLS_KEY_PASSWORD");
+    }
     match number {
         Some(number) => PyOSError::new_err((number, text)),
         None => PyOSError::new_err(text),

@@ -58,6 +58,8 @@ const DISCARD: Duration = Duration::from_secs(1);
 pub(crate) const FAIR_SHARE: u64 = 1024 * 1024;
 /// What a part of a body costs beside its bytes: a chunk takes about as long as moving so many.
 pub(crate) const PART_COST: u64 = 64;
+/// Whose handshake is worked on so soon has hardly left: the kernel is not asked.
+const SOON: Duration = Duration::from_millis(5);
 /// Bytes read at once while nothing is known of the request.
 const SCRATCH: usize = 16 * 1024;
 
@@ -83,6 +85,8 @@ pub(crate) struct Connection {
     origin: Arc<Origin>,
     /// Requests begun.
     requests: u64,
+    /// Effort of reading that is left for this step, before others have their turn.
+    share: u64,
     /// Held between two requests, where idle connections are counted.
     kept: Option<Kept>,
 }
@@ -229,14 +233,17 @@ impl Connection {
             ahead: Vec::new(),
             origin,
             requests: 0,
+            share: FAIR_SHARE,
             kept: None,
         }
     }
 
     /// Does all that can be done without waiting.
     pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) -> Next {
+        self.share = FAIR_SHARE;
         if self.readiness.failed {
             if !matches!(self.state, State::Linger { .. }) {
+                self.note_half_handshake(&"the client left", turn.shared);
                 return Next::Close;
             }
             // Both sides are shut, which is what lingering waits for: once everything was read.
@@ -278,9 +285,7 @@ impl Connection {
     fn give_out(&mut self, turn: &mut Turn<'_>) -> Next {
         match &self.state {
             State::Handshake { .. } => {
-                if self.stream.has_begun() {
-                    self.handshake_failed(&"it took too long", turn.shared);
-                }
+                self.note_half_handshake(&"it took too long", turn.shared);
                 return Next::Close;
             }
             // A 408 to an idle connection could be taken for the answer to the next request.
@@ -523,9 +528,13 @@ impl Connection {
             return Step::Again;
         };
         self.deadline = Some(since + turn.shared.config.timeouts.handshake);
+        if self.share == 0 {
+            return Step::Out(Next::Yield);
+        }
         match self.stream.shake(self.readiness.readable) {
-            Ok(Shake::Received { drained }) => {
+            Ok(Shake::Received { drained, effort }) => {
                 self.readiness.readable = !drained || self.readiness.read_closed;
+                self.share = self.share.saturating_sub(effort);
                 Step::Again
             }
             Ok(Shake::Blocked) => {
@@ -551,14 +560,12 @@ impl Connection {
                 }
                 Step::Again
             }
-            // A port that is looked at whether it is open, as monitors do, is no failure.
-            Ok(Shake::End) if !self.stream.has_begun() => Step::Out(Next::Close),
             Ok(Shake::End) => {
-                self.handshake_failed(&"the client left", turn.shared);
+                self.note_half_handshake(&"the client left", turn.shared);
                 Step::Out(Next::Close)
             }
             Err(err) => {
-                self.handshake_failed(&err, turn.shared);
+                self.note_half_handshake(&err, turn.shared);
                 Step::Out(Next::Close)
             }
         }
@@ -567,10 +574,13 @@ impl Connection {
     /// Computes what the handshake needs. May take a millisecond or more.
     pub(crate) fn work(&mut self, shared: &Shared) {
         // In a flood it has waited for a thread; who has left meanwhile, or must soon, is not worth the work.
-        let patience = shared.config.timeouts.handshake;
-        let is_late =
-            matches!(self.state, State::Handshake { since } if since.elapsed() >= patience);
-        if is_late || self.stream.has_left_unanswered() {
+        let waited = if let State::Handshake { since } = self.state {
+            since.elapsed()
+        } else {
+            Duration::ZERO
+        };
+        let is_late = waited >= shared.config.timeouts.handshake;
+        if is_late || (waited >= SOON && self.stream.has_left_unanswered()) {
             self.handshake_failed(&"the client left, or it took too long", shared);
             self.state = State::Closed;
         } else if let Some(material) = &shared.tls {
@@ -582,6 +592,7 @@ impl Connection {
     fn opened(&mut self, turn: &Turn<'_>) {
         Counters::count(&turn.shared.counters.handshakes);
         // A request may have come with the end of the handshake.
+        self.stream.opened(!self.readiness.readable);
         self.readiness.readable = true;
         // No request has it yet.
         if let Some(origin) = Arc::get_mut(&mut self.origin) {
@@ -591,6 +602,14 @@ impl Connection {
             since: None,
             idle_since: turn.now,
         };
+    }
+
+    /// A handshake that is given up has failed, if it had begun: a port that is looked at whether it is open, as monitors
+    /// do, is no failure.
+    fn note_half_handshake(&self, reason: &dyn fmt::Display, shared: &Shared) {
+        if matches!(self.state, State::Handshake { .. }) && self.stream.has_begun() {
+            self.handshake_failed(reason, shared);
+        }
     }
 
     /// Peers may fail as often as they like: this is no line that scanners could fill a log with.
@@ -656,6 +675,15 @@ impl Connection {
             match self.fill(&mut request.buf) {
                 Ok(Fill::Bytes) => {}
                 Ok(Fill::Blocked) => break,
+                Ok(Fill::Enough) => {
+                    if let State::Head { since, .. } = &mut self.state
+                        && !request.buf.is_empty()
+                    {
+                        since.get_or_insert(turn.now);
+                    }
+                    self.request = Some(request);
+                    return Step::Out(Next::Yield);
+                }
                 Ok(Fill::End) => return self.head_ended(request, turn),
                 Err(err) => {
                     debug!(%err, "connection lost");
@@ -867,6 +895,11 @@ impl Connection {
             match self.fill_ahead() {
                 Ok(Fill::Bytes) => {}
                 Ok(Fill::Blocked) => return Step::Out(Next::Wait),
+                // Little of a body is read for a connection's sake, and this was not little.
+                Ok(Fill::Enough) => {
+                    self.shut(turn.now);
+                    return Step::Again;
+                }
                 Ok(Fill::End) | Err(_) => return Step::Out(Next::Close),
             }
         }
@@ -898,7 +931,8 @@ impl Connection {
                     }
                 }
                 Ok(Fill::Blocked) => break Next::Wait,
-                Ok(Fill::End) | Err(_) => break Next::Close,
+                Ok(Fill::Enough) if turn.now < since + patience => break Next::Yield,
+                Ok(Fill::Enough | Fill::End) | Err(_) => break Next::Close,
             }
         };
         scratch.clear();
@@ -912,8 +946,14 @@ impl Connection {
         if !self.readiness.readable {
             return Ok(Fill::Blocked);
         }
+        if self.share == 0 {
+            return Ok(Fill::Enough);
+        }
         match self.stream.receive(buf)? {
-            Received::Bytes { drained, .. } => {
+            Received::Bytes {
+                drained, effort, ..
+            } => {
+                self.share = self.share.saturating_sub(effort);
                 self.readiness.readable = !drained || self.readiness.read_closed;
                 Ok(Fill::Bytes)
             }
@@ -957,6 +997,8 @@ fn host_of(authority: &[u8]) -> &[u8] {
 pub(crate) enum Fill {
     Bytes,
     Blocked,
+    /// There may be more, but others have to have their turn.
+    Enough,
     End,
 }
 
@@ -1027,3 +1069,6 @@ impl Request {
         self.body = body;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -261,6 +261,7 @@ impl Connection {
                 self.deadline = gathering.pace.deadline(&timeouts);
                 Some(Step::Out(Next::Wait))
             }
+            Ok(Fill::Enough) => Some(Step::Out(Next::Yield)),
             Ok(Fill::End) => match ended {
                 Some(Err(error)) => {
                     self.refuse(error, turn);

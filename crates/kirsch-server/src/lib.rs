@@ -79,7 +79,7 @@ pub use kirsch_http::{
 };
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use kirsch_tls::{
-    Clients, MinimumVersion, PairFiles, Password, TlsConfig, TlsError, Trust, UnknownName,
+    Clients, MinimumVersion, PairFiles, Password, TlsConfig, TlsError, Trouble, Trust, UnknownName,
     Variables, suites::Suite as CipherSuite, suites::by_name as cipher_suite,
 };
 pub use listener::BoundAddress;
@@ -87,6 +87,7 @@ pub use network::{Network, NetworkError};
 pub use outlet::Gone;
 pub use port_owner::{PortOwner, port_owner};
 pub use reason::reason;
+pub use renewal::TlsNews;
 pub use request::{LocalName, Origin, Request, RequestId, Secured};
 pub use router::{
     Action, Condition, FixedAnswer, HostPattern, InternalRoutes, PathPrefix, Redirect, Route,

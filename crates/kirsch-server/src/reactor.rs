@@ -16,9 +16,10 @@
 //! Where a server has several reactors, the first has the listeners and deals what it accepts; a
 //! connection stays with the reactor it was dealt to. They speak to each other by mail alone.
 //!
-//! Read next: `reactor/accept.rs`, `reactor/permits.rs`, `connection.rs`.
+//! Read next: `reactor/accept.rs`, `reactor/newcomers.rs`, `reactor/permits.rs`, `connection.rs`.
 
 mod accept;
+mod newcomers;
 mod permits;
 
 use std::collections::VecDeque;
@@ -37,6 +38,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tracing::{error, warn};
 
+use self::newcomers::Newcomers;
 use crate::access_log::{Ending, Record};
 use crate::body::Body;
 use crate::connection::{Connection, Key, Next, Readiness, State, Turn as Lent};
@@ -74,7 +76,7 @@ pub(crate) enum Job {
     /// A request for the gateway.
     Request(RequestJob),
     /// What the handshake of a TLS connection needs.
-    Handshake(Box<Connection>),
+    Handshake(Box<Connection>, Forecast),
     /// Gathered bytes that go to a file.
     Spool(Box<Connection>),
     /// A piece of a file that is to be sent.
@@ -101,7 +103,7 @@ impl Task for Job {
     fn lane(&self) -> Lane {
         match self {
             Job::Request(job) => job.lane,
-            Job::Handshake(_) => Lane::Newcomer,
+            Job::Handshake(..) => Lane::Newcomer,
             Job::Spool(_) | Job::SendFile(_) | Job::Free => Lane::Long,
         }
     }
@@ -109,9 +111,8 @@ impl Task for Job {
     fn forecast(&self) -> Forecast {
         match self {
             Job::Request(job) => job.forecast,
+            Job::Handshake(_, forecast) => *forecast,
             Job::Spool(_) | Job::SendFile(_) => Forecast::Quick,
-            // It computes for as long as some ten requests take: somebody else sees to these.
-            Job::Handshake(_) => Forecast::Blocks,
             // It waits for the interpreter.
             Job::Free => Forecast::Blocks,
         }
@@ -122,6 +123,8 @@ impl Task for Job {
 pub(crate) enum Mail {
     /// A connection comes back.
     Return(Box<Connection>),
+    /// A connection comes back from the work on its handshake.
+    Shaken(Box<Connection>),
     /// A pipe has output for a connection that had nothing to send.
     Output(Key),
     /// A pipe has room for more of a request's body.
@@ -159,6 +162,8 @@ pub(crate) struct Reactor {
     connections: Slab<Place>,
     generations: Vec<u32>,
     ready: VecDeque<Ready>,
+    /// Those of the connections that are ready which need the work of a handshake.
+    newcomers: Newcomers,
     /// Steps since the kernel was asked, whatever turns they belong to.
     steps: usize,
     /// Requests that have waited for one of their application's threads, and may run.
@@ -239,6 +244,7 @@ impl Reactor {
             connections: Slab::new(),
             generations: Vec::new(),
             ready: VecDeque::with_capacity(EVENTS),
+            newcomers: Newcomers::new(circle.len()),
             steps: 0,
             permitted: VecDeque::new(),
             permitted_last: false,
@@ -392,7 +398,10 @@ impl Reactor {
                 self.bring_back(key, connection, stamp, true);
                 return self.request_job(request, Wire::Remote(outlet, key));
             }
-            Next::Work => return Some(Job::Handshake(connection)),
+            Next::Work => {
+                self.newcomers.push(key);
+                self.set_aside(key, connection, stamp);
+            }
             Next::Spool => return Some(Job::Spool(connection)),
             Next::SendFile => return Some(Job::SendFile(connection)),
             Next::Close => self.remove(key, connection),
@@ -554,14 +563,29 @@ impl Reactor {
             self.corked_since = Instant::now();
         }
         self.corked.push_back(key);
+        self.set_aside(key, connection, stamp);
+    }
+
+    /// Puts back a connection that is in a list of its own, as if it were among those that are ready.
+    fn set_aside(&mut self, key: Key, connection: Box<Connection>, stamp: u64) {
         if let Some(place) = self.place(key) {
-            // In a list, as one that is ready.
             *place = Place::Here {
                 connection,
                 queued: true,
                 stamp,
             };
         }
+    }
+
+    /// The work on the next handshake.
+    fn next_newcomer(&mut self) -> Option<Job> {
+        while let Some(key) = self.newcomers.pop() {
+            if let Some((connection, _)) = self.take_away(key) {
+                let forecast = self.newcomers.begin(!self.ready.is_empty());
+                return Some(Job::Handshake(connection, forecast));
+            }
+        }
+        None
     }
 
     /// Sends the responses that were held back, if it is time.
@@ -671,6 +695,11 @@ impl Poller for Reactor {
         let mut polled = false;
         loop {
             self.uncork();
+            if self.newcomers.are_next()
+                && let Some(job) = self.next_newcomer()
+            {
+                return Turn::Job(job);
+            }
             if !mem::take(&mut self.permitted_last)
                 && self.steps < STEPS
                 && let Some(job) = self.next_permitted()
@@ -690,6 +719,7 @@ impl Poller for Reactor {
                     }
                 };
                 if let Some(job) = job {
+                    self.newcomers.let_pass();
                     let crowd = !self.ready.is_empty() && job.forecast() == Forecast::Quick;
                     self.shared.cork.set(crowd);
                     return Turn::Job(job);
@@ -700,7 +730,8 @@ impl Poller for Reactor {
             }
             if polled {
                 self.shared.cork.set(false);
-                return self.next_permitted().map_or(Turn::Idle, Turn::Job);
+                let job = self.next_permitted().or_else(|| self.next_newcomer());
+                return job.map_or(Turn::Idle, Turn::Job);
             }
             polled = true;
             self.relieve();
@@ -718,6 +749,10 @@ impl Poller for Reactor {
     fn receive(&mut self, letter: Mail) {
         match letter {
             Mail::Return(connection) => self.returned(connection),
+            Mail::Shaken(connection) => {
+                self.newcomers.end();
+                self.returned(connection);
+            }
             Mail::Output(key) | Mail::Room(key) => self.queue(key),
             Mail::Continue(key) => {
                 let now = self.now;
@@ -737,7 +772,8 @@ impl Poller for Reactor {
     }
 
     fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.corked.is_empty() || !self.permitted.is_empty()
+        let others = !self.newcomers.is_empty() || !self.permitted.is_empty();
+        !self.ready.is_empty() || !self.corked.is_empty() || others
     }
 
     fn refuse(&mut self, job: Job, why: Refusal) {
@@ -792,7 +828,7 @@ impl Poller for Reactor {
                 self.refuse_at = Some(self.refuse_at.map_or(expires, |at| at.min(expires)));
                 expires <= self.now
             }
-            Job::Handshake(_) | Job::Spool(_) | Job::SendFile(_) | Job::Free => false,
+            Job::Handshake(..) | Job::Spool(_) | Job::SendFile(_) | Job::Free => false,
         }
     }
 }

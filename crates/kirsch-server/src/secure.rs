@@ -24,6 +24,10 @@ const READ: usize = 32 * 1024;
 const READ_HANDSHAKE: usize = 4 * 1024;
 /// Read of a file at once: as much as a session takes before it was sent.
 const FILE_PIECE: usize = 64 * 1024;
+/// What a byte of the wire costs, in bytes that are merely moved. In full records it is less. But a record may hold
+/// one byte, or none and new keys, which take some microseconds: a peer could have whoever drives decrypt these for as
+/// long as it likes, while all that arrives is hardly anything.
+const EFFORT: u64 = 16;
 /// Slices that are given together at most: a head, a chunk's frame around a block.
 const SLICES: usize = 4;
 
@@ -43,8 +47,9 @@ pub(crate) struct Secure {
     failure: Option<Failure>,
     /// Bytes of the wire that the session has not taken: they need work, or came behind the handshake.
     ahead: Vec<u8>,
-    /// The session may have plain bytes that came with the end of the handshake: nothing was read from it yet.
-    unread: bool,
+    /// The session may have plain bytes that came with the end of the handshake: nothing was read from it yet. Then
+    /// whether the socket had no more.
+    unread: Option<bool>,
     /// Plain bytes that the session has, and that were reported as not sent.
     owed: usize,
     /// The peer sends no more.
@@ -56,8 +61,8 @@ pub(crate) struct Secure {
 /// What a step of the handshake came to.
 #[derive(Debug)]
 pub(crate) enum Shake {
-    /// Bytes came; `drained` if the socket had no more.
-    Received { drained: bool },
+    /// Bytes came; `drained` if the socket had no more. The `effort` is as of [`Received`].
+    Received { drained: bool, effort: u64 },
     /// The peer has to send.
     Blocked,
     /// The peer has to take what was sent.
@@ -79,7 +84,7 @@ impl Secure {
             progress: Progress::Handshake,
             failure: None,
             ahead: Vec::new(),
-            unread: true,
+            unread: None,
             owed: 0,
             ended: false,
             closed: false,
@@ -102,15 +107,18 @@ impl Secure {
             Progress::Handshake => {}
         }
         self.ahead.reserve(READ_HANDSHAKE);
-        let drained = match socket.receive(&mut self.ahead)? {
-            Received::Bytes { drained, .. } => drained,
+        let (drained, count) = match socket.receive(&mut self.ahead)? {
+            Received::Bytes { drained, count, .. } => (drained, count),
             Received::Blocked => return Ok(Shake::Blocked),
             Received::End => return Ok(Shake::End),
         };
         if !self.session.is_laborious() {
             self.take_ahead();
         }
-        Ok(Shake::Received { drained })
+        Ok(Shake::Received {
+            drained,
+            effort: effort(count),
+        })
     }
 
     /// Computes the server's part, and goes on with what has come behind the client's.
@@ -124,6 +132,11 @@ impl Secure {
         }
         // What fails now fails again at the next step, which sees to it.
         let _ = self.flush(socket);
+    }
+
+    /// The handshake is done; whether the socket had no more.
+    pub(crate) fn opened(&mut self, drained: bool) {
+        self.unread = Some(drained);
     }
 
     /// Whether the peer's offer is there, and nothing was said to it.
@@ -172,8 +185,8 @@ impl Secure {
         }
         WIRE.with_borrow_mut(|wire| {
             wire.clear();
-            let first = std::mem::take(&mut self.unread);
-            let drained = if self.ahead.is_empty() && !first {
+            let unread = self.unread.take();
+            let drained = if self.ahead.is_empty() && unread.is_none() {
                 wire.reserve(READ);
                 match socket.receive(wire)? {
                     Received::Bytes { drained, .. } => drained,
@@ -186,7 +199,7 @@ impl Secure {
             } else {
                 wire.append(&mut self.ahead);
                 self.ahead = Vec::new();
-                false
+                unread.unwrap_or(false)
             };
             self.decrypt(socket, wire, drained, buf)
         })
@@ -199,7 +212,7 @@ impl Secure {
         drained: bool,
         buf: &mut Vec<u8>,
     ) -> io::Result<Received> {
-        let before = buf.len();
+        let (before, effort) = (buf.len(), effort(wire.len()));
         loop {
             let taken = self.session.receive(&mut wire);
             let plain = self.session.read(buf);
@@ -229,6 +242,7 @@ impl Secure {
                 count,
                 // The end is there to be read.
                 drained: drained && !self.ended,
+                effort,
             }),
         }
     }
@@ -336,8 +350,15 @@ impl Secure {
 
     /// Sends the records that wait. Answers whether all of them are on their way.
     pub(crate) fn flush(&mut self, socket: &Socket) -> io::Result<bool> {
+        self.flush_to(&mut Wire {
+            socket,
+            last: false,
+        })
+    }
+
+    fn flush_to(&mut self, wire: &mut Wire<'_>) -> io::Result<bool> {
         while self.session.has_to_send() {
-            match self.session.send(&mut Wire(socket)) {
+            match self.session.send(wire) {
                 Ok(_) => {}
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
@@ -347,13 +368,14 @@ impl Secure {
         Ok(true)
     }
 
-    /// Says goodbye (`close_notify`). Answers whether that is on its way, or need not be.
+    /// Says goodbye (`close_notify`), for the end of the connection to follow at once. Answers whether it may.
     pub(crate) fn close(&mut self, socket: &Socket) -> bool {
         if !self.closed {
             self.closed = true;
             self.session.close();
         }
-        self.flush(socket).unwrap_or(true)
+        self.flush_to(&mut Wire { socket, last: true })
+            .unwrap_or(true)
     }
 
     pub(crate) fn rest(&mut self) {
@@ -362,20 +384,32 @@ impl Secure {
 }
 
 /// A socket as rustls wants it.
-struct Wire<'a>(&'a Socket);
+struct Wire<'a> {
+    socket: &'a Socket,
+    /// Our side ends behind what is written.
+    last: bool,
+}
 
 impl Write for Wire<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.send_vector(&[IoSlice::new(buf)])
+        self.write_vectored(&[IoSlice::new(buf)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.send_vector(slices)
+        match self.last {
+            true => self.socket.send_last_vector(slices),
+            false => self.socket.send_vector(slices),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What it costs to decrypt so many bytes.
+fn effort(wire: usize) -> u64 {
+    wire as u64 * EFFORT
 }
 
 /// Reads without moving the place at which others may read.

@@ -31,7 +31,7 @@ use crate::https_only::HttpsOnly;
 use crate::listener::{BoundAddress, listen};
 use crate::reactor::{Job, Mail, Reactor, Waker};
 use crate::reason::reason;
-use crate::renewal::Renewal;
+use crate::renewal::{Handshakes, Renewal, TlsNews};
 use crate::request::{LocalName, Origin};
 use crate::shared::{Common, Counters, Shared};
 use crate::sigpipe;
@@ -68,8 +68,8 @@ struct Inner {
     descriptors: Vec<RawFd>,
     watchers: Mutex<Vec<JoinHandle<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Looks whether there are new certificates.
-    renewal: Mutex<Option<Renewal>>,
+    /// Looks whether there are new certificates, if there is TLS.
+    renewal: Option<Arc<Renewal>>,
 }
 
 /// A reactor's pool, and what its threads share.
@@ -158,7 +158,8 @@ impl Server {
         fit_into_descriptors(&mut config);
         warn_of_spooling_to_memory(&config);
         let _ = sigpipe::pending();
-        let tls = material(&config).map_err(StartError::Tls)?;
+        let renewal = renewal(&config).map_err(StartError::Tls)?;
+        let tls = renewal.as_ref().map(|it| Arc::clone(it.material()));
         let (listeners, addresses) = listen(&config, inherited).map_err(StartError::Bind)?;
         let access_log = match &config.access_log {
             Some(log) => Some(AccessLogWriter::start(log).map_err(StartError::AccessLog)?),
@@ -170,7 +171,7 @@ impl Server {
         };
         let threads = config.threads.max(reactors);
         let queue = config.limits.queue_jobs.div_ceil(reactors);
-        let common = Arc::new(Common::new(config, gateway, access_log, tls.clone()));
+        let common = Arc::new(Common::new(config, gateway, access_log, tls));
         // Thread ids are dealt to the reactors in turn.
         let threads_of = |place: usize| (threads - place).div_ceil(reactors);
         let circle: Vec<Arc<Shared>> = (0..reactors)
@@ -201,13 +202,10 @@ impl Server {
                 descriptors,
                 watchers: Mutex::new(Vec::new()),
                 threads: Mutex::new(Vec::new()),
-                renewal: Mutex::new(None),
+                renewal,
             }),
         };
-        if let Err(err) = server
-            .start_watchers()
-            .and_then(|()| server.start_renewal(tls))
-        {
+        if let Err(err) = server.start_watchers() {
             server.stop_within(Duration::ZERO);
             server.join();
             return Err(StartError::System(err));
@@ -229,15 +227,8 @@ impl Server {
         Ok(())
     }
 
-    fn start_renewal(&self, material: Option<Arc<Material>>) -> io::Result<()> {
-        if let Some(material) = material {
-            let renewal = Renewal::start(material).map_err(|err| no_thread(&err))?;
-            *lock(&self.inner.renewal) = Some(renewal);
-        }
-        Ok(())
-    }
-
-    /// Starts the pool's threads; for servers whose gateways are Rust. To be called once.
+    /// Starts the pool's threads, and the one that looks for new certificates; for servers whose gateways are Rust.
+    /// To be called once.
     ///
     /// # Errors
     ///
@@ -253,6 +244,15 @@ impl Server {
                     .spawn(move || server.work(id, &NoInterpreter))
                     .map_err(|err| no_thread(&err))?,
             );
+        }
+        drop(threads);
+        if self.has_tls() {
+            let server = self.clone();
+            // Nobody waits for it: a file system may hold it up.
+            thread::Builder::new()
+                .name("kirsch-tls".to_owned())
+                .spawn(move || server.watch_tls(|_| {}))
+                .map_err(|err| no_thread(&err))?;
         }
         Ok(())
     }
@@ -366,8 +366,9 @@ impl Server {
             crews.iter().for_each(|crew| crew.shared.post(Mail::Abort));
         }
         crews.iter().for_each(|crew| crew.pool.stop());
-        // Ends its thread.
-        drop(lock(&self.inner.renewal).take());
+        if let Some(renewal) = &self.inner.renewal {
+            renewal.end();
+        }
         let watchers: Vec<_> = lock(&self.inner.watchers).drain(..).collect();
         for watcher in watchers {
             let _ = watcher.join();
@@ -415,11 +416,33 @@ impl Server {
     /// Looks at the files of TLS at once, instead of in a few seconds, and serves the new ones if they are good.
     /// Does not wait for it; the log says what came of it. Answers whether there is TLS, and so something to look at.
     pub fn reload_tls(&self) -> bool {
-        let renewal = lock(&self.inner.renewal);
-        if let Some(renewal) = &*renewal {
+        if let Some(renewal) = &self.inner.renewal {
             renewal.look_now();
         }
-        renewal.is_some()
+        self.has_tls()
+    }
+
+    /// Whether TLS is spoken anywhere.
+    pub fn has_tls(&self) -> bool {
+        self.inner.renewal.is_some()
+    }
+
+    /// Looks at the files of TLS every few seconds, and whenever [`Server::reload_tls`] asks for it, until the server
+    /// stops. What came of it is logged, and told: what there is to say of the first files, then what has changed.
+    /// Without TLS it returns at once.
+    ///
+    /// [`Server::start`] has a thread for it; who calls [`Server::work`] instead calls this by one more thread.
+    pub fn watch_tls(&self, mut tell: impl FnMut(&TlsNews)) {
+        let count = || {
+            let statistics = self.statistics();
+            Handshakes {
+                done: statistics.handshakes,
+                failed: statistics.handshakes_failed,
+            }
+        };
+        if let Some(renewal) = &self.inner.renewal {
+            renewal.run(&mut tell, count);
+        }
     }
 
     /// The fingerprint of the certificate that the server has made for itself, if it has: SHA-256, as browsers show
@@ -529,10 +552,17 @@ fn run(shared: &Arc<Shared>, job: Job) {
             }
             drop(permit);
         }
-        Job::Handshake(connection) => run_long(shared, connection, |held| held.work(shared)),
-        Job::Spool(connection) => run_long(shared, connection, |held| held.spill(shared)),
+        Job::Handshake(connection, _) => {
+            let connection = run_long(shared, connection, |held| held.work(shared));
+            shared.post(Mail::Shaken(connection));
+        }
+        Job::Spool(connection) => {
+            let connection = run_long(shared, connection, |held| held.spill(shared));
+            shared.post(Mail::Return(connection));
+        }
         Job::SendFile(connection) => {
-            run_long(shared, connection, |held| held.transmit_file(shared));
+            let connection = run_long(shared, connection, |held| held.transmit_file(shared));
+            shared.post(Mail::Return(connection));
         }
         Job::Free => {
             shared.freeing.store(false, Ordering::Relaxed);
@@ -542,7 +572,11 @@ fn run(shared: &Arc<Shared>, job: Job) {
 }
 
 /// Runs long work of a connection's. Whatever becomes of it, the connection returns: the reactor keeps its place.
-fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(&mut Connection)) {
+fn run_long(
+    shared: &Shared,
+    mut connection: Box<Connection>,
+    work: impl FnOnce(&mut Connection),
+) -> Box<Connection> {
     if catch_unwind(AssertUnwindSafe(|| work(&mut connection))).is_err() {
         Counters::count(&shared.counters.panics);
         connection.give_up(shared);
@@ -553,7 +587,7 @@ fn run_long(shared: &Shared, mut connection: Box<Connection>, work: impl FnOnce(
         connection.give_up(shared);
         connection.lost(None);
     }
-    shared.post(Mail::Return(connection));
+    connection
 }
 
 /// The system's refusal of a thread, with what to do about it.
@@ -574,16 +608,17 @@ fn https_only(
 }
 
 /// Reads what handshakes are to be made with, if there will be any.
-fn material(config: &Config) -> Result<Option<Arc<Material>>, TlsError> {
+fn renewal(config: &Config) -> Result<Option<Arc<Renewal>>, TlsError> {
     if !config.binds.iter().any(Bind::is_tls) {
         return Ok(None);
     }
     let tls = config.tls.clone().unwrap_or_default();
     let (material, warnings) = Material::load(tls.certificates)?;
-    for warning in warnings {
+    for warning in &warnings {
         warn!("{warning}");
     }
-    Ok(Some(Arc::new(material)))
+    let renewal = Renewal::new(Arc::new(material), warnings);
+    Ok(Some(Arc::new(renewal)))
 }
 
 fn reactors(config: &Config) -> usize {

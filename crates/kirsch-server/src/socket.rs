@@ -30,8 +30,13 @@ pub(crate) enum Socket {
 /// What a read gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// So many bytes; `drained` if the socket had no more.
-    Bytes { count: usize, drained: bool },
+    /// So many bytes; `drained` if the socket had no more. What it took to get them, in bytes that are merely moved,
+    /// is the `effort`.
+    Bytes {
+        count: usize,
+        drained: bool,
+        effort: u64,
+    },
     /// Nothing now.
     Blocked,
     /// The peer has sent all it will.
@@ -66,11 +71,13 @@ impl Socket {
             Ok((count, _)) => Ok(Received::Bytes {
                 count,
                 drained: count < room,
+                effort: count as u64,
             }),
             Err(Errno::AGAIN) => Ok(Received::Blocked),
             Err(Errno::INTR) => Ok(Received::Bytes {
                 count: 0,
                 drained: false,
+                effort: 0,
             }),
             Err(err) => Err(err.into()),
         }
@@ -92,8 +99,25 @@ impl Socket {
     ///
     /// Those of the system, `WouldBlock` included.
     pub(crate) fn send_vector(&self, vector: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut nothing = SendAncillaryBuffer::default();
-        Ok(sendmsg(self, vector, &mut nothing, SendFlags::NOSIGNAL)?)
+        self.send_vector_with(vector, SendFlags::NOSIGNAL)
+    }
+
+    /// As [`Socket::send_vector`], where the end of our side follows at once: it leaves in the same packet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, `WouldBlock` included.
+    pub(crate) fn send_last_vector(&self, vector: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send_vector_with(vector, SendFlags::NOSIGNAL | SendFlags::MORE)
+    }
+
+    fn send_vector_with(&self, vector: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
+        Ok(sendmsg(
+            self,
+            vector,
+            &mut SendAncillaryBuffer::default(),
+            flags,
+        )?)
     }
 
     fn send_with(&self, slices: &[&[u8]], flags: SendFlags) -> io::Result<usize> {

@@ -49,6 +49,13 @@ impl Stream {
         }
     }
 
+    /// The handshake is done; whether the socket had no more. What came with its end is read first.
+    pub(crate) fn opened(&mut self, drained: bool) {
+        if let Some(tls) = &mut self.tls {
+            tls.opened(drained);
+        }
+    }
+
     /// Whether the peer has begun a handshake.
     pub(crate) fn has_begun(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.has_begun())

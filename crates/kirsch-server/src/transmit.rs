@@ -283,6 +283,7 @@ impl Connection {
                     match self.fill_ahead() {
                         Ok(Fill::Bytes) => {}
                         Ok(Fill::Blocked) => return None,
+                        Ok(Fill::Enough) => return Some(Step::Out(Next::Yield)),
                         Ok(Fill::End) => {
                             self.body_broken(&ProtocolErrorKind::BodyCutShort.into());
                             return None;

@@ -80,8 +80,12 @@ fn a_good_client_is_served_among_thousands_that_hold_on_and_nothing_is_left_of_t
             config.limits.buffer_memory_bytes = 100_000_000;
             // They come faster than four threads write their responses to the disk.
             config.limits.queue_jobs = 10_000;
-            // The heads must not go before the others have come.
+            // Nobody must go before the others have come, however long a busy machine takes for these.
             config.timeouts.head = PATIENCE * 3;
+            config.timeouts.body = PATIENCE * 3;
+            config.timeouts.body_grace = PATIENCE * 3;
+            config.timeouts.queue = PATIENCE * 3;
+            config.timeouts.write = PATIENCE * 3;
         },
         Bodies::Buffered,
         block_by_block,

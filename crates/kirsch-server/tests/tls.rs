@@ -3,17 +3,18 @@
 mod support;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use kirsch_server::{
     Bind, Config, Exchange, PairFiles, ResponseHead, Scheme, StartError, Tls, TlsConfig,
 };
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, NamedGroup, RootCertStore, StreamOwned};
-use support::{Bodies, Client, TestServer};
+use support::{Bodies, Client, Gate, PATIENCE, TestServer};
 use tempfile::TempDir;
 
 type Secure = StreamOwned<ClientConnection, TcpStream>;
@@ -71,8 +72,7 @@ fn connect(server: &TestServer, config: &Arc<ClientConfig>) -> Client<Secure> {
     let name = ServerName::try_from("localhost").expect("a name");
     let connection = ClientConnection::new(Arc::clone(config), name).expect("a client");
     let wire = TcpStream::connect(server.address()).expect("the server listens");
-    wire.set_read_timeout(Some(support::PATIENCE))
-        .expect("a socket");
+    wire.set_read_timeout(Some(PATIENCE)).expect("a socket");
     Client::over(StreamOwned::new(connection, wire))
 }
 
@@ -183,6 +183,84 @@ fn a_stop_waits_for_no_half_handshake() {
     server.until("it is there", |statistics| statistics.connections == 1);
     assert!(server.server.stop(), "who has said nothing is let go");
     drop(silent);
+}
+
+/// A server whose only thread waits at a gate, with a request of the client's, and this many whose handshakes need
+/// work meanwhile.
+fn crowd_before_a_gate(count: usize) -> (TestServer, Gate, Client<Secure>, Vec<Secure>) {
+    let pair = Pair::new();
+    let gate = Gate::default();
+    let passed = gate.clone();
+    let server = TestServer::start(
+        |config| {
+            pair.serve(config);
+            config.threads = 1;
+        },
+        Bodies::Buffered,
+        move |exchange| {
+            if exchange.request().path() == b"/wait" {
+                passed.pass();
+            }
+            answer(exchange, b"ok");
+        },
+    );
+    let config = Arc::new(pair.trusting());
+    let mut blocking = connect(&server, &config);
+    blocking.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    gate.await_arrivals(1);
+    let begin = |_| {
+        let mut newcomer = connect(&server, &config).wire;
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        // It leaves with the client's part of the handshake.
+        let mut writer = newcomer.conn.writer();
+        writer.write_all(request).expect("it is kept");
+        newcomer
+            .conn
+            .write_tls(&mut newcomer.sock)
+            .expect("its offer");
+        newcomer
+    };
+    let newcomers = (0..count).map(begin).collect();
+    server.until("all there", |now| now.connections == count + 1);
+    (server, gate, blocking, newcomers)
+}
+
+#[test]
+fn handshakes_that_wait_for_a_thread_when_the_server_stops_are_finished() {
+    let (server, gate, mut blocking, newcomers) = crowd_before_a_gate(20);
+    thread::scope(|scope| {
+        let stop = scope.spawn(|| server.server.stop());
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(server.address()).is_ok() {
+            assert!(Instant::now() < deadline, "it still listens");
+            thread::park_timeout(Duration::from_millis(2));
+        }
+        gate.open();
+        assert_eq!(blocking.response().text(), "ok");
+        for mut newcomer in newcomers {
+            // An end without a goodbye would be an error.
+            let mut all = Vec::new();
+            newcomer.read_to_end(&mut all).expect("an orderly end");
+            let said = String::from_utf8_lossy(&all);
+            assert!(said.ends_with("\r\n\r\nok"), "{said}");
+        }
+        assert!(stop.join().expect("no panic"), "nothing was cut off");
+    });
+    let now = server.server.statistics();
+    assert_eq!((now.handshakes, now.handshakes_failed), (21, 0));
+}
+
+#[test]
+fn nothing_is_left_of_handshakes_that_wait_for_a_thread_when_the_server_ends() {
+    let (server, gate, _blocking, newcomers) = crowd_before_a_gate(20);
+    assert!(!server.server.stop_within(Duration::ZERO));
+    gate.open();
+    for mut newcomer in newcomers {
+        let ended = newcomer.read_to_end(&mut Vec::new());
+        assert!(ended.is_err(), "there was no handshake");
+    }
+    // Perhaps but for the one that the application had when everything ended.
+    server.until("all gone", |now| now.connections <= 1);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Version;
 
 use crate::config::{Clients, Trust};
-use crate::error::{TlsError, Trouble, Warning};
-use crate::file::Files;
+use crate::error::{TlsError, Trouble, Warning, bad_pem};
+use crate::file::{Files, is_der};
 use crate::pair::certificates;
 
 /// Makes the verifier that asks clients for what is wanted of them.
@@ -51,7 +51,11 @@ fn authorities(path: &Path, files: &mut Files) -> Result<RootCertStore, TlsError
     let content = files.read(path)?;
     let found = certificates(path, &content)?;
     if found.is_empty() {
-        return Err(TlsError::at(path, Trouble::NoCertificate));
+        let trouble = match is_der(&content) {
+            true => Trouble::CertificateIsDer,
+            false => Trouble::NoCertificate,
+        };
+        return Err(TlsError::at(path, trouble));
     }
     let mut roots = RootCertStore::empty();
     for (idx, authority) in found.into_iter().enumerate() {
@@ -88,12 +92,11 @@ fn lists(
     path: &Path,
     content: Vec<u8>,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    const SEQUENCE: u8 = 0x30;
-    if content.first() == Some(&SEQUENCE) {
+    if is_der(&content) {
         return Ok(vec![CertificateRevocationListDer::from(content)]);
     }
     let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&content).collect();
-    let lists = lists.map_err(|err| TlsError::at(path, Trouble::BadPem(err.to_string())))?;
+    let lists = lists.map_err(|err| TlsError::at(path, bad_pem(&err)))?;
     match lists.is_empty() {
         true => Err(TlsError::at(path, Trouble::NoRevocations)),
         false => Ok(lists),

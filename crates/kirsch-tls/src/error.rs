@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::pem;
 use x509_parser::time::ASN1Time;
 
 use crate::certificate::date;
@@ -37,10 +38,16 @@ pub enum Trouble {
     BadPem(String),
     /// There is no certificate in it.
     NoCertificate,
+    /// A certificate where PEM should be, or something else of binary form.
+    CertificateIsDer,
     /// A certificate, counted from 1, cannot be read.
     BadCertificate(usize),
     /// There is no private key in it.
     NoKey,
+    /// There is none in the certificate's file, and no other was named.
+    NoKeyBeside,
+    /// A key where PEM should be, or something else of binary form.
+    KeyIsDer,
     /// A file for a key has a certificate and the other way round; here is the other file.
     Swapped(PathBuf),
     /// The private key cannot be read or is of a kind that is not known, for this reason.
@@ -111,6 +118,20 @@ impl TlsError {
     }
 }
 
+/// What is wrong with PEM, in words: what it prints itself has bytes as numbers.
+pub(crate) fn bad_pem(error: &pem::Error) -> Trouble {
+    Trouble::BadPem(match error {
+        pem::Error::MissingSectionEnd { end_marker } => format!(
+            "the line -----END {}----- is missing",
+            String::from_utf8_lossy(end_marker)
+        ),
+        pem::Error::IllegalSectionStart { line } => {
+            format!("{:?} begins no block", String::from_utf8_lossy(line))
+        }
+        error => error.to_string(),
+    })
+}
+
 impl From<Trouble> for TlsError {
     fn from(trouble: Trouble) -> TlsError {
         TlsError {
@@ -131,6 +152,16 @@ impl fmt::Display for TlsError {
                 f,
                 "{0}: the key is encrypted in the old form (Proc-Type: 4,ENCRYPTED), which is easily guessed; \
                  convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in {0} -out {0}.new",
+                path.display()
+            ),
+            (Some(path), Trouble::CertificateIsDer) => write!(
+                f,
+                "{0}: it is DER, and PEM is wanted; convert it: openssl x509 -inform DER -in {0} -out {0}.pem",
+                path.display()
+            ),
+            (Some(path), Trouble::KeyIsDer) => write!(
+                f,
+                "{0}: it is DER, and PEM is wanted; convert it: openssl pkey -inform DER -in {0} -out {0}.pem",
                 path.display()
             ),
             (Some(path), Trouble::UnknownEncryption(how)) => write!(
@@ -175,6 +206,11 @@ impl fmt::Display for Trouble {
                 "there is no private key in it; it must hold a block that begins with \
                  -----BEGIN PRIVATE KEY----- or the like",
             ),
+            Trouble::NoKeyBeside => f.write_str(
+                "there is no private key in it; name the file of its key too",
+            ),
+            Trouble::CertificateIsDer => f.write_str("it is DER, and PEM is wanted; convert it with openssl x509"),
+            Trouble::KeyIsDer => f.write_str("it is DER, and PEM is wanted; convert it with openssl pkey"),
             Trouble::Swapped(other) => write!(
                 f,
                 "it holds a private key, and {} the certificate; exchange the two",

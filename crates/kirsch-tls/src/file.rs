@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +19,9 @@ const LARGEST: u64 = 64 << 20;
 /// A stamp is believed once it is so old. Kernels count time in ticks of 10 ms at most, network file systems
 /// in seconds.
 const BELIEVED_AFTER: Duration = Duration::from_secs(3);
+
+/// What editors of Windows begin a text with. PEM knows no such thing.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The files that were read for one state of things, in order.
 #[derive(Debug, Default)]
@@ -50,7 +53,8 @@ pub struct Stamp {
 }
 
 impl Files {
-    /// Reads a file, and remembers what it was.
+    /// Reads a file, and remembers what it was. A pipe, such as `<(command)` of the shell, is read and not remembered:
+    /// it gives once what it has.
     ///
     /// # Errors
     ///
@@ -59,11 +63,19 @@ impl Files {
         // Looked at first: what changes after this look changes the stamp.
         let looked = fs::metadata(path);
         let content = read(path);
-        self.seen.push(Seen {
-            path: path.to_owned(),
-            stamp: looked.as_ref().ok().map(Stamp::of),
-            hash: content.as_ref().ok().map(|content| sha256(content)),
-            is_stamp_enough: looked.is_ok_and(|metadata| is_old(&metadata)),
+        if !looked.as_ref().is_ok_and(|it| it.file_type().is_fifo()) {
+            self.seen.push(Seen {
+                path: path.to_owned(),
+                stamp: looked.as_ref().ok().map(Stamp::of),
+                hash: content.as_ref().ok().map(|content| sha256(content)),
+                is_stamp_enough: looked.is_ok_and(|metadata| is_old(&metadata)),
+            });
+        }
+        let content = content.map(|mut content| {
+            if content.starts_with(BYTE_ORDER_MARK) {
+                content.drain(..BYTE_ORDER_MARK.len());
+            }
+            content
         });
         content.map_err(|err| match err.kind() {
             io::ErrorKind::FileTooLarge => TlsError::at(path, Trouble::TooLarge(LARGEST)),
@@ -75,6 +87,13 @@ impl Files {
     pub fn have_changed(&mut self) -> bool {
         self.seen.iter_mut().any(Seen::has_changed)
     }
+}
+
+/// Whether content is binary, as certificates and lists are that nobody has made PEM of: it begins with a SEQUENCE.
+pub(crate) fn is_der(content: &[u8]) -> bool {
+    const SEQUENCE: u8 = 0x30;
+    // Text may begin with the same character, `0`; but there are no small numbers in it, such as a version.
+    content.first() == Some(&SEQUENCE) && content.iter().take(16).any(|byte| *byte < b'\t')
 }
 
 /// The bits of a file's mode that let everybody read, write or run it.
@@ -176,6 +195,33 @@ mod tests {
         assert!(!files.have_changed());
         fs::remove_file(&path).expect("it was there");
         assert!(files.have_changed());
+    }
+
+    #[test]
+    fn a_pipe_is_read_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || fs::write(path, "once")
+        });
+        let mut files = Files::default();
+        assert_eq!(files.read(&path), Ok(b"once".to_vec()));
+        writer.join().expect("no panic").expect("it was read");
+        // Whoever opened it now would wait for a writer.
+        assert!(!files.have_changed());
+    }
+
+    #[test]
+    fn what_editors_put_before_a_text_is_no_part_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        fs::write(&path, "\u{feff}text").expect("a file");
+        let mut files = Files::default();
+        assert_eq!(files.read(&path), Ok(b"text".to_vec()));
+        assert!(!files.have_changed());
     }
 
     #[test]

@@ -11,8 +11,8 @@ use x509_parser::time::ASN1Time;
 
 use crate::certificate::{fingerprint, host_names, parse};
 use crate::config::PairFiles;
-use crate::error::{TlsError, Trouble, Warning};
-use crate::file::{Files, open_to_all};
+use crate::error::{TlsError, Trouble, Warning, bad_pem};
+use crate::file::{Files, is_der, open_to_all};
 use crate::private_key;
 use crate::variables::{Variables, of_server};
 
@@ -50,11 +50,18 @@ impl Pair {
                 && certificates(&from.key, &key_content).is_ok_and(|chain| !chain.is_empty());
             let trouble = match swapped {
                 true => Trouble::Swapped(from.key.clone()),
+                false if is_der(&content) => Trouble::CertificateIsDer,
                 false => Trouble::NoCertificate,
             };
             return Err(TlsError::at(&from.certificate, trouble));
         }
-        let key = private_key::read(&from.key, &key_content, from.password.as_ref(), files)?;
+        let key = private_key::read(&from.key, &key_content, from.password.as_ref(), files);
+        let key = key.map_err(|error| match error.trouble {
+            Trouble::NoKey if from.key == from.certificate => {
+                TlsError::at(&from.key, Trouble::NoKeyBeside)
+            }
+            _ => error,
+        })?;
         let certified = certified(from, chain, key)?;
         let pair =
             Pair::new(certified).map_err(|trouble| TlsError::at(&from.certificate, trouble))?;
@@ -135,8 +142,7 @@ pub(crate) fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let mut chain = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(content) {
-        let certificate =
-            certificate.map_err(|err| TlsError::at(path, Trouble::BadPem(err.to_string())))?;
+        let certificate = certificate.map_err(|err| TlsError::at(path, bad_pem(&err)))?;
         chain.push(certificate);
         if parse(&chain[chain.len() - 1]).is_none() {
             return Err(TlsError::at(path, Trouble::BadCertificate(chain.len())));

@@ -10,8 +10,8 @@ use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::config::Password;
-use crate::error::{TlsError, Trouble};
-use crate::file::Files;
+use crate::error::{TlsError, Trouble, bad_pem};
+use crate::file::{Files, is_der};
 
 const ENCRYPTED_BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 const ENCRYPTED_END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
@@ -42,12 +42,15 @@ pub fn read(
         return decrypted(block, &password).map_err(failed);
     }
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(content) {
-        let (kind, der) = section.map_err(|err| failed(Trouble::BadPem(err.to_string())))?;
+        let (kind, der) = section.map_err(|err| failed(bad_pem(&err)))?;
         if let Some(key) = PrivateKeyDer::from_pem(kind, der) {
             return Ok(key);
         }
     }
-    Err(failed(Trouble::NoKey))
+    Err(failed(match is_der(content) {
+        true => Trouble::KeyIsDer,
+        false => Trouble::NoKey,
+    }))
 }
 
 /// Whether a file holds a private key, of whatever kind.

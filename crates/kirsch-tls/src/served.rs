@@ -16,6 +16,7 @@ use rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::config::{MinimumVersion, TlsConfig, UnknownName};
 use crate::error::{TlsError, Trouble};
+use crate::key_schedule;
 use crate::pair::{Pair, words};
 
 /// What handshakes are made with.
@@ -23,6 +24,8 @@ use crate::pair::{Pair, words};
 pub struct Served {
     /// The first is the default. Never empty.
     pairs: Vec<Choice>,
+    /// What certificates of clients are looked at with.
+    verifier: Arc<dyn ClientCertVerifier>,
     /// Places in `pairs` by host, in lower case; several where there are keys of several kinds.
     exact: HashMap<String, Vec<usize>>,
     /// The same for `*.example.org`, by what is behind the star and its dot.
@@ -63,6 +66,9 @@ pub(crate) fn provider(config: &TlsConfig) -> Arc<CryptoProvider> {
     if !config.suites.is_empty() {
         provider.cipher_suites.clone_from(&config.suites);
     }
+    for suite in &mut provider.cipher_suites {
+        *suite = key_schedule::quicker(*suite);
+    }
     Arc::new(provider)
 }
 
@@ -79,6 +85,7 @@ impl Served {
     ) -> Result<Served, TlsError> {
         let mut served = Served {
             pairs: Vec::with_capacity(pairs.len()),
+            verifier: Arc::clone(&common.verifier),
             exact: HashMap::new(),
             wildcard: HashMap::new(),
             refusal: None,
@@ -133,6 +140,11 @@ impl Served {
     /// All pairs, the default one first.
     pub fn pairs(&self) -> impl Iterator<Item = &Arc<Pair>> {
         self.pairs.iter().filter_map(|choice| choice.pair.as_ref())
+    }
+
+    /// What certificates of clients are looked at with.
+    pub(crate) fn verifier(&self) -> &Arc<dyn ClientCertVerifier> {
+        &self.verifier
     }
 
     fn places(&self, name: &str) -> &[usize] {

@@ -15,14 +15,14 @@
 use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 
+use rustls::pki_types::UnixTime;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{Accepted, Acceptor};
-use rustls::{CertificateError, Error, HandshakeKind, ServerConnection};
-use x509_parser::time::ASN1Time;
+use rustls::{Error, HandshakeKind, ServerConnection};
 
-use crate::certificate::parse;
 use crate::config::Clients;
 use crate::material::Material;
-use crate::pair::Pair;
+use crate::pair::{Pair, words};
 use crate::served::is_tls;
 use crate::variables::{self, Variables};
 
@@ -53,6 +53,8 @@ enum State {
     Live {
         connection: Box<ServerConnection>,
         pair: Option<Arc<Pair>>,
+        /// Of the client's certificate.
+        verifier: Arc<dyn ClientCertVerifier>,
     },
     /// It came to nothing; perhaps there is an alert to send.
     Failed { alert: Vec<u8> },
@@ -125,22 +127,21 @@ impl Session {
                 return Err(Failure::Plain);
             }
             *is_new = false;
-            let mut acceptor = std::mem::take(acceptor);
-            match hello(&mut acceptor, wire) {
+            match hello(acceptor, wire) {
                 Ok(Some(accepted)) => self.state = State::Offer(Box::new(accepted)),
-                Ok(None) => {
-                    self.state = State::Hello {
-                        acceptor,
-                        is_new: false,
-                    };
-                }
+                Ok(None) => {}
                 Err((error, alert)) => {
                     self.state = State::Failed { alert };
                     return Err(Failure::Broken(error));
                 }
             }
         }
-        if let State::Live { connection, .. } = &mut self.state {
+        if let State::Live {
+            connection,
+            verifier,
+            ..
+        } = &mut self.state
+        {
             let was_handshaking = connection.is_handshaking();
             while !wire.is_empty() {
                 let taken = connection.read_tls(wire);
@@ -154,13 +155,12 @@ impl Session {
                     Err(err) => return Err(Failure::Broken(Error::General(err.to_string()))),
                 }
             }
-            if was_handshaking && has_outlived_its_client(connection) {
+            if was_handshaking && let Some(why) = lost_trust(connection, &**verifier) {
                 connection.send_close_notify();
                 let mut alert = Vec::new();
                 // A vector takes all.
                 while connection.wants_write() && connection.write_tls(&mut alert).is_ok() {}
                 self.state = State::Failed { alert };
-                let why = Error::InvalidCertificate(CertificateError::Expired);
                 return Err(Failure::Broken(why));
             }
         }
@@ -200,7 +200,8 @@ impl Session {
         }
         let nothing = State::Failed { alert: Vec::new() };
         if let State::Offer(accepted) = std::mem::replace(&mut self.state, nothing) {
-            let choice = material.served().choose(&accepted.client_hello());
+            let served = material.served();
+            let choice = served.choose(&accepted.client_hello());
             self.asks_client = material.config().clients != Clients::Anonymous;
             match accepted.into_connection(choice.config) {
                 Ok(mut connection) => {
@@ -208,6 +209,7 @@ impl Session {
                     self.state = State::Live {
                         connection: Box::new(connection),
                         pair: choice.pair,
+                        verifier: Arc::clone(served.verifier()),
                     };
                 }
                 Err((error, mut alert)) => {
@@ -317,6 +319,7 @@ impl Session {
             State::Live {
                 connection,
                 pair: Some(pair),
+                ..
             } if !connection.is_handshaking() => Some(variables::of(connection, pair)),
             State::Hello { .. } | State::Offer(_) | State::Live { .. } | State::Failed { .. } => {
                 None
@@ -360,7 +363,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Failure::Plain => f.write_str("the client does not speak TLS"),
-            Failure::Broken(error) => error.fmt(f),
+            Failure::Broken(error) => f.write_str(&words(error)),
         }
     }
 }
@@ -407,14 +410,16 @@ fn hello(acceptor: &mut Acceptor, wire: &mut &[u8]) -> Result<Option<Accepted>, 
     Ok(None)
 }
 
-/// Whether a session was resumed whose client's certificate has expired since. rustls asks for the time in full
-/// handshakes only, and a session lives for hours.
-fn has_outlived_its_client(connection: &ServerConnection) -> bool {
-    connection.handshake_kind() == Some(HandshakeKind::Resumed)
-        && connection
-            .peer_certificates()
-            .and_then(|chain| parse(chain.first()?))
-            .is_some_and(|leaf| leaf.validity().not_after < ASN1Time::now())
+/// Why a session that was resumed is not to be gone on with. rustls looks at certificates in full handshakes only, and
+/// a session lives for hours: meanwhile the client's certificate, one above it or the revocation list may have expired.
+fn lost_trust(connection: &ServerConnection, verifier: &dyn ClientCertVerifier) -> Option<Error> {
+    if connection.handshake_kind() != Some(HandshakeKind::Resumed) {
+        return None;
+    }
+    let (leaf, issuers) = connection.peer_certificates()?.split_first()?;
+    verifier
+        .verify_client_cert(leaf, issuers, UnixTime::now())
+        .err()
 }
 
 fn has_plain(connection: &mut ServerConnection) -> bool {

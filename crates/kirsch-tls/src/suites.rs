@@ -126,6 +126,9 @@ impl std::error::Error for UnknownSuite {}
 impl std::fmt::Display for UnknownSuite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} is no cipher suite that is known here; ", self.name)?;
+        if self.name.contains([':', ',', ' ']) {
+            return f.write_str("give each name by itself, the best first");
+        }
         match self.nearest {
             Some(nearest) => write!(f, "write {nearest}"),
             None => write!(f, "write a name such as {}", SUITES[0].name),
@@ -178,6 +181,11 @@ mod tests {
             nearest("TLS_AES_128_GCM_SHA265"),
             "\"TLS_AES_128_GCM_SHA265\" is no cipher suite that is known here; \
              write TLS_AES_128_GCM_SHA256"
+        );
+        assert_eq!(
+            nearest("TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"),
+            "\"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384\" is no cipher suite that is known here; \
+             give each name by itself, the best first"
         );
         assert_eq!(
             nearest("HIGH"),

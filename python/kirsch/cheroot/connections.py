@@ -34,12 +34,15 @@ class ConnectionManager:
     def __init__(self, server):
         self.server = server
         self._serving = False
+        #: The thread that serves.
+        self._thread = None
         self._stop_requested = False
         self._selector = _Selector()
 
     def run(self, expiration_interval):
         """Waits for the end of the server; in the main thread with a look at signals now and then."""
-        is_main = threading.current_thread() is threading.main_thread()
+        self._thread = threading.current_thread()
+        is_main = self._thread is threading.main_thread()
         self._serving = True
         try:
             while not self._stop_requested:
@@ -51,6 +54,9 @@ class ConnectionManager:
         """Ends `run`, for which it waits a little."""
         self._stop_requested = True
         self._selector.close()
+        if threading.current_thread() is self._thread:
+            # In a signal handler: what it has interrupted ends behind it.
+            return
         deadline = time.monotonic() + 1
         while self._serving and time.monotonic() < deadline:
             time.sleep(0.001)

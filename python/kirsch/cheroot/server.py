@@ -858,10 +858,9 @@ class HTTPServer(metaclass=Live):
             worker.requests_seen += 1
 
     def _end_engine(self, timeout):
+        """Whether all that had begun was finished in time."""
         engine = self._engine
-        if engine is None:
-            return
-        engine.stop(float(1 << 30) if timeout is None else timeout)
+        return engine is None or engine.stop(float(1 << 30) if timeout is None else timeout)
 
     # --- Statistics.
 
@@ -896,7 +895,11 @@ class HTTPServer(metaclass=Live):
             "Write Throughput": workers("Write Throughput"),
             "Worker Threads": {},
         }
-        logging.statistics[f"Cheroot HTTPServer {id(self)}"] = self.stats
+        logging.statistics[self._stats_key] = self.stats
+
+    @property
+    def _stats_key(self):
+        return f"Cheroot HTTPServer {id(self)}"
 
     def runtime(self):
         """Seconds that it has served."""
@@ -946,6 +949,7 @@ class HTTPServer(metaclass=Live):
         self._listen()
         self._ended = threading.Event()
         self._connections = connections.ConnectionManager(self)
+        logging.statistics[self._stats_key] = self.stats
         try:
             self._open_engine()
             HTTPServer._prepared.add(self)
@@ -1039,6 +1043,8 @@ class HTTPServer(metaclass=Live):
         try:
             if self._door is not None:
                 self._door.close()
+            # First, so that nobody waits at a door that will not be opened while the rest is done.
+            self._close_socket()
             self.requests.stop(self.shutdown_timeout)
             if self._door is not None:
                 self._door.end(1)
@@ -1046,8 +1052,9 @@ class HTTPServer(metaclass=Live):
             engine, self._engine = self._engine, None
             if engine is not None:
                 engine.release()
-            self._close_socket()
         finally:
+            # What stands there is never forgotten, and it knows its server.
+            logging.statistics.pop(self._stats_key, None)
             self._ended.set()
             self._connections.stop()
 

@@ -43,6 +43,7 @@ impl Reactor {
     pub(super) fn next_permitted(&mut self) -> Option<Job> {
         let job = self.permitted.pop_front()?;
         self.permitted_last = true;
+        self.newcomers.let_pass();
         self.steps += 1;
         Some(Job::Request(job))
     }

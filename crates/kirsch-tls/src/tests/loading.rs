@@ -164,6 +164,8 @@ fn each_trouble_names_the_file_and_the_way_out() {
     };
     let text = std::fs::read_to_string(&good.certificate).expect("PEM");
     house.write("half.crt", &text[..text.len() / 2]);
+    house.write("der.crt", house.authority.der());
+    house.write("der.key", new_key().serialize_der());
     house.write("empty", "");
     house.write("notes", "buy cherries\n");
     house.write("broken.crt", pem("CERTIFICATE", b"no certificate"));
@@ -211,8 +213,20 @@ fn each_trouble_names_the_file_and_the_way_out() {
             "good.key: there is no certificate in it; ",
         ),
         (
+            with("der.crt", "good.key"),
+            "der.crt: it is DER, and PEM is wanted; convert it: openssl x509 -inform DER -in der.crt -out der.crt.pem",
+        ),
+        (
+            with("good.crt", "der.key"),
+            "der.key: it is DER, and PEM is wanted; convert it: openssl pkey -inform DER -in der.key -out der.key.pem",
+        ),
+        (
+            with("good.crt", "good.crt"),
+            "good.crt: there is no private key in it; name the file of its key too",
+        ),
+        (
             with("half.crt", "good.key"),
-            "half.crt: it is not whole PEM: ",
+            "half.crt: it is not whole PEM: the line -----END CERTIFICATE----- is missing; ",
         ),
         (
             with("broken.crt", "good.key"),

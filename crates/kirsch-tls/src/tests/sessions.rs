@@ -2,12 +2,15 @@
 
 use std::io::Read;
 
+use rcgen::Issuer;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, CertificateError, ContentType, HandshakeKind};
 
 use super::*;
 use crate::{Failure, Plain, Progress, Session};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 struct Pairing {
     client: ClientConnection,
@@ -255,20 +258,15 @@ fn what_comes_behind_the_end_is_nothing() {
     assert_eq!(pairing.session.read(&mut Vec::new()), Plain::End);
 }
 
-#[test]
-fn a_session_ends_with_its_client_s_certificate() {
-    let house = House::new();
+/// Two hours ago a client was trusted, which resumes its session now. Answers why it is not let in, and what it sees.
+fn resumed(house: &House, client: ClientConfig) -> (Failure, Pairing) {
     let mut config = house.config(&["example.org"]);
     config.clients = crate::Clients::Required(house.trust());
-    let mut client = params(&[]);
-    let hour = DAY / 24;
-    client.not_after = (SystemTime::now() - hour).into();
-    let client = Arc::new(house.client_with(&client));
-    let mut pairing = Pairing::with(&house, config);
+    let client = Arc::new(client);
+    let mut pairing = Pairing::with(house, config);
     let begun = begin(&pairing.material.served(), &client, "example.org", b"").expect("a hello");
-    // Two hours ago it was still good.
     let mut then = (*begun.choice.config).clone();
-    then.time_provider = Arc::new(Ago(2 * hour));
+    then.time_provider = Arc::new(Ago(2 * HOUR));
     begun.finish_with(Arc::new(then)).expect("a handshake");
     let name = ServerName::try_from("example.org").expect("a name");
     pairing.client = ClientConnection::new(client, name).expect("a client");
@@ -282,8 +280,25 @@ fn a_session_ends_with_its_client_s_certificate() {
         pairing.client.handshake_kind(),
         Some(HandshakeKind::Resumed)
     );
-    let expired = Error::InvalidCertificate(CertificateError::Expired);
-    assert_eq!(failure, Failure::Broken(expired));
+    (failure, pairing)
+}
+
+fn has_expired(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Broken(Error::InvalidCertificate(
+            CertificateError::ExpiredContext { .. }
+        ))
+    )
+}
+
+#[test]
+fn a_session_ends_with_its_client_s_certificate() {
+    let house = House::new();
+    let mut client = params(&[]);
+    client.not_after = (SystemTime::now() - HOUR).into();
+    let (failure, mut pairing) = resumed(&house, house.client_with(&client));
+    assert!(has_expired(&failure), "{failure:?}");
     let wire = pairing.of_server();
     assert_eq!(give(&mut pairing.client, &wire), Ok(Vec::new()));
     assert_eq!(
@@ -291,6 +306,22 @@ fn a_session_ends_with_its_client_s_certificate() {
         0
     );
     assert_eq!(pairing.session.write(&[b"nothing"]), 0);
+}
+
+#[test]
+fn a_session_ends_with_the_authority_between() {
+    let house = House::new();
+    let mut between = params(&[]);
+    between.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    between.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    between.not_after = (SystemTime::now() - HOUR).into();
+    let (between_key, key) = (new_key(), new_key());
+    let between_der = house.sign(&between, &between_key).der().clone();
+    let issuer = Issuer::new(between, between_key);
+    let leaf = params(&[]).signed_by(&key, &issuer).expect("signed");
+    let chain = vec![leaf.der().clone(), between_der];
+    let (failure, _) = resumed(&house, house.client_with_chain(chain, &key));
+    assert!(has_expired(&failure), "{failure:?}");
 }
 
 /// A clock that is slow.
@@ -362,6 +393,27 @@ fn a_hello_that_never_ends_is_given_up() {
         assert!(taken < 256 * 1024, "bounded");
         record[5..9].fill(0);
     }
+}
+
+#[test]
+fn a_hello_in_records_of_a_byte_is_bounded_by_their_sum() {
+    let mut session = Session::new();
+    // A length that would be borne, and records whose heads are most of what is buffered.
+    let mut wire: Vec<u8> = [1, 0, 0xf0, 0]
+        .iter()
+        .flat_map(|byte| [22, 3, 3, 0, 1, *byte])
+        .collect();
+    let mut taken = 0;
+    let failure = loop {
+        match session.receive(&mut wire.as_slice()) {
+            Ok(progress) => assert_eq!(progress, Progress::Handshake),
+            Err(failure) => break failure,
+        }
+        taken += wire.len();
+        wire = [22, 3, 3, 0, 1, 0].repeat(256);
+        assert!(taken < 256 * 1024, "bounded");
+    };
+    assert_eq!(failure.to_string(), "the ClientHello is too long");
 }
 
 proptest::proptest! {

@@ -149,9 +149,11 @@ class ThreadPool:
         threads, self._threads[:] = self._threads[:], []
         if timeout is not None and timeout < 0:
             timeout = None
-        self.server._end_engine(timeout)
+        finished = self.server._end_engine(timeout)
+        # Those that are in the application still have had their time.
+        deadline = time.monotonic() + (5 if finished else 0.1)
         for thread in threads:
             if thread is not threading.current_thread():
-                # A thread that stays in the application is left alone: it cannot be ended.
+                # What stays in the application is left alone: it cannot be ended.
                 with contextlib.suppress(RuntimeError):
-                    thread.join(5)
+                    thread.join(max(0, deadline - time.monotonic()))

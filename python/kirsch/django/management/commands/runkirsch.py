@@ -27,6 +27,9 @@ class Command(BaseCommand):
         parser.add_argument("--threads", type=int, help="Threads (10)")
         parser.add_argument("--nostatic", action="store_true", help="Leave static files to somebody else")
         parser.add_argument("--insecure", action="store_true", help="Serve static files without DEBUG, too")
+        parser.add_argument(
+            "--noreload", action="store_true", help="Taken since runserver has it; nothing is reloaded anyway"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Part of Django's interface.
@@ -40,11 +43,16 @@ class Command(BaseCommand):
             from django.contrib.staticfiles.handlers import StaticFilesHandler
 
             application = StaticFilesHandler(application)
+        self.check_migrations()
         bind = options["bind"]
         given: dict[str, Any] = {"bind": f"127.0.0.1:{bind}" if bind.isdigit() else bind}
         if options["threads"] is not None:
             given["threads"] = options["threads"]
+        if options["verbosity"] > 0:
+            given["access_log"] = "combined"
         try:
             kirsch.run(application, **given)
         except (OSError, ValueError) as error:
-            raise CommandError(str(error.args[-1] if error.args else error)) from None
+            text = str(error.args[-1] if error.args else error)
+            # Here it is no flag.
+            raise CommandError(text.replace("another with --bind", "another")) from None

@@ -1,0 +1,151 @@
+//! How much a connection does before others have their turn, where its client makes that dear.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kirsch_tls::{Material, TlsConfig};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+use super::{Connection, Key, Next, State, Turn};
+use crate::config::Config;
+use crate::exchange::Exchange;
+use crate::forwarded::Scheme;
+use crate::gateway::Gateway;
+use crate::request::{LocalName, Origin};
+use crate::shared::{Common, Shared};
+use crate::socket::Socket;
+use crate::stream::Stream;
+
+/// Nobody comes so far.
+struct Nowhere;
+
+impl Gateway for Nowhere {
+    fn handle(&self, _: Exchange) {}
+}
+
+/// A connection as the reactor has it, and its client, whose handshake is done.
+struct Pairing {
+    shared: Arc<Shared>,
+    connection: Connection,
+    client: ClientConnection,
+    wire: UnixStream,
+}
+
+impl Pairing {
+    fn new() -> Pairing {
+        let config = TlsConfig {
+            self_signed: Some(Vec::new()),
+            ..TlsConfig::default()
+        };
+        let (material, _) = Material::load(config).expect("a certificate of its own");
+        let mut roots = RootCertStore::empty();
+        for pair in material.served().pairs() {
+            roots.add(pair.chain()[0].clone()).expect("a root");
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let client = ClientConnection::new(Arc::new(config), name).expect("a client");
+        let common = Common::new(
+            Config::default(),
+            Arc::new(Nowhere),
+            None,
+            Some(Arc::new(material)),
+        );
+        let shared = Arc::new(Shared::new(Arc::new(common), 1));
+        let (wire, socket) = UnixStream::pair().expect("two sockets");
+        let origin = Origin {
+            peer: None,
+            peer_address: String::new(),
+            local: Arc::new(LocalName {
+                listener: 0,
+                name: "localhost".to_owned(),
+                port: "443".to_owned(),
+                scheme: Scheme::Https,
+            }),
+            tls: None,
+        };
+        let stream = Stream::secure(Socket::of(OwnedFd::from(socket)).expect("a socket"));
+        let connection = Connection::new(stream, Key(0), Arc::new(origin), Instant::now(), &shared);
+        let mut pairing = Pairing {
+            shared,
+            connection,
+            client,
+            wire,
+        };
+        while pairing.client.is_handshaking() || pairing.client.wants_write() {
+            if pairing.client.wants_write() {
+                pairing
+                    .client
+                    .write_tls(&mut pairing.wire)
+                    .expect("a write");
+            } else {
+                pairing.rest();
+                pairing.client.read_tls(&mut pairing.wire).expect("a read");
+                pairing.client.process_new_packets().expect("a handshake");
+            }
+        }
+        pairing.rest();
+        assert!(matches!(pairing.connection.state, State::Head { .. }));
+        pairing
+    }
+
+    /// One step, as if there were something to read.
+    fn step(&mut self) -> Next {
+        self.connection.readiness.readable = true;
+        self.connection.advance(&mut Turn {
+            shared: &self.shared,
+            now: Instant::now(),
+            spares: &mut Vec::new(),
+        })
+    }
+
+    /// Steps until it waits; answers how often others had their turn.
+    fn rest(&mut self) -> usize {
+        let mut turns = 0;
+        loop {
+            match self.step() {
+                Next::Wait => return turns,
+                Next::Work => self.connection.work(&self.shared),
+                Next::Yield => turns += 1,
+                _ => panic!("nothing else was asked for"),
+            }
+        }
+    }
+}
+
+#[test]
+fn records_that_hold_hardly_anything_are_read_in_turn_with_others() {
+    let mut pairing = Pairing::new();
+    let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
+    pairing.client.writer().write_all(head).expect("room");
+    let mut records = Vec::new();
+    while records.len() < 1024 * 1024 {
+        // As many as rustls bears between two bytes.
+        for _ in 0..30 {
+            pairing.client.refresh_traffic_keys().expect("new keys");
+        }
+        pairing.client.writer().write_all(b"x").expect("room");
+        while pairing.client.wants_write() {
+            pairing.client.write_tls(&mut records).expect("memory");
+        }
+    }
+    // As much as the kernel keeps for who reads later.
+    pairing.wire.set_nonblocking(true).expect("a socket");
+    let mut sent = 0;
+    while let Ok(count) = pairing.wire.write(&records[sent..][..32 * 1024]) {
+        sent += count;
+    }
+    let shares = sent / (64 * 1024);
+    assert!(shares > 1, "{sent} bytes are waiting");
+    assert_eq!(pairing.rest(), shares);
+    assert!(matches!(pairing.connection.state, State::Body(_)));
+}
