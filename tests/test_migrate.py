@@ -429,6 +429,12 @@ def test_what_the_file_prints_does_not_get_into_what_is_printed(tmp_path: Path) 
     assert "reading" not in done.stdout
 
 
+def test_threads_that_the_file_starts_hold_up_nothing(tmp_path: Path) -> None:
+    waits = "import threading\nthreading.Thread(target=threading.Event().wait).start()\nworkers = 2\n"
+    (tmp_path / "gunicorn.conf.py").write_text(waits)
+    assert "threads = 2" in migrated(tmp_path, "gunicorn.conf.py")
+
+
 def test_a_section_may_be_named(tmp_path: Path) -> None:
     (tmp_path / "many.ini").write_text("[blog]\nmodule = blog\n[shop]\nmodule = shop\n")
     assert 'app = "shop"' in migrated(tmp_path, "many.ini:shop")

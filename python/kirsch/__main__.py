@@ -33,8 +33,12 @@ def _main(argv: list[str]) -> int:
         return run_script(argv[2:])
     if argv[1:2] == ["migrate"]:
         from kirsch._migrate import migrate
+        from kirsch._run import end_process
 
-        return migrate(argv[2:])
+        code = migrate(argv[2:])
+        # A configuration that is run may have started threads.
+        end_process(code)
+        return code
     from kirsch import _kirsch
     from kirsch._errors import to_stderr, to_stdout
     from kirsch._load import LoadError, load

@@ -471,6 +471,7 @@ UWSGI = {
         listen = 100000
         chmod-socket = rw
         mount = /x
+        mount = /=other:app
         https = 127.0.0.1:0
         http-to-https = 127.0.0.1:0
         fastcgi-socket = :9000
@@ -484,7 +485,8 @@ UWSGI = {
                 "processes",
                 "listen",
                 "chmod-socket",
-                "mount",
+                "mount = /x",
+                "mount = /=other:app",
                 "https =",
                 "tls.redirect",
             ],

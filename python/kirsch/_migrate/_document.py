@@ -136,7 +136,8 @@ class Document:
             complaint = _complaint(key, value)
             if complaint:
                 return self._comment(Group.UNFIT, origin, f"{toml(key, value)} is refused: {complaint}")
-            if key in self._settings and key not in _LISTS and self._settings[key].value != value:
+            before = self._app if key == "app" else self.value(key)
+            if before not in (None, value) and key not in _LISTS:
                 why = f"{toml(key, value)} would be it, but {key} is set above by another setting already"
                 return self._comment(Group.UNFIT, origin, why)
         for key, value in settings.items():
@@ -238,21 +239,15 @@ def _quoted(text: str) -> str:
     """A string of TOML: a literal one where that needs no escape, otherwise a basic one."""
     if text.isprintable() and "'" not in text and ('"' in text or "\\" in text):
         return f"'{text}'"
-    escapes = {'"': '\\"', "\\": "\\\\"}
-    return (
-        '"'
-        + "".join(
-            escapes[char]
-            if char in escapes
-            else char
-            if char.isprintable()
-            else f"\\u{ord(char):04x}"
-            if ord(char) < 0x10000
-            else f"\\U{ord(char):08x}"
-            for char in text
-        )
-        + '"'
-    )
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
 def _write(lines: list[str], origins: list[str], notes: list[str], key: str, value: Any) -> None:

@@ -52,8 +52,7 @@ _FIELD_BYTES = 8190
 _GREEN = ("gevent", "eventlet", "tornado")
 _SPEAKS_OF_CLIENT = (
     "gunicorn read the scheme alone; Kirsch believes the client's address, host and port, too, so "
-    "REMOTE_ADDR "
-    "becomes the client's."
+    "REMOTE_ADDR becomes the client's."
 )
 
 
@@ -123,8 +122,7 @@ def _worker_class(value: Any, others: Mapping[str, Any]) -> Answer:
     if kind in _GREEN:
         why = (
             f"Kirsch runs applications in threads, and refuses those that {kind} has patched. Take the "
-            "patching "
-            "out, and raise threads (10 unless set) to the requests that wait for others at once"
+            "patching out, and raise threads (10 unless set) to the requests that wait for others at once"
         )
         return Stays(Group.MISSING, why)
     return Stays(
@@ -153,8 +151,7 @@ def _timeout(value: Any, others: Mapping[str, Any]) -> Answer:
         return Stays(Group.UNFIT, why)
     note = (
         "The client hears 504, and the thread goes on until the application returns: nothing kills it, as "
-        "gunicorn "
-        "killed the worker."
+        "gunicorn killed the worker."
     )
     return Becomes({"timeouts.request": seconds(value)}, note)
 
@@ -315,9 +312,8 @@ def _cert_reqs(value: Any, others: Mapping[str, Any]) -> Answer:
 
 def _ciphers(value: Any, others: Mapping[str, Any]) -> Answer:
     why = (
-        "Kirsch has the suites of rustls, AES-GCM and ChaCha20-Poly1305 with forward secrecy; where a rule "
-        "names "
-        "some of them: ciphers below [tls], each by its own name"
+        "Kirsch has the suites of rustls, AES-GCM and ChaCha20-Poly1305 with forward secrecy; where a "
+        "rule names some of them: ciphers below [tls], each by its own name"
     )
     return Stays(Group.NEEDLESS, why)
 
@@ -360,8 +356,7 @@ ROWS: tuple[Row, ...] = (
     missing(
         "worker_class",
         "threads; `sync` and `gthread` need nothing, `gevent` and `eventlet` have patched what Kirsch "
-        "refuses, "
-        "ASGI is not spoken",
+        "refuses, ASGI is not spoken",
         _worker_class,
     ),
     becomes("worker_connections", "limit-connections", _worker_connections, "times `workers`"),
@@ -438,8 +433,7 @@ ROWS: tuple[Row, ...] = (
     missing(
         "header_map forwarder_headers",
         "fields with an underscore in their name never reach the application; `X-Forwarded-Prefix` of a "
-        "trusted "
-        "proxy becomes `SCRIPT_NAME`",
+        "trusted proxy becomes `SCRIPT_NAME`",
     ),
     missing(
         "permit_obsolete_folding strip_header_spaces permit_unconventional_http_method "
@@ -448,8 +442,7 @@ ROWS: tuple[Row, ...] = (
     ),
     missing(
         "http_protocols http2_cleartext http2_max_concurrent_streams http2_initial_window_size "
-        "http2_max_frame_size "
-        "http2_max_header_list_size",
+        "http2_max_frame_size http2_max_header_list_size",
         _HTTP2,
     ),
     missing(
@@ -490,16 +483,14 @@ TABLE = Table(
         ),
         (
             ("workers", "threads"),
-            "gunicorn serves one request at once unless told otherwise, and Kirsch 10: the application must "
-            "bear "
-            "several threads, or write threads = 1. WEB_CONCURRENCY, which is workers to gunicorn, may be 1 "
-            "at most.",
+            "gunicorn serves one request at once unless told otherwise, and Kirsch 10: the application "
+            "must bear several threads, or write threads = 1. WEB_CONCURRENCY, which is workers to "
+            "gunicorn, may be 1 at most.",
         ),
         (
             ("wsgi_app",),
             'The file does not name the application: write app = "module:attribute" here, or name it behind '
-            "kirsch, "
-            "as it stands behind gunicorn.",
+            "kirsch, as it stands behind gunicorn.",
         ),
     ),
 )
@@ -541,10 +532,8 @@ def migrate(path: Path) -> Document:
     settings = {name: value for name, value in found.items() if name in known}
     document = Document(
         f"Made by kirsch migrate from {path.name}, which is gunicorn's; it was run, so that what it works "
-        "out is what "
-        "came out here and now. Relative paths begin at the folder of this file; gunicorn's began where it "
-        "was "
-        "started. What is not set here has Kirsch's default. kirsch check tries it."
+        "out is what came out here and now. Relative paths begin at the folder of this file; gunicorn's "
+        "began where it was started. What is not set here has Kirsch's default. kirsch check tries it."
     )
     for names, differs in TABLE.defaults:
         if not any(settings.get(name) is not None for name in names):

@@ -40,8 +40,7 @@ _HEAD_BYTES = 32 * 1024
 _BODY_MEMORY_BYTES = 1024 * 1024
 _UWSGI_HTTP = (
     "It spoke uwsgi, and speaks HTTP now: in nginx write proxy_pass in place of uwsgi_pass, and "
-    "proxy_set_header in "
-    "place of uwsgi_param."
+    "proxy_set_header in place of uwsgi_param."
 )
 _PYTHON_PLUGIN = re.compile(
     r"python[0-9.]*|https?|corerouter|logfile|logsocket|syslog|rsyslog|cheaper_\w+|\d+|router_static|pypy"
@@ -322,8 +321,7 @@ def _pythonpath(value: Any, others: Mapping[str, Any]) -> Answer:
     return Stays(
         Group.ELSEWHERE,
         f"add it to the variable PYTHONPATH where Kirsch is started: {value}; for one of several "
-        "applications, path "
-        "in its table [apps.NAME] does it",
+        "applications, path in its table [apps.NAME] does it",
     )
 
 
@@ -350,8 +348,7 @@ def _remove_header(value: Any, others: Mapping[str, Any]) -> Answer:
 
 _FALLS_THROUGH = (
     "uWSGI looks for a file first and asks the application if there is none; a route of Kirsch's is for "
-    "files or for an "
-    "application: write [[routes]] with path and files for each folder of files"
+    "files or for an application: write [[routes]] with path and files for each folder of files"
 )
 _RELOAD = "restart it: a service manager, or what watches files; new certificates are read by themselves"
 _RECYCLE = "nothing replaces a process that grows; where one does, have the service manager restart it"
@@ -394,8 +391,7 @@ ROWS: tuple[Row, ...] = (
     needless("enable-threads", "the application may start threads"),
     needless(
         "master thunder-lock lazy lazy-apps single-interpreter need-app no-orphans die-on-term strict "
-        "no-default-app "
-        "close-on-exec close-on-exec2 reuse-port map-socket master-as-root",
+        "no-default-app close-on-exec close-on-exec2 reuse-port map-socket master-as-root",
         "one process; it ends at SIGTERM in the orderly way, and does not start without its application",
     ),
     needless("vacuum", "the files of unix sockets are removed"),
@@ -419,8 +415,7 @@ ROWS: tuple[Row, ...] = (
     ),
     elsewhere(
         "daemonize daemonize2 pidfile pidfile2 safe-pidfile safe-pidfile2 procname procname-master "
-        "auto-procname "
-        "procname-prefix procname-prefix-spaced procname-append",
+        "auto-procname procname-prefix procname-prefix-spaced procname-append",
         "a service manager keeps it running",
     ),
     elsewhere("max-fd limit-as limit-nproc prio", "`LimitNOFILE=` and its like of systemd"),
@@ -443,11 +438,9 @@ ROWS: tuple[Row, ...] = (
     becomes("reload-mercy worker-reload-mercy", "timeout-drain", _drain),
     becomes("http-keepalive", "timeout-keepalive", _http_keepalive, "connections are kept in any case"),
     needless(
-        "http-auto-chunked http-chunked-input http-manage-expect http-raw-body http-processes http-workers "
-        "http-events "
-        "http-connect-timeout http-buffer-size http-server-name-as-http-host wsgi-manage-chunked-input "
-        "tcp-nodelay "
-        "so-keepalive no-defer-accept chunked-input-limit",
+        "http-auto-chunked http-chunked-input http-manage-expect http-raw-body http-processes "
+        "http-workers http-events http-connect-timeout http-buffer-size http-server-name-as-http-host "
+        "wsgi-manage-chunked-input tcp-nodelay so-keepalive no-defer-accept chunked-input-limit",
         "no router stands before the application, and HTTP/1.1 is spoken whole",
     ),
     missing("http-auto-gzip", '`compress = ["gzip"]` compresses by type and size'),
@@ -470,8 +463,8 @@ ROWS: tuple[Row, ...] = (
     needless("static-index", "`index` of the routes that `static-map` becomes; `index.html` unless set"),
     missing("check-static check-static-docroot static-check", _FALLS_THROUGH),
     needless(
-        "static-gzip-all static-gzip-dir static-gzip-prefix static-gzip-ext static-gzip-suffix honour-range "
-        "static-cache-paths static-cache-paths-name offload-threads offload-thread",
+        "static-gzip-all static-gzip-dir static-gzip-prefix static-gzip-ext static-gzip-suffix "
+        "honour-range static-cache-paths static-cache-paths-name offload-threads offload-thread",
         "siblings that are compressed, ranges, and files without a thread of the application's are there",
     ),
     missing("static-safe", "`follow_symlinks = true` in a route lets links lead out of its folder"),
@@ -491,22 +484,21 @@ ROWS: tuple[Row, ...] = (
     needless("log-x-forwarded-for", "the access log has the client that the proxies of `trust-proxy` name"),
     needless(
         "log-master log-reopen log-date logdate log-zero log-micros log-truncate threaded-logger "
-        "log-master-bufsize "
-        "logformat-strftime log-format-strftime log-prefix ignore-sigpipe ignore-write-errors "
-        "disable-write-exception "
-        "log-maxsize log-backupname touch-logreopen touch-logrotate memory-report",
+        "log-master-bufsize logformat-strftime log-format-strftime log-prefix ignore-sigpipe "
+        "ignore-write-errors disable-write-exception log-maxsize log-backupname touch-logreopen "
+        "touch-logrotate memory-report",
         "lines have their time, are written by a thread, and SIGUSR1 opens the file again",
     ),
     family("log-", "the access log has every request; filter it by status and time"),
     missing(
-        "max-requests max-requests-delta max-worker-lifetime max-worker-lifetime-delta min-worker-lifetime "
-        "reload-on-as "
-        "reload-on-rss evil-reload-on-as evil-reload-on-rss reload-on-exception",
+        "max-requests max-requests-delta max-worker-lifetime max-worker-lifetime-delta "
+        "min-worker-lifetime reload-on-as reload-on-rss evil-reload-on-as evil-reload-on-rss "
+        "reload-on-exception",
         _RECYCLE,
     ),
     missing(
-        "py-autoreload py-auto-reload python-autoreload python-auto-reload touch-reload touch-chain-reload "
-        "touch-workers-reload fs-reload exit-on-reload",
+        "py-autoreload py-auto-reload python-autoreload python-auto-reload touch-reload "
+        "touch-chain-reload touch-workers-reload fs-reload exit-on-reload",
         _RELOAD,
     ),
     missing("master-fifo", "signals: SIGTERM, SIGUSR1, SIGHUP"),
@@ -565,8 +557,7 @@ TABLE = Table(
         (
             ("processes", "workers", "threads"),
             "uWSGI serves one request at once unless told otherwise, and Kirsch 10: the application must "
-            "bear several "
-            "threads, or write threads = 1.",
+            "bear several threads, or write threads = 1.",
         ),
         (
             ("module", "wsgi", "wsgi-file", "file", "mount"),
@@ -618,10 +609,8 @@ def migrate(path: Path, section: str) -> Document:
     others = {line.key: line.value for line in content.lines if line.block is None and not line.begins}
     document = Document(
         f"Made by kirsch migrate from {path.name}, which is uWSGI's; variables of the environment are what "
-        "they were "
-        "here and now. Relative paths begin at the folder of this file; uWSGI's began where it was started, "
-        "or at "
-        "chdir. What is not set here has Kirsch's default. kirsch check tries it."
+        "they were here and now. Relative paths begin at the folder of this file; uWSGI's began where it "
+        "was started, or at chdir. What is not set here has Kirsch's default. kirsch check tries it."
     )
     for names, differs in TABLE.defaults:
         if not any(name in others for name in names):

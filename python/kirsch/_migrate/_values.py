@@ -14,14 +14,13 @@ _YES = ("1", "true", "yes", "on")
 
 #: What a thread pool in place of processes means for an application.
 ONE_PROCESS = (
-    "Kirsch serves with one process. As many requests run at once as before, but in threads that share one "
-    "interpreter: what computes in Python uses one core, so start several instances behind a proxy if that "
-    "is "
-    "not enough."
+    "Kirsch serves with one process. As many requests run at once as before, but in threads that share "
+    "one interpreter: what computes in Python uses one core, so start several instances behind a proxy if "
+    "that is not enough."
 )
 THREAD_SAFE = (
-    "The application was called by one thread of each process, and is now called by several at once: it must "
-    "bear that. If it does not, write threads = 1 and start several instances."
+    "The application was called by one thread of each process, and is now called by several at once: it "
+    "must bear that. If it does not, write threads = 1 and start several instances."
 )
 
 
