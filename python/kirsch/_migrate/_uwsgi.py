@@ -376,7 +376,7 @@ ROWS: tuple[Row, ...] = (
     becomes("https https2 https-socket", "bind tls-cert tls-key tls-client-certs tls-client-ca", _https),
     becomes("http-to-https", "bind tls-redirect", _to_https),
     missing("protocol socket-protocol", "HTTP is what Kirsch speaks", _protocol),
-    missing("sni sni-dir", "`cert` and `key` in `[tls]` are lists: a pair for each name"),
+    missing("sni sni-dir", "`tls-cert` and `tls-key` are lists: a pair for each name"),
     missing(
         "fastcgi-socket fastcgi-nph-socket scgi-socket scgi-nph-socket raw-socket puwsgi-socket "
         "suwsgi-socket ssl-socket",
