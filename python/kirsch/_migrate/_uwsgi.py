@@ -506,7 +506,7 @@ ROWS: tuple[Row, ...] = (
     missing("stats stats-server", _STATS, pattern="stats- metric carbon snmp rrdtool enable-metrics"),
     missing("attach-daemon attach-daemon2 smart-attach-daemon", "a service of its own for each"),
     family("spooler mule farm cron unique-cron timer rbtimer signal", _JOBS),
-    family("cache queue sharedarea rpc lock", "what the `uwsgi` module offers is not there"),
+    family("cache queue sharedarea rpc lock", "what the module uwsgi offers to Python is not there"),
     family("emperor vassal legion zerg subscribe", "a service of its own for each application"),
     family("fastrouter rawrouter sslrouter http- https-", "a proxy"),
     family("hook- exec- call- touch-", "what has to be done before goes before the command"),
