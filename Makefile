@@ -80,6 +80,7 @@ lint-rust:
 lint-python: $(VENV)/.built-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/migrating.py --check
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest kirsch._kirsch --ignore-disjoint-bases
 
@@ -88,8 +89,9 @@ format:
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs:
+docs: $(VENV)/.built-test
 	$(CARGO) run -q -p xtask -- docs
+	$(BIN)/python tools/migrating.py
 
 bench:
 	PYTHON=$(PYTHON) tools/deps.sh bench

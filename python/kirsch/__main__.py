@@ -31,6 +31,14 @@ def _main(argv: list[str]) -> int:
         from kirsch._script import run_script
 
         return run_script(argv[2:])
+    if argv[1:2] == ["migrate"]:
+        from kirsch._migrate import migrate
+        from kirsch._run import end_process
+
+        code = migrate(argv[2:])
+        # A configuration that is run may have started threads.
+        end_process(code)
+        return code
     from kirsch import _kirsch
     from kirsch._errors import to_stderr, to_stdout
     from kirsch._load import LoadError, load

@@ -31,7 +31,8 @@ pub(crate) enum Verb {
     Check,
 }
 
-const VERBS: [&str; 2] = ["serve", "check"];
+/// The commands. The last two are the Python package's: where they come first, they do not get here.
+const VERBS: [&str; 4] = ["serve", "check", "run", "migrate"];
 
 /// Reads the arguments after the program's name; relative paths begin at `cwd`.
 pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
@@ -42,7 +43,6 @@ pub(crate) fn ask(mut args: Vec<OsString>, cwd: &Path) -> Result<Asked, Exit> {
             args = vec!["--help".into()];
             (None, USAGES)
         }
-        Some(later @ "migrate") => return Err(Exit::from_error(&not_yet(later))),
         Some(_) | None => (None, USAGES),
     };
     if verb.is_some() {
@@ -121,13 +121,14 @@ fn negation(option: &OptionSpec) -> String {
     format!("no-{}", option.name)
 }
 
-const USAGES: &str = "kirsch [serve] [OPTIONS] [APP]...\n       kirsch check [OPTIONS] [APP]...\n       kirsch run FILE [ARGUMENTS]...";
+const USAGES: &str = "kirsch [serve] [OPTIONS] [APP]...\n       kirsch check [OPTIONS] [APP]...\n       kirsch run FILE [ARGUMENTS]...\n       kirsch migrate FILE";
 
 const BEFORE_HELP: &str = "\
 Commands:
-  serve  Serve the application; the word may be left out
-  check  Do everything short of serving
-  run    Run a program of web.py's, CherryPy's or cheroot's unchanged, with Kirsch as its server";
+  serve    Serve the application; the word may be left out
+  check    Do everything short of serving
+  run      Run a program of web.py's, CherryPy's or cheroot's unchanged, with Kirsch as its server
+  migrate  Print the kirsch.toml that is equivalent to a gunicorn.conf.py or uwsgi.ini";
 
 const AFTER_HELP: &str = "\
 Sizes are written 4096, 64KiB, 10MB; durations 500ms, 30s, 2m.
@@ -335,13 +336,6 @@ fn value_of<'a>(flag: &str, args: &'a [OsString]) -> Option<&'a str> {
             .filter(|next| !next.starts_with('-'))
     };
     typed.map(|(_, value)| value).or_else(next)
-}
-
-fn not_yet(verb: &str) -> ConfigError {
-    let hint = "write kirsch serve module:attribute".to_owned();
-    let message =
-        format!("`kirsch {verb}`: migrating from another server is not available in this version");
-    ConfigError::new(Origin::CommandLine, message, Some(hint))
 }
 
 fn from_clap(mut error: clap::Error) -> Exit {

@@ -155,28 +155,32 @@ fn one_worker_is_accepted_and_more_are_refused() {
 #[test]
 fn what_comes_later_is_refused_in_words() {
     let folder = Folder::new();
-    let cases: [&[&str]; 2] = [&["migrate"], &["m", "--reload"]];
-    for args in cases {
-        let message = folder.refusal(args, &[]);
-        assert!(
-            message.contains("not available in this version"),
-            "{message}"
-        );
-    }
+    let message = folder.refusal(&["m", "--reload"], &[]);
+    assert!(
+        message.contains("not available in this version"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_verb_in_the_wrong_place_is_pointed_out() {
     let folder = Folder::new();
-    for args in [["-t4", "serve", "m"].as_slice(), &["-t4", "check"]] {
+    for args in [
+        ["-t4", "serve", "m"].as_slice(),
+        &["-t4", "check"],
+        &["-t4", "migrate", "uwsgi.ini"],
+    ] {
         let message = folder.refusal(args, &[]);
         assert!(message.contains("comes first"), "{message}");
     }
-    let message = folder.refusal(&["chekc", "m"], &[]);
-    assert!(
-        message.contains("did you mean kirsch check m?"),
-        "{message}"
-    );
+    for (args, meant) in [
+        (["chekc", "m"], "check m"),
+        (["migrat", "x.ini"], "migrate x.ini"),
+    ] {
+        let message = folder.refusal(&args, &[]);
+        let hint = format!("did you mean kirsch {meant}?");
+        assert!(message.contains(&hint), "{message}");
+    }
 }
 
 #[test]
