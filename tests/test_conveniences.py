@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.server import ADDRESS_IN_LOG, clean_environment
@@ -45,21 +48,21 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def manage(project: Path, *words: str) -> subprocess.Popen[str]:
+def manage(project: Path, *words: str, **options: Any) -> subprocess.Popen[str]:
     """A command of the project's."""
     environment = {**clean_environment(), "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(project)}
     return subprocess.Popen(
         [sys.executable, "-m", "django", *words],
         cwd=project,
         env=environment,
-        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        **{"stdout": subprocess.PIPE, **options},
     )
 
 
 def test_django_s_command_serves_the_project_and_its_static_files(project: Path) -> None:
-    with manage(project, "runkirsch", "0", "--threads", "2") as process:
+    with manage(project, "runkirsch", "--noreload", "0", "--threads", "2") as process:
         try:
             assert process.stdout is not None
             line = next(line for line in process.stdout if "serves" in line)
@@ -89,7 +92,7 @@ def test_django_s_static_files_are_served_when_runserver_would(
     project: Path, words: list[str], settings: str, status: int
 ) -> None:
     (project / "settings.py").write_text(SETTINGS + settings)
-    with served(project, "runkirsch", "--noreload", *words, "127.0.0.1:0") as url:
+    with served(project, *words, "127.0.0.1:0") as url:
         try:
             with urllib.request.urlopen(f"{url}/static/style.css", timeout=SECONDS) as answer:
                 found = answer.status
@@ -101,7 +104,7 @@ def test_django_s_static_files_are_served_when_runserver_would(
 
 @pytest.mark.parametrize("bind", ["0", "127.0.0.1:0", "localhost:0", "0:0", "0.0.0.0:0", "[::1]:0", "[::]:0"])
 def test_django_s_command_takes_addresses_as_runserver_does(project: Path, bind: str) -> None:
-    with served(project, "runkirsch", bind) as url:
+    with served(project, bind) as url:
         place = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
         with urllib.request.urlopen(f"{place}/", timeout=SECONDS) as answer:
             assert answer.read() == b"index"
@@ -110,15 +113,54 @@ def test_django_s_command_takes_addresses_as_runserver_does(project: Path, bind:
 def test_django_s_command_shows_each_request_unless_told_to_be_quiet(project: Path) -> None:
     for words, shown in (["0"], True), (["-v", "0", "0"], False):
         said: list[str] = []
-        with served(project, "runkirsch", *words, said=said) as url:
+        with served(project, *words, said=said) as url:
             urllib.request.urlopen(f"{url}/", timeout=SECONDS).close()
         assert ('"GET / HTTP/1.1" 200' in "".join(said)) == shown
 
 
+def test_django_s_command_starts_anew_when_a_file_has_changed(project: Path) -> None:
+    log = project / "log.txt"
+    with (
+        log.open("w") as output,
+        manage(project, "runkirsch", "0", stdout=output, start_new_session=True) as it,
+    ):
+        try:
+            wait_until_served(log, b"index")
+            urls = project / "urls.py"
+            urls.write_text(URLS.replace('"index"', '"changed"'))
+            # Until Django has looked at the files once, it does not see that one changes.
+            wait_until_served(
+                log, b"changed", lambda number: os.utime(urls, (time.time() + 60 * number,) * 2)
+            )
+            # As a terminal does it.
+            os.killpg(it.pid, signal.SIGINT)
+            assert it.wait(SECONDS) == 0
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(it.pid, signal.SIGKILL)
+
+
+def wait_until_served(
+    log: Path, content: bytes, again: Callable[[int], object] = lambda number: None
+) -> None:
+    """Returns once the server that has told of itself last answers this; now and then it is tried again."""
+    deadline = time.monotonic() + 4 * SECONDS
+    for number in itertools.count():
+        assert time.monotonic() < deadline, log.read_text()
+        if number % 250 == 0:
+            again(number)
+        with contextlib.suppress(IndexError, OSError):
+            address = [found[0] for found in ADDRESS_IN_LOG.finditer(log.read_text())][-1]
+            with urllib.request.urlopen(address, timeout=SECONDS) as answer:
+                if answer.read() == content:
+                    return
+        time.sleep(0.02)
+
+
 @contextlib.contextmanager
 def served(project: Path, *words: str, said: list[str] | None = None) -> Iterator[str]:
-    """The URL of what a command serves, until it is ended by Ctrl-C, and then what it has said."""
-    with manage(project, *words) as process:
+    """The URL of what is served, until it is ended by Ctrl-C, and then what it has said."""
+    with manage(project, "runkirsch", "--noreload", *words) as process:
         try:
             assert process.stdout is not None
             line = next((line for line in process.stdout if "serves" in line), "")
@@ -145,7 +187,7 @@ def served(project: Path, *words: str, said: list[str] | None = None) -> Iterato
     ],
 )
 def test_django_s_command_says_what_is_wrong(project: Path, words: list[str], said: str) -> None:
-    with manage(project, "runkirsch", *words) as process:
+    with manage(project, "runkirsch", "--noreload", *words) as process:
         told, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
     assert told.startswith("CommandError: ")
@@ -156,6 +198,7 @@ def test_django_s_command_says_what_is_wrong(project: Path, words: list[str], sa
 def test_django_s_command_names_who_has_its_port(project: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        # Nor does it wait there for a file to change.
         with manage(project, "runkirsch", str(port)) as process:
             told, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 1

@@ -19,7 +19,7 @@ def WSGIServer(server_address: tuple[str, int] | str, wsgi_app: Callable[..., An
     """A server as web.py starts it; it has what is assigned to `HTTPServer`.
 
     Raises:
-        RuntimeError: If TLS is set for cheroot's own class: what shall be encrypted must not be served plainly.
+        RuntimeError: If TLS is set for cheroot's own class: it must not be lost on the way.
     """
     theirs = sys.modules.get("cheroot.server")
     if theirs not in (None, server) and theirs.HTTPServer.ssl_adapter and not HTTPServer.ssl_adapter:

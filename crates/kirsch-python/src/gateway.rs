@@ -304,14 +304,15 @@ impl WsgiGateway {
 
     /// The application, or what it returned, failed.
     fn failed(&self, py: Python<'_>, call: &Mutex<Call>, named: &Named, error: PyErr) {
+        // A client that leaves is no error of the application. Others are told before the client is: who has seen
+        // the answer, a test for one, finds the reason.
+        if !error.is_instance_of::<PyBrokenPipeError>(py) {
+            self.report(py, &error, "the application failed", named);
+        }
         if self.cheroot.is_some() && !error.is_instance_of::<PyException>(py) {
             lock(py, call).exchange.hang_up();
         } else {
             lock(py, call).exchange.abort();
-        }
-        // A client that leaves is no error of the application.
-        if !error.is_instance_of::<PyBrokenPipeError>(py) {
-            self.report(py, &error, "the application failed", named);
         }
     }
 
