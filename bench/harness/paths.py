@@ -19,9 +19,7 @@ PEERS = Path(os.environ.get("BENCH_VENV", ROOT / ".venvs" / "bench"))
 KIRSCH = Path(os.environ.get("BENCH_KIRSCH", ROOT / ".venv" / "bin" / "kirsch"))
 FLOOR = Path(os.environ.get("BENCH_FLOOR", ROOT / "target" / "release" / "examples" / "floor"))
 FILES = Path(os.environ.get("BENCH_FILES", ROOT / "target" / "release" / "examples" / "files"))
-HANDSHAKES = Path(
-    os.environ.get("BENCH_HANDSHAKES", ROOT / "target" / "release" / "examples" / "handshakes")
-)
+HANDSHAKES = Path(os.environ.get("BENCH_HANDSHAKES", ROOT / "target" / "release" / "examples" / "handshakes"))
 
 
 class MissingTool(Exception):

@@ -50,7 +50,9 @@ def verify(port: int, probe: Probe, *, any_body: bool = False, pair: certificate
 
 def _connection(port: int, *, over_tls: bool) -> http.client.HTTPConnection:
     if over_tls:
-        return http.client.HTTPSConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS, context=certificate.context())
+        return http.client.HTTPSConnection(
+            "127.0.0.1", port, timeout=TIMEOUT_SECONDS, context=certificate.context()
+        )
     return http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
 
 
