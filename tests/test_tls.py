@@ -414,7 +414,7 @@ def test_a_flood_of_handshakes_leaves_open_connections_served(
 
 
 def test_a_handshake_is_run_by_who_drives(pair: Pair, context: ssl.SSLContext) -> None:
-    """A tenth may change hands: the watcher cannot tell a preempted thread from one that computes for long."""
+    """A tenth may change hands: the watcher cannot tell a preempted thread from a slow one."""
     with ServerProcess(APP, *pair.flags, threads=10) as server:
         before = statistics(server)
         for _ in range(200):

@@ -1,8 +1,9 @@
 """The certificate of the scenarios over TLS, and how their clients speak it: the same for every server.
 
-A self-signed ECDSA P-256 leaf, made when it is first asked for. Clients that load a server leave it nothing to
-choose: TLS 1.3, AES-256-GCM, which all of them prefer, and X25519, since not every OpenSSL has the
-post-quantum exchange. wrk gets a configuration of OpenSSL for it; the client of the handshakes has it built in.
+A self-signed ECDSA P-256 leaf, made when it is first asked for. Clients that load a server leave it nothing
+to choose: TLS 1.3, AES-256-GCM, which all of them prefer, and X25519, since not every OpenSSL has the
+post-quantum exchange. wrk gets a configuration of OpenSSL for it; in the client of the handshakes it is
+built in.
 """
 
 from __future__ import annotations
