@@ -484,7 +484,7 @@ def leaves_the_handshake(visitor: Visitor) -> None:
             client.send(begun)
         elif how == 2:
             client.send(begun)
-            client.received(visitor.rng.randrange(1, 1000))
+            client.received(visitor.rng.randrange(1, 500))
         elif how == 3:
             client.send(begun)
             client.send_what_is_taken(visitor.rng.randbytes(visitor.rng.randrange(1, 5000)))

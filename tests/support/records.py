@@ -43,7 +43,8 @@ class Forger:
             context.minimum_version = ssl.TLSVersion.TLSv1_3
             context.keylog_filename = str(log)
             wire = socket.create_connection((address.host, address.port), DEADLINE_SECONDS)
-            self.secured = context.wrap_socket(wire, server_hostname=address.name)
+            # An end without a goodbye is an error, so that none is missed.
+            self.secured = context.wrap_socket(wire, server_hostname=address.name, suppress_ragged_eofs=False)
             words = log.read_text(encoding="ascii").split()
         self.wire = socket.socket(fileno=os.dup(self.secured.fileno()))
         self.wire.settimeout(DEADLINE_SECONDS)
