@@ -80,7 +80,8 @@ pub use kirsch_http::{
 pub use kirsch_pool::{Doing, Interpreter, Lane, NoInterpreter, PoolCounters, ThreadId};
 pub use kirsch_tls::{
     Clients, MinimumVersion, PairFiles, Password, TlsConfig, TlsError, Trouble, Trust, UnknownName,
-    Variables, suites::Suite as CipherSuite, suites::by_name as cipher_suite,
+    Variables, Warning as TlsWarning, suites::Suite as CipherSuite,
+    suites::by_name as cipher_suite,
 };
 pub use listener::BoundAddress;
 pub use network::{Network, NetworkError};

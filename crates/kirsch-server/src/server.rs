@@ -69,7 +69,7 @@ struct Inner {
     watchers: Mutex<Vec<JoinHandle<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Looks whether there are new certificates, if there is TLS.
-    renewal: Option<Arc<Renewal>>,
+    renewal: Option<Renewal>,
 }
 
 /// A reactor's pool, and what its threads share.
@@ -628,7 +628,7 @@ fn https_only(
 }
 
 /// Reads what handshakes are to be made with, if there will be any.
-fn renewal(config: &Config) -> Result<Option<Arc<Renewal>>, TlsError> {
+fn renewal(config: &Config) -> Result<Option<Renewal>, TlsError> {
     if !config.binds.iter().any(Bind::is_tls) {
         return Ok(None);
     }
@@ -637,8 +637,7 @@ fn renewal(config: &Config) -> Result<Option<Arc<Renewal>>, TlsError> {
     for warning in &warnings {
         warn!("{warning}");
     }
-    let renewal = Renewal::new(Arc::new(material), warnings);
-    Ok(Some(Arc::new(renewal)))
+    Ok(Some(Renewal::new(Arc::new(material), warnings)))
 }
 
 fn reactors(config: &Config) -> usize {
