@@ -697,9 +697,13 @@ class HTTPServer(metaclass=Watched):
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
-        # What is private changes nothing, but for the address.
-        if self._live is not None and (name == "_bind_addr" or name[0] != "_" or name == "__class__"):
-            self._tell()
+        if self._live is None:
+            return
+        if name in _SETTINGS:
+            self._tell_settings()
+        # What is private changes nothing.
+        if not name.startswith("_") or name == "__class__":
+            self._tell_way()
 
     def __delattr__(self, name):
         super().__delattr__(name)
@@ -708,10 +712,14 @@ class HTTPServer(metaclass=Watched):
     # --- What the engine is told.
 
     def _tell(self):
-        """Tells the engine what it needs of this object and its classes; after each change of theirs."""
+        """Tells the engine what it needs of this object and its classes, after a change of theirs."""
+        if self._live is not None:
+            self._tell_way()
+            self._tell_settings()
+
+    def _tell_way(self):
+        """Tells it which way requests go, and who accepts."""
         live = self._live
-        if live is None:
-            return
         # One after the other, so that the last change is the last that is told.
         with self._telling:
             if self._is_telling:
@@ -719,31 +727,33 @@ class HTTPServer(metaclass=Watched):
                 return
             self._is_telling = True
             try:
-                self._tell_settings(live)
                 if self._engine is not None:
                     self._look_at_adapter()
                     self._look_who_watches()
                 self._choose()
-                live.serve_natively(self._application_alone(), self.stats)
+                application = self._application_alone()
+                live.serve_natively(application, {} if application is None else self.stats)
             finally:
                 self._is_telling = False
 
-    def _tell_settings(self, live):
-        live.set_timeout(self.timeout)
-        live.limit_head(self.max_request_header_size or 0)
-        live.limit_body(self.max_request_body_size or 0)
-        live.limit_kept(self.keep_alive_conn_limit)
-        live.speak_http10(self.protocol == "HTTP/1.0")
-        live.set_extra(
-            {
-                "ACTUAL_SERVER_PROTOCOL": self.protocol,
-                "SERVER_NAME": self.server_name,
-                "SERVER_SOFTWARE": self.software,
-                "SERVER_PORT": "" if isinstance(self.bind_addr, (str, bytes)) else str(self.bind_addr[1]),
-                "wsgi.multithread": True,
-                "wsgi.url_scheme": "http" if self.ssl_adapter is None else "https",
-            }
-        )
+    def _tell_settings(self):
+        live = self._live
+        with self._telling:
+            live.set_timeout(self.timeout)
+            live.limit_head(self.max_request_header_size or 0)
+            live.limit_body(self.max_request_body_size or 0)
+            live.limit_kept(self.keep_alive_conn_limit)
+            live.speak_http10(self.protocol == "HTTP/1.0")
+            live.set_extra(
+                {
+                    "ACTUAL_SERVER_PROTOCOL": self.protocol,
+                    "SERVER_NAME": self.server_name,
+                    "SERVER_SOFTWARE": self.software,
+                    "SERVER_PORT": "" if isinstance(self.bind_addr, (str, bytes)) else str(self.bind_addr[1]),
+                    "wsgi.multithread": True,
+                    "wsgi.url_scheme": "http" if self.ssl_adapter is None else "https",
+                }
+            )
 
     def _open_engine(self):
         self._telling = threading.RLock()
@@ -793,7 +803,7 @@ class HTTPServer(metaclass=Watched):
         )
 
     def _look_at_adapter(self):
-        """Goes over to the adapter's means until the server stops, if it is not the engine's or was touched."""
+        """Goes over to the adapter's means, for good, if it is not the engine's or was touched."""
         adapter = self.ssl_adapter
         stays = adapter is self._adapter_of_engine and (adapter is None or _native.made(adapter) is not None)
         if not stays and self._door is None and self._watch is None:
@@ -1394,6 +1404,20 @@ class HTTPServer(metaclass=Watched):
         if socket_.family in {socket.AF_INET, socket.AF_INET6}:
             return bind_addr[:2]
         return bton(bind_addr) if isinstance(bind_addr, bytes) else bind_addr
+
+
+#: Attributes that the engine is told of.
+_SETTINGS = {
+    "_bind_addr",
+    "keep_alive_conn_limit",
+    "max_request_body_size",
+    "max_request_header_size",
+    "protocol",
+    "server_name",
+    "software",
+    "ssl_adapter",
+    "timeout",
+}
 
 
 def _peer(environ):
