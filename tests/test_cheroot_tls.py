@@ -1,4 +1,4 @@
-"""HTTPS by cheroot's `BuiltinSSLAdapter`: Kirsch's own TLS while it is untouched, Python's ssl from then on."""
+"""HTTPS by `BuiltinSSLAdapter`: Kirsch's own TLS while it is untouched, Python's ssl from then on."""
 
 from __future__ import annotations
 
