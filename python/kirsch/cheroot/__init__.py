@@ -20,9 +20,9 @@ does elsewhere stands in one table, in ``crates/kirsch-http/src/dialect.rs`` and
   ``gateway(request).respond()``.
 
 **TLS.** A `ssl.builtin.BuiltinSSLAdapter` that nobody has touched since it was made is what the engine does
-itself (`ssl._native`). With any other ``ssl_adapter``, and from the moment when somebody asks that one for its
-context, the engine accepts nobody: a thread does, each connection has a thread that shakes hands and then
-passes on what was decrypted (`_tls`). So no client waits for another's handshake.
+itself (`ssl._native`). With any other ``ssl_adapter``, and from the moment when somebody asks that one for
+its context, the engine accepts nobody: a thread does, each connection has a thread that shakes hands and
+then passes on what was decrypted (`_tls`). So no client waits for another's handshake.
 
 **What is read live.** Attributes of a server, assigned to it or to a class, count from the next request on:
 an assignment to a server, or to a class of this package or below one (`server.Watched`), tells the engine
