@@ -153,10 +153,7 @@ impl StartResponse {
 
     /// Gives the connection away, in place of an answer: its descriptor, which the caller has to close, and what the
     /// client has sent behind the request. None over TLS, or once the client is slow.
-    fn take_socket<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<Option<(i32, Bound<'py, PyBytes>)>> {
+    fn take_socket<'py>(&self, py: Python<'py>) -> PyResult<Option<(i32, Bound<'py, PyBytes>)>> {
         let mut call = lock(py, &self.call);
         let Some((socket, behind)) = call.exchange.take_socket()? else {
             return Ok(None);

@@ -71,6 +71,10 @@ class Wire:
             self._socket.settimeout(self.timeout)
         return self._socket
 
+    def use(self, sock):
+        """Has this for the connection's socket, which stays its owner's."""
+        self._socket = sock
+
     def take(self):
         """Takes the connection away from the engine: `real` is all there is of it then.
 
@@ -99,7 +103,7 @@ class Wire:
             os.close(number)
 
     def shutdown(self, how=socket.SHUT_RDWR):
-        """Nothing: the engine ends connections, after what was sent has arrived. Unless it has none any more."""
+        """Nothing: the engine ends connections, after what was sent has arrived; unless this was taken."""
         if self.taken:
             self._socket.shutdown(how)
 

@@ -257,6 +257,14 @@ class KnownLengthRFile(_Reader):
         super().__init__(rfile)
         self.remaining = content_length
 
+    def read_trailer_lines(self):
+        """The lines behind a body that came in chunks, which the engine has undone.
+
+        Raises:
+            ValueError: If the body was not read to its end.
+        """
+        return self.rfile.read_trailer_lines()
+
     def _most(self, size):
         return self.remaining if size < 0 else min(size, self.remaining)
 
@@ -460,6 +468,11 @@ class HTTPRequest(metaclass=Watched):
 
     def send_headers(self):
         """Sends `status` and `outheaders`; what frames the message is the engine's to add."""
+        if not self.status:
+            if self.conn.linger:
+                # It was answered by the socket itself.
+                return
+            raise ValueError("the gateway has set no status")
         names = {name.lower() for name, _ in self.outheaders}
         if self.status[:3] == b"413":
             self.close_connection = True
@@ -840,7 +853,7 @@ class HTTPServer(metaclass=Live):
             try:
                 return self._serve_known(known.conn, wire)
             finally:
-                watch.leave(known)
+                watch.leave(known, wire.taken)
         conn = self._connection(wire)
         keep = False
         try:
@@ -854,6 +867,7 @@ class HTTPServer(metaclass=Live):
 
     def _serve_known(self, conn, wire):
         """Has the object of a connection that is watched serve a request."""
+        wire.use(conn.socket)
         conn._wire, conn.rfile, conn.wfile = wire, wire.makefile("rb"), wire.makefile("wb")
         if isinstance(conn.socket, Accepted):
             conn.socket.engaged = True
@@ -869,8 +883,8 @@ class HTTPServer(metaclass=Live):
                     wire.real().shutdown(socket.SHUT_RD)
             if isinstance(conn.socket, Accepted):
                 conn.socket.engaged = False
-            if not conn.linger:
-                wire.close()
+            if wire.taken and not conn.linger:
+                conn.close()
             conn._wire = NoRequest()
         return ()
 
@@ -938,11 +952,6 @@ class HTTPServer(metaclass=Live):
             engine.work(place)
         finally:
             places.insert(0, place)
-
-    def _dismiss(self, amount, least):
-        """Has so many threads leave, as long as `least` stay."""
-        if self._engine is not None:
-            self._engine.dismiss(max(amount, 0), least)
 
     def _busy(self):
         engine = self._engine
@@ -1375,9 +1384,7 @@ def _is_stock(kind, base):
         return False
     if base is _native_gateway() and kind is not base:
         return False
-    return all(
-        getattr(kind, name) is found for name, found in _stock[base].items() if name != "__init__"
-    )
+    return all(getattr(kind, name) is found for name, found in _stock[base].items() if name != "__init__")
 
 
 #: What classes do, by the class; noted before anybody can have changed them.
