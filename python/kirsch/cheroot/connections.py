@@ -6,6 +6,8 @@ Connections themselves are the engine's; for programs that watch them there is `
 import threading
 import time
 
+from ._compat import IS_WINDOWS  # noqa: F401 - part of the interface
+
 
 def prevent_socket_inheritance(sock):
     """Has children that run other programs not inherit a socket."""

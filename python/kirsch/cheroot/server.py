@@ -103,7 +103,7 @@ comma_separated_headers = [
 if not hasattr(logging, "statistics"):
     logging.statistics = {}
 
-_STOPPING_FOR_INTERRUPT = object()
+_STOPPING_FOR_INTERRUPT = Exception()
 
 #: The request that this thread serves natively: its server and ``environ``.
 _current = threading.local()

@@ -168,15 +168,18 @@ class ThreadPool:
     def _clear_dead_threads(self):
         self._threads[:] = [thread for thread in self._threads if thread.is_alive()]
 
-    def stop(self, timeout=5):
-        """Ends the threads: what has begun may take so many seconds; if negative, there is no end."""
+    def _clear_threads(self):
         threads, self._threads[:] = self._threads[:], []
         self._leaving = 0
+        return [thread for thread in threads if thread is not threading.current_thread()]
+
+    def stop(self, timeout=5):
+        """Ends the threads: what has begun may take so many seconds; if negative, there is no end."""
+        threads = self._clear_threads()
         if timeout is not None and timeout < 0:
             timeout = None
         self.server._end_engine(timeout)
         for thread in threads:
-            if thread is not threading.current_thread():
-                # A thread that stays in the application is left alone: it cannot be ended.
-                with contextlib.suppress(RuntimeError):
-                    thread.join(5)
+            # A thread that stays in the application is left alone: it cannot be ended.
+            with contextlib.suppress(RuntimeError):
+                thread.join(5)
