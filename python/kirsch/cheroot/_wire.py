@@ -63,7 +63,7 @@ class Wire:
     def real(self):
         """The connection's own socket, of which this is a duplicate."""
         if self._socket is None:
-            number = self._start_response.socket()
+            number = self._start_response and self._start_response.socket()
             if number is None:
                 raise OSError(errno.ENOTCONN, "the connection is in the engine's hands")
             self._socket = socket.socket(fileno=number)
@@ -115,6 +115,10 @@ class Wire:
                     self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
+
+    def forget(self):
+        """The request is over: whoever keeps this has nothing of the engine's any more."""
+        self._start_response = self._write = None
 
     def __getattr__(self, name):
         # `family`, `getsockopt`, `getpeername`, `fileno` and the like.

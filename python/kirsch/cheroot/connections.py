@@ -60,7 +60,7 @@ class ConnectionManager:
     def put(self, conn):
         """Keeps a connection for its next request; one that is not served yet is."""
         conn.last_used = time.time()
-        if conn._known is None:
+        if not conn._known:
             self.server.process_conn(conn)
 
     @property

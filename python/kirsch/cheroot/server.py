@@ -21,7 +21,6 @@ import threading
 import time
 import traceback as traceback_
 import urllib.parse
-from functools import lru_cache
 from importlib import import_module
 
 from kirsch import _kirsch
@@ -511,15 +510,15 @@ class HTTPConnection(metaclass=Watched):
         self.socket = sock
         # What the request is read from that came by it, if one did.
         self._wire = sock if isinstance(sock, Wire) else NoRequest()
-        # What a `Watch` knows of it.
-        self._known = None
+        # Whether a `Watch` knows of it.
+        self._known = False
         self.rfile = makefile(sock, "rb", self.rbufsize)
         self.wfile = makefile(sock, "wb", self.wbufsize)
         self.requests_seen = 0
         self.peercreds_enabled = server.peercreds_enabled
         self.peercreds_resolve_enabled = server.peercreds_resolve_enabled
-        self.resolve_peer_creds = lru_cache(maxsize=1)(self.resolve_peer_creds)
-        self.get_peer_creds = lru_cache(maxsize=1)(self.get_peer_creds)
+        # What was found out, once. Not by `lru_cache`, which would have the object refer to itself.
+        self._creds = self._names = None
 
     def communicate(self):
         """Serves the request.
@@ -580,6 +579,8 @@ class HTTPConnection(metaclass=Watched):
             NotImplementedError: If it is no unix socket.
             RuntimeError: If the server does not ask for them, or the system does not know them.
         """
+        if self._creds is not None:
+            return self._creds
         if self.socket.family != socket.AF_UNIX:
             raise NotImplementedError("SO_PEERCRED is only supported in Linux kernel and WSL")
         if not self.peercreds_enabled:
@@ -588,7 +589,8 @@ class HTTPConnection(metaclass=Watched):
             found = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         except OSError as error:
             raise RuntimeError from error
-        return struct.unpack("3i", found)
+        self._creds = struct.unpack("3i", found)
+        return self._creds
 
     @property
     def peer_pid(self):
@@ -616,7 +618,9 @@ class HTTPConnection(metaclass=Watched):
             raise NotImplementedError("UID/GID lookup is unavailable under current platform.")
         if not self.peercreds_resolve_enabled:
             raise RuntimeError("UID/GID lookup is disabled within this server")
-        return pwd.getpwuid(self.peer_uid).pw_name, grp.getgrgid(self.peer_gid).gr_name
+        if self._names is None:
+            self._names = pwd.getpwuid(self.peer_uid).pw_name, grp.getgrgid(self.peer_gid).gr_name
+        return self._names
 
     @property
     def peer_user(self):
@@ -863,6 +867,7 @@ class HTTPServer(metaclass=Live):
                 conn.close()
             if not conn.linger:
                 wire.close()
+            wire.forget()
         return ()
 
     def _serve_known(self, conn, wire):
@@ -885,6 +890,7 @@ class HTTPServer(metaclass=Live):
                 conn.socket.engaged = False
             if wire.taken and not conn.linger:
                 conn.close()
+            wire.forget()
             conn._wire = NoRequest()
         return ()
 
