@@ -29,8 +29,10 @@ an assignment to a server, or to a class of this package or below one (`server.W
 (`server.HTTPServer._tell`). What is written into a ``__dict__`` past that is not noticed. The number of
 threads, the addresses and the field ``Server`` are looked at by ``prepare()``.
 
-What there is of cheroot and not here: `HTTPServer.process_conn` and ``put_conn``, since connections are the
-engine's; ``rfile`` and ``wfile`` of a connection are those of one request.
+**Who hears of connections.** The engine alone, unless a program has replaced what cheroot does with one:
+then they are accepted here, and one object is a connection's from its beginning to its end (`_watch`). Its
+``rfile`` and ``wfile`` are those of one request all the same. A request that asks for another protocol goes
+by objects, and a program may take its socket over (``_wire.Wire.take``).
 """
 
 #: The version whose interface this is.

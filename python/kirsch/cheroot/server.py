@@ -22,7 +22,6 @@ import time
 import traceback as traceback_
 import types
 import urllib.parse
-from functools import lru_cache
 from importlib import import_module
 
 from kirsch import _kirsch
@@ -105,7 +104,7 @@ comma_separated_headers = [
 if not hasattr(logging, "statistics"):
     logging.statistics = {}
 
-_STOPPING_FOR_INTERRUPT = object()
+_STOPPING_FOR_INTERRUPT = Exception()
 
 _logger = logging.getLogger("kirsch")
 
@@ -260,6 +259,14 @@ class KnownLengthRFile(_Reader):
     def __init__(self, rfile, content_length):
         super().__init__(rfile)
         self.remaining = content_length
+
+    def read_trailer_lines(self):
+        """The lines behind a body that came in chunks, which the engine has undone.
+
+        Raises:
+            ValueError: If the body was not read to its end.
+        """
+        return self.rfile.read_trailer_lines()
 
     def _most(self, size):
         return self.remaining if size < 0 else min(size, self.remaining)
@@ -464,6 +471,11 @@ class HTTPRequest(metaclass=Watched):
 
     def send_headers(self):
         """Sends `status` and `outheaders`; what frames the message is the engine's to add."""
+        if not self.status:
+            if self.conn.linger:
+                # It was answered by the socket itself.
+                return
+            raise ValueError("the gateway has set no status")
         names = {name.lower() for name, _ in self.outheaders}
         if self.status[:3] == b"413":
             self.close_connection = True
@@ -502,15 +514,15 @@ class HTTPConnection(metaclass=Watched):
         self.socket = sock
         # What the request is read from that came by it, if one did.
         self._wire = sock if isinstance(sock, Wire) else NoRequest()
-        # What a `Watch` knows of it.
-        self._known = None
+        # Whether a `Watch` knows of it.
+        self._known = False
         self.rfile = makefile(sock, "rb", self.rbufsize)
         self.wfile = makefile(sock, "wb", self.wbufsize)
         self.requests_seen = 0
         self.peercreds_enabled = server.peercreds_enabled
         self.peercreds_resolve_enabled = server.peercreds_resolve_enabled
-        self.resolve_peer_creds = lru_cache(maxsize=1)(self.resolve_peer_creds)
-        self.get_peer_creds = lru_cache(maxsize=1)(self.get_peer_creds)
+        # What was found out, once. Not by `lru_cache`, which would have the object refer to itself.
+        self._creds = self._names = None
 
     def communicate(self):
         """Serves the request.
@@ -571,6 +583,8 @@ class HTTPConnection(metaclass=Watched):
             NotImplementedError: If it is no unix socket.
             RuntimeError: If the server does not ask for them, or the system does not know them.
         """
+        if self._creds is not None:
+            return self._creds
         if self.socket.family != socket.AF_UNIX:
             raise NotImplementedError("SO_PEERCRED is only supported in Linux kernel and WSL")
         if not self.peercreds_enabled:
@@ -579,7 +593,8 @@ class HTTPConnection(metaclass=Watched):
             found = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         except OSError as error:
             raise RuntimeError from error
-        return struct.unpack("3i", found)
+        self._creds = struct.unpack("3i", found)
+        return self._creds
 
     @property
     def peer_pid(self):
@@ -607,7 +622,9 @@ class HTTPConnection(metaclass=Watched):
             raise NotImplementedError("UID/GID lookup is unavailable under current platform.")
         if not self.peercreds_resolve_enabled:
             raise RuntimeError("UID/GID lookup is disabled within this server")
-        return pwd.getpwuid(self.peer_uid).pw_name, grp.getgrgid(self.peer_gid).gr_name
+        if self._names is None:
+            self._names = pwd.getpwuid(self.peer_uid).pw_name, grp.getgrgid(self.peer_gid).gr_name
+        return self._names
 
     @property
     def peer_user(self):
@@ -912,7 +929,7 @@ class HTTPServer(metaclass=Watched):
             try:
                 return self._serve_known(known.conn, wire)
             finally:
-                watch.leave(known)
+                watch.leave(known, wire.taken)
         conn = self._connection(wire)
         keep = False
         try:
@@ -922,10 +939,12 @@ class HTTPServer(metaclass=Watched):
                 conn.close()
             if not conn.linger:
                 wire.close()
+            wire.forget()
         return ()
 
     def _serve_known(self, conn, wire):
         """Has the object of a connection that is watched serve a request."""
+        wire.use(conn.socket)
         conn._wire, conn.rfile, conn.wfile = wire, wire.makefile("rb"), wire.makefile("wb")
         if isinstance(conn.socket, Accepted):
             conn.socket.engaged = True
@@ -941,8 +960,9 @@ class HTTPServer(metaclass=Watched):
                     wire.real().shutdown(socket.SHUT_RD)
             if isinstance(conn.socket, Accepted):
                 conn.socket.engaged = False
-            if not conn.linger:
-                wire.close()
+            if wire.taken and not conn.linger:
+                conn.close()
+            wire.forget()
             conn._wire = NoRequest()
         return ()
 
@@ -1015,11 +1035,6 @@ class HTTPServer(metaclass=Watched):
             engine.work(place)
         finally:
             places.insert(0, place)
-
-    def _dismiss(self, amount, least):
-        """Has so many threads leave, as long as `least` stay."""
-        if self._engine is not None:
-            self._engine.dismiss(max(amount, 0), least)
 
     def _busy(self):
         engine = self._engine
