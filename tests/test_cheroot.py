@@ -24,9 +24,9 @@ from typing import Any
 import pytest
 from kirsch.cheroot import server, wsgi
 from kirsch.cheroot.workers.threadpool import ThreadPool
-from support.cheroot import environment, without_cheroot
-from support.client import BrokenResponse, Client, Response
-from support.script import SECONDS, Script, free_port
+from support.cheroot import SECONDS, Quiet, ask, environment, get, hello, running, without_cheroot
+from support.client import BrokenResponse, Client
+from support.script import Script, free_port
 from support.server import APPS, clean_environment
 
 # --- Scripts
@@ -99,7 +99,8 @@ def test_web_py_s_recipe_for_https_is_served(tmp_path: Path) -> None:
         "    def GET(self):\n"
         "        env = web.ctx.env\n"
         "        own = env['SSL_VERSION_LIBRARY']\n"
-        "        return ' '.join([web.ctx.protocol, env['HTTPS'], env['SSL_PROTOCOL'], env['REMOTE_ADDR'], own])\n"
+        "        told = [web.ctx.protocol, env['HTTPS'], env['SSL_PROTOCOL'], env['REMOTE_ADDR'], own]\n"
+        "        return ' '.join(told)\n"
         "app = web.application(('/', 'Index'), globals())\n"
         "if __name__ == '__main__':\n"
         "    app.run()\n"
@@ -184,6 +185,29 @@ def test_wsgidav_s_command_serves_a_folder(tmp_path: Path) -> None:
         assert script.ask_as("DELETE", "/sub/b.txt").status == 204
 
 
+def test_ws4py_s_plugin_takes_over_the_socket_of_a_cherrypy_program(tmp_path: Path) -> None:
+    """As in ws4py's documentation: a WebSocket that echoes, over the connection of its request."""
+    port = free_port()
+    with Script(tmp_path, [str(APPS / "ws4py_script.py"), str(port)], port) as script:
+        assert script.ask("/").read() == b"plain"
+        with Client(("127.0.0.1", port)) as client:
+            client.send(
+                b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            head = client.until(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+            assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head, "RFC 6455 section 1.3"
+            # Frames of a client are masked, here with nought.
+            client.send(b"\x81\x85\0\0\0\0hello")
+            assert client.until(b"hello") == b"\x81\x05hello"
+            assert script.ask("/").read() == b"plain"
+            client.send(b"\x88\x82\0\0\0\0\x03\xe8")
+            assert client.rest() == b"\x88\x02\x03\xe8"
+        script.wait_for_log("Bus STARTED")
+        assert script.interrupt(signal.SIGTERM) == 0
+
+
 def said_by(program: str) -> str:
     """What a program writes that runs where cheroot is installed too."""
     done = subprocess.run(
@@ -264,41 +288,6 @@ def test_a_script_has_its_arguments_its_folder_and_its_exit_code(tmp_path: Path)
 
 
 # --- Classes
-
-
-def hello(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [environ["PATH_INFO"].encode("latin-1")]
-
-
-class Quiet(wsgi.Server):
-    """Says nothing, and notes what it would have said."""
-
-    def __init__(self, *args: Any, **keywords: Any) -> None:
-        self.said: list[tuple[int, str]] = []
-        super().__init__(*args, **keywords)
-
-    def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
-        self.said.append((level, msg))
-
-
-@contextlib.contextmanager
-def running(app: Any = hello, **keywords: Any) -> Iterator[Quiet]:
-    """A server, until the end of the block."""
-    made = Quiet(("127.0.0.1", 0), app, shutdown_timeout=SECONDS, **keywords)
-    with made._run_in_thread():
-        yield made
-
-
-def ask(made: server.HTTPServer, raw: bytes) -> Response:
-    """The first answer to these bytes."""
-    with Client(made.bind_addr) as client:
-        client.send(raw)
-        return client.response()
-
-
-def get(path: str = "/", fields: str = "") -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode()
 
 
 def test_nothing_is_opened_or_started_before_prepare() -> None:

@@ -237,6 +237,15 @@ def test_changes_by_many_threads_leave_the_last_one() -> None:
         assert apps[int(ask(made))] is made.wsgi_app
 
 
+def test_a_setting_that_is_refused_spoils_no_other() -> None:
+    with serving() as made:
+        with pytest.raises(OverflowError):
+            made.keep_alive_conn_limit = -1
+        made.gateway = OwnGateway
+        assert ask(made) != NOBODY
+    assert not made.ready
+
+
 def test_a_request_class_that_changes_its_server_does_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
     class Request(server.HTTPRequest):
         def __init__(self, of: Any, conn: Any) -> None:

@@ -1,4 +1,4 @@
-"""HTTPS by cheroot's `BuiltinSSLAdapter`: Kirsch's own TLS while nobody touches it, Python's ssl from then on."""
+"""HTTPS by `BuiltinSSLAdapter`: Kirsch's own TLS while it is untouched, Python's ssl from then on."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def serving(adapter: Any, app: Any = told, kind: Any = wsgi.Server, **keywords: 
 
 
 def secure(made: Any, authority: Authority, **changes: object) -> Secure:
-    return Secure(*made.bind_addr, authority.context(**changes))
+    return Secure("127.0.0.1", made.bind_addr[1], authority.context(**changes))
 
 
 def ask(address: Any) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class OwnWrap(BuiltinSSLAdapter):
 class OwnEnviron(BuiltinSSLAdapter):
     """Has its own variables."""
 
-    def get_environ(self, sock: Any) -> dict[str, Any]:
+    def get_environ(self, sock: Any) -> dict[str, Any]:  # type: ignore[override]  # as its base
         return {**super().get_environ(sock), "SSL_OWN": "yes"}
 
 
@@ -264,7 +264,7 @@ def test_ciphers_that_kirsch_has_are_served_by_the_engine(authority: Authority, 
         refused = authority.context(**old)
         refused.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384")
         with pytest.raises(ssl.SSLError):
-            ask(Secure(*made.bind_addr, refused))
+            ask(Secure("127.0.0.1", made.bind_addr[1], refused))
     with serving(adapter(pair, None, "HIGH")) as made:
         assert library(made, authority) == PYTHONS
     with pytest.raises(ssl.SSLError, match="No cipher can be selected"):
@@ -395,7 +395,8 @@ def test_cherrypy_s_builtin_module_is_served_by_the_engine(
         "class Root:\n"
         "    @cherrypy.expose\n"
         "    def index(self):\n"
-        "        return cherrypy.request.scheme + ' ' + cherrypy.request.wsgi_environ['SSL_VERSION_LIBRARY']\n"
+        "        environ = cherrypy.request.wsgi_environ\n"
+        "        return cherrypy.request.scheme + ' ' + environ['SSL_VERSION_LIBRARY']\n"
         "cherrypy.config.update({\n"
         "    'server.socket_host': '127.0.0.1', 'server.socket_port': int(sys.argv[1]),\n"
         "    'server.ssl_module': 'builtin', 'engine.autoreload.on': False,\n"

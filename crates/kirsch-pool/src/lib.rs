@@ -277,24 +277,16 @@ impl<P: Poller> Pool<P> {
         state.members = threads.min(state.threads.len());
     }
 
-    /// Has so many threads leave, as long as `least` stay, and one: those that have nothing to do at once, others as
-    /// soon as they have. Answers how many will leave.
-    pub fn dismiss(&self, threads: usize, least: usize) -> usize {
+    /// Has so many threads leave, but the last one: those that have nothing to do at once, others as soon as they have,
+    /// also such as come only now.
+    pub fn dismiss(&self, threads: usize) {
         let mut state = lock(&self.state);
-        let left = state.members.saturating_sub(state.dismissed + least.max(1));
-        let count = threads.min(left);
-        state.dismissed += count;
-        // Those that have slept longest.
-        let most = count.min(state.parked.len());
-        let woken: Vec<ThreadId> = state.parked.drain(..most).collect();
-        for thread in &woken {
-            state.threads[*thread] = Doing::Awake;
-        }
+        state.dismissed += threads;
+        let leavers = state.leavers();
         drop(state);
-        for thread in woken {
-            self.tokens[thread].grant();
-        }
-        count
+        leavers
+            .into_iter()
+            .for_each(|thread| self.tokens[thread].grant());
     }
 
     /// Threads that are there.
@@ -371,7 +363,12 @@ impl<P: Poller> Pool<P> {
             let mut hand = self.hand(Driver::Thread(me), desk);
             // Who takes the queue and the reactor in turn may be the only one who comes by.
             let expired = self.take_expired(&mut state, &mut hand);
+            // Who parked while the watcher drove could not leave.
+            let leavers = state.leavers();
             drop(state);
+            leavers
+                .into_iter()
+                .for_each(|thread| self.tokens[thread].grant());
             hand.attend(expired);
             return Next::Drive(hand);
         }
@@ -379,7 +376,7 @@ impl<P: Poller> Pool<P> {
             // Nothing to do inside: leave the interpreter before going to sleep.
             return Next::Park;
         }
-        if state.dismissed > 0 && !state.slot.is_driven_by_watcher() {
+        if state.is_one_too_many() && !state.slot.is_driven_by_watcher() {
             state.dismissed -= 1;
             state.members -= 1;
             state.threads[me] = Doing::Absent;
@@ -403,7 +400,7 @@ impl<P: Poller> Pool<P> {
         let to_quick = matches!(state.entering, Some((_, Forecast::Quick)));
         let parks = to_quick
             && !state.stopping
-            && state.dismissed == 0
+            && !state.is_one_too_many()
             && !state.slot.is_driven_by_watcher()
             && !state.has_job_to_take();
         if parks {
@@ -684,7 +681,7 @@ impl<P: Poller> Pool<P> {
             }
         }
         let sleep = patience == Patience::Sleep && state.mail.is_empty() && !hand.has_ready();
-        if sleep && state.dismissed == 0 && state.is_worked_off_inside() {
+        if sleep && !state.is_one_too_many() && state.is_worked_off_inside() {
             hand.put(&mut state);
             let after = match driver {
                 Driver::Thread(me) => {
@@ -1021,6 +1018,21 @@ impl<P: Poller> State<P> {
         self.took_newcomer = true;
         self.threads[me] = Doing::Running;
         Some(job)
+    }
+
+    /// Those among the parked that are to leave, the ones first that have slept longest. They have to be granted.
+    fn leavers(&mut self) -> Vec<ThreadId> {
+        let count = self.dismissed.min(self.parked.len());
+        let leavers: Vec<ThreadId> = self.parked.drain(..count).collect();
+        for thread in &leavers {
+            self.threads[*thread] = Doing::Awake;
+        }
+        leavers
+    }
+
+    /// Whether a thread is to leave.
+    fn is_one_too_many(&self) -> bool {
+        self.dismissed > 0 && self.members > 1
     }
 
     /// Whether one more thread may do what takes long.

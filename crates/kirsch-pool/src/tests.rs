@@ -711,7 +711,7 @@ fn who_is_dismissed_leaves_when_there_is_nothing_to_do() {
     pool.begin_with(3);
     let hand = drive(&pool, 0);
     assert!(parks(&pool, 1) && parks(&pool, 2));
-    assert_eq!(pool.dismiss(1, 1), 1);
+    pool.dismiss(1);
     assert_eq!(pool.doing()[1], Doing::Awake, "it has slept longest");
     let run = dispatched(&pool.dispatch(0, hand, blocking(7, Lane::Thread), Detached));
     assert_eq!(run, Some(7));
@@ -728,9 +728,14 @@ fn one_thread_stays_and_others_may_come_again() {
     let (pool, _) = pool(3);
     let hand = drive(&pool, 0);
     assert!(parks(&pool, 1) && parks(&pool, 2));
-    assert_eq!((pool.dismiss(9, 2), pool.dismiss(9, 0)), (1, 1));
+    pool.dismiss(3);
     assert!(leaves(&pool, 1) && leaves(&pool, 2));
+    drop(hand);
+    let hand = drive(&pool, 0);
     assert_eq!(pool.members(), 1);
+    // The third has not left yet.
+    pool.join(1);
+    assert!(leaves(&pool, 1));
     pool.join(2);
     assert!(parks(&pool, 2));
     assert_eq!(pool.doing(), [Doing::Driving, Doing::Absent, Doing::Parked]);
@@ -745,10 +750,12 @@ fn nobody_leaves_while_the_watcher_drives() {
         pool.dispatch(me, hand, quick(id, Lane::Thread), Detached);
     }
     let hand = watcher_drives(&pool, &mut Watch::default());
-    assert_eq!(pool.dismiss(1, 1), 1);
+    pool.dismiss(1);
     assert!(parks(&pool, 0));
     drop(hand);
-    assert!(matches!(pool.next(0, Detached), Next::Drive(_)));
+    let _hand = drive(&pool, 1);
+    assert_eq!(pool.doing()[0], Doing::Awake, "it is called to leave now");
+    assert!(leaves(&pool, 0));
 }
 
 #[test]

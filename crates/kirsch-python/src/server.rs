@@ -126,10 +126,9 @@ impl PyServer {
         self.server.begin_with(threads);
     }
 
-    /// Has so many threads return from `work` once they have nothing to do, as long as `least` stay; their places may be
-    /// taken again.
-    fn dismiss(&self, threads: usize, least: usize) {
-        self.server.dismiss(threads, least);
+    /// Has so many threads return from `work` once they have nothing to do; their places may be taken again.
+    fn dismiss(&self, threads: usize) {
+        self.server.dismiss(threads);
     }
 
     /// Takes in a connected socket; the descriptor stays the caller's, who closes it.

@@ -280,12 +280,10 @@ impl Server {
         }
     }
 
-    /// Has so many threads return from [`Server::work`] once they have nothing to do, as long as `least` of each
-    /// reactor's stay, and one. Their ids may be used again.
-    pub fn dismiss(&self, mut threads: usize, least: usize) {
-        for crew in &self.inner.crews {
-            threads -= crew.pool.dismiss(threads, least);
-        }
+    /// Has so many threads of the first reactor return from [`Server::work`] once they have nothing to do, but the last
+    /// one. Their ids may be used again.
+    pub fn dismiss(&self, threads: usize) {
+        self.inner.crews[0].pool.dismiss(threads);
     }
 
     /// How many threads the server has, or may have.

@@ -19,17 +19,20 @@ does elsewhere stands in one table, in ``crates/kirsch-http/src/dialect.rs`` and
   goes, over what the engine has read (``_wire.Wire`` in the place of the socket), down to
   ``gateway(request).respond()``.
 
-**TLS.** With an ``ssl_adapter`` the engine listens to nobody: a thread accepts, each connection has a
-thread that shakes hands and then passes on what was decrypted (`_tls`). So no client waits for another's
-handshake.
+**TLS.** A `ssl.builtin.BuiltinSSLAdapter` that nobody has touched since it was made is what the engine does
+itself (`ssl._native`). With any other ``ssl_adapter``, and from the moment when somebody asks that one for
+its context, the engine accepts nobody: a thread does, each connection has a thread that shakes hands and
+then passes on what was decrypted (`_tls`). So no client waits for another's handshake.
 
 **What is read live.** Attributes of a server, assigned to it or to a class, count from the next request on:
 an assignment to a server, or to a class of this package or below one (`server.Watched`), tells the engine
 (`server.HTTPServer._tell`). What is written into a ``__dict__`` past that is not noticed. The number of
 threads, the addresses and the field ``Server`` are looked at by ``prepare()``.
 
-What there is of cheroot and not here: `HTTPServer.process_conn` and ``put_conn``, since connections are the
-engine's; ``rfile`` and ``wfile`` of a connection are those of one request.
+**Who hears of connections.** The engine alone, unless a program has replaced what cheroot does with one:
+then they are accepted here, and one object is a connection's from its beginning to its end (`_watch`). Its
+``rfile`` and ``wfile`` are those of one request all the same. A request that asks for another protocol goes
+by objects, and a program may take its socket over (``_wire.Wire.take``).
 """
 
 #: The version whose interface this is.

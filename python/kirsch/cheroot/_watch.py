@@ -3,10 +3,10 @@
 The engine owns connections, and most programs ask for requests. Where one has replaced what cheroot does with
 a connection itself (`server.HTTPServer._is_watched`), its server gets a `Watch`: a thread that accepts in the
 engine's place, makes a `ConnectionClass` of each connection and gives it to `HTTPServer.process_conn`, which
-hands it over to the engine. When it has ended the object is told: ``communicate()`` once, with nothing to read,
-if it never was asked anything, as cheroot does; then ``close()``.
+hands it over to the engine. When it has ended the object is told: ``communicate()`` once, with nothing to
+read, if it never was asked anything, as cheroot does; then ``close()``.
 
-It does not know requests: `server.HTTPServer._serve_objects` asks it for the object of a request's connection.
+It does not know requests: `server.HTTPServer._serve_objects` asks for the object of a request's connection.
 """
 
 import contextlib
@@ -71,7 +71,7 @@ class Watch:
         known = _Known(conn, mark, os.fstat(mark).st_ino)
         with self._lock:
             self._known[known.inode] = self._marks[mark] = known
-        conn._known = known
+        conn._known = True
         try:
             self._server._engine.admit(mark, _peer(conn), ("localhost", "80"), False)
         except BaseException:
@@ -92,12 +92,15 @@ class Watch:
                 known.busy = known.asked = True
         return known
 
-    def leave(self, known):
-        """The request is answered."""
+    def leave(self, known, taken):
+        """The request is answered, or its connection is the program's now."""
         with self._lock:
             known.busy = False
             ended = known.ended
-        if ended:
+            if taken and not ended:
+                known.ended = True
+                self._forget(known)
+        if ended and not taken:
             self._tell(known)
 
     def _run(self):
@@ -122,8 +125,9 @@ class Watch:
                 select.select([], [], [], _PAUSE)
             return
         try:
+            sock = Accepted(fileno=sock.detach())
             sock.settimeout(server.timeout)
-            conn = server.ConnectionClass(server, Accepted(fileno=sock.detach()), MakeFile)
+            conn = server.ConnectionClass(server, sock, MakeFile)
             if isinstance(address, tuple):
                 host = ipaddress.ip_address(address[0].partition("%")[0])
                 conn.remote_addr = str(getattr(host, "ipv4_mapped", None) or host)
@@ -131,8 +135,10 @@ class Watch:
             conn.ssl_env = {}
             server.process_conn(conn)
         except Exception:
+            sock.close()
             server.error_log("Error in HTTPServer.serve", level=logging.ERROR, traceback=True)
         except BaseException as error:
+            sock.close()
             server._complain(error, *address[:2])
 
     def _ended(self, mark):

@@ -63,13 +63,17 @@ class Wire:
     def real(self):
         """The connection's own socket, of which this is a duplicate."""
         if self._socket is None:
-            number = self._start_response.socket()
+            number = self._start_response and self._start_response.socket()
             if number is None:
                 raise OSError(errno.ENOTCONN, "the connection is in the engine's hands")
             self._socket = socket.socket(fileno=number)
             # The engine's is one that does not block, and so is this: it waits with a timeout.
             self._socket.settimeout(self.timeout)
         return self._socket
+
+    def use(self, sock):
+        """Has this for the connection's socket, which stays its owner's."""
+        self._socket = sock
 
     def take(self):
         """Takes the connection away from the engine: `real` is all there is of it then.
@@ -99,7 +103,7 @@ class Wire:
             os.close(number)
 
     def shutdown(self, how=socket.SHUT_RDWR):
-        """Nothing: the engine ends connections, after what was sent has arrived. Unless it has none any more."""
+        """Nothing: the engine ends connections, after what was sent has arrived; unless this was taken."""
         if self.taken:
             self._socket.shutdown(how)
 
@@ -111,6 +115,10 @@ class Wire:
                     self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
+
+    def forget(self):
+        """The request is over: whoever keeps this has nothing of the engine's any more."""
+        self._start_response = self._write = None
 
     def __getattr__(self, name):
         # `family`, `getsockopt`, `getpeername`, `fileno` and the like.

@@ -6,6 +6,8 @@ Connections themselves are the engine's; for programs that watch them there is `
 import threading
 import time
 
+from ._compat import IS_WINDOWS  # noqa: F401 - part of the interface
+
 
 def prevent_socket_inheritance(sock):
     """Has children that run other programs not inherit a socket."""
@@ -64,7 +66,7 @@ class ConnectionManager:
     def put(self, conn):
         """Keeps a connection for its next request; one that is not served yet is."""
         conn.last_used = time.time()
-        if conn._known is None:
+        if not conn._known:
             self.server.process_conn(conn)
 
     @property

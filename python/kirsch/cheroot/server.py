@@ -22,7 +22,6 @@ import time
 import traceback as traceback_
 import types
 import urllib.parse
-from functools import lru_cache
 from importlib import import_module
 
 from kirsch import _kirsch
@@ -105,7 +104,7 @@ comma_separated_headers = [
 if not hasattr(logging, "statistics"):
     logging.statistics = {}
 
-_STOPPING_FOR_INTERRUPT = object()
+_STOPPING_FOR_INTERRUPT = Exception()
 
 _logger = logging.getLogger("kirsch")
 
@@ -260,6 +259,14 @@ class KnownLengthRFile(_Reader):
     def __init__(self, rfile, content_length):
         super().__init__(rfile)
         self.remaining = content_length
+
+    def read_trailer_lines(self):
+        """The lines behind a body that came in chunks, which the engine has undone.
+
+        Raises:
+            ValueError: If the body was not read to its end.
+        """
+        return self.rfile.read_trailer_lines()
 
     def _most(self, size):
         return self.remaining if size < 0 else min(size, self.remaining)
@@ -464,6 +471,11 @@ class HTTPRequest(metaclass=Watched):
 
     def send_headers(self):
         """Sends `status` and `outheaders`; what frames the message is the engine's to add."""
+        if not self.status:
+            if self.conn.linger:
+                # It was answered by the socket itself.
+                return
+            raise ValueError("the gateway has set no status")
         names = {name.lower() for name, _ in self.outheaders}
         if self.status[:3] == b"413":
             self.close_connection = True
@@ -502,15 +514,15 @@ class HTTPConnection(metaclass=Watched):
         self.socket = sock
         # What the request is read from that came by it, if one did.
         self._wire = sock if isinstance(sock, Wire) else NoRequest()
-        # What a `Watch` knows of it.
-        self._known = None
+        # Whether a `Watch` knows of it.
+        self._known = False
         self.rfile = makefile(sock, "rb", self.rbufsize)
         self.wfile = makefile(sock, "wb", self.wbufsize)
         self.requests_seen = 0
         self.peercreds_enabled = server.peercreds_enabled
         self.peercreds_resolve_enabled = server.peercreds_resolve_enabled
-        self.resolve_peer_creds = lru_cache(maxsize=1)(self.resolve_peer_creds)
-        self.get_peer_creds = lru_cache(maxsize=1)(self.get_peer_creds)
+        # What was found out, once. Not by `lru_cache`, which would have the object refer to itself.
+        self._creds = self._names = None
 
     def communicate(self):
         """Serves the request.
@@ -571,6 +583,8 @@ class HTTPConnection(metaclass=Watched):
             NotImplementedError: If it is no unix socket.
             RuntimeError: If the server does not ask for them, or the system does not know them.
         """
+        if self._creds is not None:
+            return self._creds
         if self.socket.family != socket.AF_UNIX:
             raise NotImplementedError("SO_PEERCRED is only supported in Linux kernel and WSL")
         if not self.peercreds_enabled:
@@ -579,7 +593,8 @@ class HTTPConnection(metaclass=Watched):
             found = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         except OSError as error:
             raise RuntimeError from error
-        return struct.unpack("3i", found)
+        self._creds = struct.unpack("3i", found)
+        return self._creds
 
     @property
     def peer_pid(self):
@@ -607,7 +622,9 @@ class HTTPConnection(metaclass=Watched):
             raise NotImplementedError("UID/GID lookup is unavailable under current platform.")
         if not self.peercreds_resolve_enabled:
             raise RuntimeError("UID/GID lookup is disabled within this server")
-        return pwd.getpwuid(self.peer_uid).pw_name, grp.getgrgid(self.peer_gid).gr_name
+        if self._names is None:
+            self._names = pwd.getpwuid(self.peer_uid).pw_name, grp.getgrgid(self.peer_gid).gr_name
+        return self._names
 
     @property
     def peer_user(self):
@@ -697,9 +714,13 @@ class HTTPServer(metaclass=Watched):
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
-        # What is private changes nothing, but for the address.
-        if self._live is not None and (name == "_bind_addr" or name[0] != "_" or name == "__class__"):
-            self._tell()
+        if self._live is None:
+            return
+        if name in _SETTINGS:
+            self._tell_settings()
+        # What is private changes nothing.
+        if not name.startswith("_") or name == "__class__":
+            self._tell_way()
 
     def __delattr__(self, name):
         super().__delattr__(name)
@@ -708,10 +729,14 @@ class HTTPServer(metaclass=Watched):
     # --- What the engine is told.
 
     def _tell(self):
-        """Tells the engine what it needs of this object and its classes; after each change of theirs."""
+        """Tells the engine what it needs of this object and its classes, after a change of theirs."""
+        if self._live is not None:
+            self._tell_way()
+            self._tell_settings()
+
+    def _tell_way(self):
+        """Tells it which way requests go, and who accepts."""
         live = self._live
-        if live is None:
-            return
         # One after the other, so that the last change is the last that is told.
         with self._telling:
             if self._is_telling:
@@ -719,31 +744,33 @@ class HTTPServer(metaclass=Watched):
                 return
             self._is_telling = True
             try:
-                self._tell_settings(live)
                 if self._engine is not None:
                     self._look_at_adapter()
                     self._look_who_watches()
                 self._choose()
-                live.serve_natively(self._application_alone(), self.stats)
+                application = self._application_alone()
+                live.serve_natively(application, {} if application is None else self.stats)
             finally:
                 self._is_telling = False
 
-    def _tell_settings(self, live):
-        live.set_timeout(self.timeout)
-        live.limit_head(self.max_request_header_size or 0)
-        live.limit_body(self.max_request_body_size or 0)
-        live.limit_kept(self.keep_alive_conn_limit)
-        live.speak_http10(self.protocol == "HTTP/1.0")
-        live.set_extra(
-            {
-                "ACTUAL_SERVER_PROTOCOL": self.protocol,
-                "SERVER_NAME": self.server_name,
-                "SERVER_SOFTWARE": self.software,
-                "SERVER_PORT": "" if isinstance(self.bind_addr, (str, bytes)) else str(self.bind_addr[1]),
-                "wsgi.multithread": True,
-                "wsgi.url_scheme": "http" if self.ssl_adapter is None else "https",
-            }
-        )
+    def _tell_settings(self):
+        live = self._live
+        with self._telling:
+            live.set_timeout(self.timeout)
+            live.limit_head(self.max_request_header_size or 0)
+            live.limit_body(self.max_request_body_size or 0)
+            live.limit_kept(self.keep_alive_conn_limit)
+            live.speak_http10(self.protocol == "HTTP/1.0")
+            live.set_extra(
+                {
+                    "ACTUAL_SERVER_PROTOCOL": self.protocol,
+                    "SERVER_NAME": self.server_name,
+                    "SERVER_SOFTWARE": self.software,
+                    "SERVER_PORT": "" if isinstance(self.bind_addr, (str, bytes)) else str(self.bind_addr[1]),
+                    "wsgi.multithread": True,
+                    "wsgi.url_scheme": "http" if self.ssl_adapter is None else "https",
+                }
+            )
 
     def _open_engine(self):
         self._telling = threading.RLock()
@@ -793,7 +820,7 @@ class HTTPServer(metaclass=Watched):
         )
 
     def _look_at_adapter(self):
-        """Goes over to the adapter's means until the server stops, if it is not the engine's or was touched."""
+        """Goes over to the adapter's means, for good, if it is not the engine's or was touched."""
         adapter = self.ssl_adapter
         stays = adapter is self._adapter_of_engine and (adapter is None or _native.made(adapter) is not None)
         if not stays and self._door is None and self._watch is None:
@@ -902,7 +929,7 @@ class HTTPServer(metaclass=Watched):
             try:
                 return self._serve_known(known.conn, wire)
             finally:
-                watch.leave(known)
+                watch.leave(known, wire.taken)
         conn = self._connection(wire)
         keep = False
         try:
@@ -912,10 +939,12 @@ class HTTPServer(metaclass=Watched):
                 conn.close()
             if not conn.linger:
                 wire.close()
+            wire.forget()
         return ()
 
     def _serve_known(self, conn, wire):
         """Has the object of a connection that is watched serve a request."""
+        wire.use(conn.socket)
         conn._wire, conn.rfile, conn.wfile = wire, wire.makefile("rb"), wire.makefile("wb")
         if isinstance(conn.socket, Accepted):
             conn.socket.engaged = True
@@ -931,8 +960,9 @@ class HTTPServer(metaclass=Watched):
                     wire.real().shutdown(socket.SHUT_RD)
             if isinstance(conn.socket, Accepted):
                 conn.socket.engaged = False
-            if not conn.linger:
-                wire.close()
+            if wire.taken and not conn.linger:
+                conn.close()
+            wire.forget()
             conn._wire = NoRequest()
         return ()
 
@@ -1005,11 +1035,6 @@ class HTTPServer(metaclass=Watched):
             engine.work(place)
         finally:
             places.insert(0, place)
-
-    def _dismiss(self, amount, least):
-        """Has so many threads leave, as long as `least` stay."""
-        if self._engine is not None:
-            self._engine.dismiss(max(amount, 0), least)
 
     def _busy(self):
         engine = self._engine
@@ -1401,6 +1426,20 @@ class HTTPServer(metaclass=Watched):
         if socket_.family in {socket.AF_INET, socket.AF_INET6}:
             return bind_addr[:2]
         return bton(bind_addr) if isinstance(bind_addr, bytes) else bind_addr
+
+
+#: Attributes that the engine is told of.
+_SETTINGS = {
+    "_bind_addr",
+    "keep_alive_conn_limit",
+    "max_request_body_size",
+    "max_request_header_size",
+    "protocol",
+    "server_name",
+    "software",
+    "ssl_adapter",
+    "timeout",
+}
 
 
 def _peer(environ):

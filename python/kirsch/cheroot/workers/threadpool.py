@@ -7,7 +7,7 @@ import time
 
 __all__ = ("ThreadPool", "WorkerThread")
 
-#: Threads of a pool without a `max`: more than a system gives a program gladly, and as many as the engine takes.
+#: Threads of a pool without a `max`: as many as the engine takes, and more than a system gives gladly.
 _MOST = 4096
 
 
@@ -64,9 +64,7 @@ class WorkerThread(threading.Thread):
         finally:
             self.ready = False
             workers.pop(self.name, None)
-            # Dismissed, it is none of them any more.
-            with contextlib.suppress(ValueError):
-                self.server.requests._threads.remove(self)
+            self.server.requests._left(self)
 
 
 class ThreadPool:
@@ -93,6 +91,8 @@ class ThreadPool:
         self.min = min
         self.max = max
         self._threads = []
+        # Those that were dismissed and still have something to do.
+        self._leaving = 0
         # Held while threads start that are not listed yet.
         self._spawning = threading.Lock()
         # Nothing comes by here: requests wait in the engine. It has the size that the engine is told.
@@ -138,7 +138,18 @@ class ThreadPool:
     def shrink(self, amount):
         """Ends so many threads, down to `min` of them: idle ones at once, others behind their request."""
         self._clear_dead_threads()
-        self.server._dismiss(amount, self.min)
+        spare = len(self._threads) - self._leaving - self.min
+        amount = min(amount - self._leaving, spare)
+        engine = self.server._engine
+        if amount > 0 and engine is not None:
+            self._leaving += amount
+            engine.dismiss(amount)
+
+    def _left(self, worker):
+        """A thread has returned from the engine; if that goes on without it, it was dismissed."""
+        if worker in self._threads:
+            self._threads.remove(worker)
+            self._leaving -= 1
 
     def _spawn_workers(self, amount):
         with self._spawning:
@@ -157,16 +168,20 @@ class ThreadPool:
     def _clear_dead_threads(self):
         self._threads[:] = [thread for thread in self._threads if thread.is_alive()]
 
+    def _clear_threads(self):
+        threads, self._threads[:] = self._threads[:], []
+        self._leaving = 0
+        return [thread for thread in threads if thread is not threading.current_thread()]
+
     def stop(self, timeout=5):
         """Ends the threads: what has begun may take so many seconds; if negative, there is no end."""
-        threads, self._threads[:] = self._threads[:], []
+        threads = self._clear_threads()
         if timeout is not None and timeout < 0:
             timeout = None
         finished = self.server._end_engine(timeout)
         # Those that are in the application still have had their time.
         deadline = time.monotonic() + (5 if finished else 0.1)
         for thread in threads:
-            if thread is not threading.current_thread():
-                # What stays in the application is left alone: it cannot be ended.
-                with contextlib.suppress(RuntimeError):
-                    thread.join(max(0, deadline - time.monotonic()))
+            # A thread that stays in the application is left alone: it cannot be ended.
+            with contextlib.suppress(RuntimeError):
+                thread.join(max(0, deadline - time.monotonic()))
