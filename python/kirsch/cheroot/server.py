@@ -1147,10 +1147,11 @@ class HTTPServer(metaclass=Watched):
         try:
             self._open_engine()
             _prepared.add(self)
-            # Before the threads: whom they serve may stop the server.
             self._start_time = time.time()
-            self.ready = True
-            self.requests.start()
+            # Who waits for the server to be ready finds its threads; and whom these serve may stop it.
+            with self.requests._spawning:
+                self.requests.start()
+                self.ready = True
             if self._door is not None:
                 self._door.open()
         except BaseException:
