@@ -666,6 +666,8 @@ class HTTPServer(metaclass=Watched):
     _interrupt = None
     _engine = None
     _live = None
+    # Whether it may be stopped: threads serve already when it is not `ready` yet.
+    _is_begun = False
     _door = None
     _watch = None
 
@@ -1148,15 +1150,17 @@ class HTTPServer(metaclass=Watched):
             self._open_engine()
             _prepared.add(self)
             self._start_time = time.time()
-            # Who waits for the server to be ready finds its threads; and whom these serve may stop it.
-            with self.requests._spawning:
-                self.requests.start()
-                self.ready = True
+            self._is_begun = True
+            self.requests.start()
+            # Behind the threads: who waits for this may count them.
+            with self._telling:
+                if self._is_begun:
+                    self.ready = True
             if self._door is not None:
                 self._door.open()
         except BaseException:
             # Ctrl-C, say: the caller takes it for a server that was never started.
-            self.ready = False
+            self.ready = self._is_begun = False
             _prepared.discard(self)
             self._end()
             raise
@@ -1223,9 +1227,10 @@ class HTTPServer(metaclass=Watched):
 
         In a worker thread it returns at once, and the rest is done behind it.
         """
-        if not self.ready:
+        if not self._is_begun:
             return
-        self.ready = False
+        with self._telling:
+            self.ready = self._is_begun = False
         self._run_time, self._start_time = self.runtime(), None
         _prepared.discard(self)
         worker = threading.current_thread()
@@ -1282,7 +1287,7 @@ class HTTPServer(metaclass=Watched):
 
     def put_conn(self, conn):
         """Keeps a connection for its next request; called behind each."""
-        if self.ready:
+        if self._is_begun:
             self._connections.put(conn)
         else:
             conn.close()

@@ -94,7 +94,7 @@ class ThreadPool:
         # Those that were dismissed and still have something to do.
         self._leaving = 0
         # Held while threads start that are not listed yet.
-        self._spawning = threading.RLock()
+        self._spawning = threading.Lock()
         # Nothing comes by here: requests wait in the engine. It has the size that the engine is told.
         self._queue = queue.Queue(maxsize=accepted_queue_size)
         self._queue_put_timeout = accepted_queue_timeout
