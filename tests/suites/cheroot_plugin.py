@@ -31,8 +31,22 @@ if "SUITE_OVER_CHEROOT" not in os.environ:
     if theirs is not None and theirs.origin is not None:
         cheroot.test.__path__.append(str(Path(theirs.origin).parent / "test"))
 
+# cheroot's tests give an answer half a second, which a busy machine may take.
+PATIENCE = 30.0
+
 # web.py's tests start servers at the address that the command line names; any free port will do.
 sys.argv[1:] = ["127.0.0.1:0"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> object | None:
+    """Gives answers their time."""
+    if fixturedef.argname != "http_request_timeout":
+        return None
+    fixturedef.cached_result = (PATIENCE, fixturedef.cache_key(request), None)
+    return PATIENCE
 
 
 @pytest.hookimpl(wrapper=True)
