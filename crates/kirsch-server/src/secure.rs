@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::FileExt;
 
-use kirsch_tls::{Failure, Material, Plain, Progress, Session, Variables};
+use kirsch_tls::{Failure, Material, Plain, Progress, Session, UNSENT_BYTES, Variables};
 
 use crate::socket::{Received, Socket};
 
@@ -23,7 +23,7 @@ const READ: usize = 32 * 1024;
 /// Read at once during a handshake, of which a message has hardly more.
 const READ_HANDSHAKE: usize = 4 * 1024;
 /// Read of a file at once: as much as a session takes before it was sent.
-const FILE_PIECE: usize = 64 * 1024;
+const FILE_PIECE: usize = UNSENT_BYTES;
 /// What a byte of the wire costs, in bytes that are merely moved. In full records it is less. But a record may hold
 /// one byte, or none and new keys, which take some microseconds: a peer could have whoever drives decrypt these for as
 /// long as it likes, while all that arrives is hardly anything.

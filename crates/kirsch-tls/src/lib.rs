@@ -42,7 +42,7 @@ pub use error::{TlsError, Trouble, Warning};
 pub use material::{Changed, Material};
 pub use pair::Pair;
 pub use served::{Choice, Served, is_tls};
-pub use session::{Failure, Plain, Progress, Session};
+pub use session::{Failure, Plain, Progress, Session, UNSENT_BYTES};
 pub use variables::Variables;
 
 #[cfg(test)]

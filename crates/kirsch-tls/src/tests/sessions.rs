@@ -8,7 +8,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, CertificateError, ContentType, HandshakeKind};
 
 use super::*;
-use crate::{Failure, Plain, Progress, Session};
+use crate::{Failure, Plain, Progress, Session, UNSENT_BYTES};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -189,7 +189,7 @@ fn much_goes_both_ways_and_only_so_much_waits() {
     let mut sent = 0;
     while sent < much.len() {
         let taken = pairing.session.write(&[&much[sent..]]);
-        assert!(taken > 0 && taken <= 64 * 1024, "{taken}");
+        assert!(taken > 0 && taken <= UNSENT_BYTES, "{taken}");
         sent += taken;
         if sent < much.len() {
             assert_eq!(pairing.session.write(&[b"no more"]), 0);
