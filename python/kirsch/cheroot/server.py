@@ -1239,6 +1239,9 @@ class HTTPServer(metaclass=Watched):
         if not self._is_begun:
             return
         with self._telling:
+            if not self._is_begun:
+                # Another thread was quicker.
+                return
             self.ready = self._is_begun = False
         self._run_time, self._start_time = self.runtime(), None
         _prepared.discard(self)
