@@ -232,6 +232,35 @@ def test_a_server_is_stopped_by_several_at_once() -> None:
     assert failed == []
 
 
+class Overtaken:
+    """A lock before which another thread is quicker, once."""
+
+    def __init__(self, lock: Any, meanwhile: Callable[[], None]) -> None:
+        self.lock = lock
+        self.meanwhile: Callable[[], None] | None = meanwhile
+
+    def __enter__(self) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            thread = threading.Thread(target=meanwhile)
+            thread.start()
+            thread.join(SECONDS)
+        self.lock.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self.lock.__exit__(*error)
+
+
+def test_of_two_that_stop_a_server_at_the_same_moment_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = []
+    before = Quiet._end
+    monkeypatch.setattr(Quiet, "_end", lambda made: (ends.append(made), before(made)))
+    with running() as made:
+        made._telling = Overtaken(made._telling, made.stop)
+        made.stop()
+    assert ends == [made]
+
+
 def test_a_stop_in_a_generator_lets_it_end() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         made.stop()
@@ -264,7 +293,10 @@ def at_signal() -> Iterator[Callable[[Callable[[], object]], None]]:
 def test_a_stop_in_a_signal_handler_ends_the_server(
     at_signal: Callable[[Callable[[], object]], None],
 ) -> None:
+    serving = threading.Event()
+
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        assert serving.wait(SECONDS)
         os.kill(os.getpid(), signal.SIGUSR1)
         start_response("200 OK", [])
         return [b"x"]
@@ -279,6 +311,14 @@ def test_a_stop_in_a_signal_handler_ends_the_server(
 
     at_signal(stop)
     made.prepare()
+    selector = made._connections._selector
+    select = selector.select
+
+    def selecting(timeout: float | None = None) -> Any:
+        serving.set()
+        return select(timeout)
+
+    selector.select = selecting
     with Client(made.bind_addr) as client:
         client.send(get())
         made.serve()
@@ -320,6 +360,8 @@ def test_a_process_that_a_handler_forks_takes_nothing_with_it(way: str) -> None:
         return [b"forked"]
 
     with running(app, numthreads=2) as made, Client(made.bind_addr) as client:
+        # By then the server has its side of the connection, too.
+        assert client.request("/").body == b"forked"
         before = descriptors()
         for _ in range(3):
             assert client.request("/").body == b"forked"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import logging
+import re
 import socket
 import ssl
 import threading
@@ -124,6 +127,8 @@ def patched(made: Any, patch: pytest.MonkeyPatch) -> None:
 TOUCHES: dict[str, Callable[[Any, pytest.MonkeyPatch], Any]] = {
     "looked at": lambda made, patch: made.context,
     "options": lambda made, patch: setattr(made.context, "minimum_version", ssl.TLSVersion.TLSv1_3),
+    "looked at where cheroot has it": lambda made, patch: made._context,
+    "replaced where cheroot has it": lambda made, patch: setattr(made, "_context", made._context),
     "replaced": lambda made, patch: setattr(made, "context", made._context),
     "method of the object": lambda made, patch: setattr(made, "wrap", made.wrap),
     "method of the class": patched,
@@ -385,6 +390,74 @@ def test_a_unix_socket_is_python_s(authority: Authority, pair: Pair, tmp_path: P
             client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             received = b"".join(iter(lambda: client.recv(65536), b""))
     assert PYTHONS.encode() in received
+
+
+class Numbered(BuiltinSSLAdapter):
+    """Tells connections apart, as certificates of clients do."""
+
+    _numbers = itertools.count(1)
+
+    def get_environ(self, sock: Any) -> dict[str, Any]:  # type: ignore[override]  # as its base
+        return {"SSL_NUMBER": next(self._numbers), **super().get_environ(sock)}
+
+
+def test_clients_of_a_unix_socket_are_told_apart(authority: Authority, pair: Pair, tmp_path: Path) -> None:
+    """They have no address."""
+    path = str(tmp_path / "socket")
+    made: Any = wsgi.Server(path, told)
+    made.ssl_adapter = adapter(pair, kind=Numbered)
+    with made._run_in_thread(), contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(2):
+            raw = stack.enter_context(socket.socket(socket.AF_UNIX))
+            raw.settimeout(SECONDS)
+            raw.connect(path)
+            client = authority.context().wrap_socket(raw, server_hostname="localhost")
+            clients.append(stack.enter_context(client))
+
+        def number(client: ssl.SSLSocket) -> int:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            received = b""
+            while not received.endswith((b"}", b"0\r\n\r\n")):
+                received += client.recv(65536)
+            found = re.search(rb'"SSL_NUMBER": (\d+)', received)
+            assert found is not None, received
+            return int(found[1])
+
+        numbers = [number(client) for client in clients]
+        assert sorted(numbers) == [1, 2]
+        assert [number(client) for client in clients] == numbers
+
+
+def test_renewed_files_are_served(authority: Authority, pair: Pair, tmp_path: Path) -> None:
+    served = Pair(tmp_path / "crt.pem", tmp_path / "key.pem")
+    renewed = threading.Event()
+    handler = logging.Handler()
+    handler.emit = lambda record: renewed.set()  # type: ignore[method-assign]
+    logger = logging.getLogger("kirsch")
+
+    def lay(what: Pair) -> None:
+        served.certificate.write_bytes(what.certificate.read_bytes())
+        served.key.write_bytes(what.key.read_bytes())
+
+    def certificate(made: Any) -> str:
+        found: str = ask(secure(made, authority))["SSL_SERVER_CERT"]
+        return found
+
+    lay(pair)
+    with serving(adapter(served)) as made:
+        first = certificate(made)
+        lay(authority.pair("localhost"))
+        logger.addHandler(handler)
+        level = logger.level
+        logger.setLevel(logging.INFO)
+        try:
+            made._engine.reload_tls()
+            assert renewed.wait(SECONDS)
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+        assert certificate(made) != first
 
 
 def test_cherrypy_s_builtin_module_is_served_by_the_engine(

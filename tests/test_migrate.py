@@ -446,3 +446,19 @@ def test_the_file_is_utf_8_whatever_the_locale_is(tmp_path: Path) -> None:
     environment = {**clean_environment(), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     printed = subprocess.run(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, check=True).stdout
     assert 'chdir = "b\u00fccher"'.encode() in printed
+
+
+def test_what_would_open_more_than_before_is_not_printed_or_told_of(tmp_path: Path) -> None:
+    (tmp_path / "uwsgi.ini").write_text(
+        "[uwsgi]\nhttp-socket = web.sock\nstatic-map = /static=public\nstatic-skip-ext = .py\n"
+    )
+    text = migrated(tmp_path, "uwsgi.ini")
+    assert ("To be written by hand", "static-map = /static=public") in commented(text)
+    assert "unix_socket_mode = 0o600" in text
+    assert "have the proxy write X-Forwarded-For" in text
+    (tmp_path / "uwsgi.ini").write_text("[uwsgi]\nhttp-socket = web.sock\nchmod-socket = 660\n")
+    assert "0o600" not in migrated(tmp_path, "uwsgi.ini")
+    for everybody in ("*", "0.0.0.0/0", "10.0.0.1,::/0"):
+        (tmp_path / "gunicorn.conf.py").write_text(f"forwarded_allow_ips = {everybody!r}\n")
+        line = f"forwarded_allow_ips = {everybody!r}"
+        assert commented(migrated(tmp_path, "gunicorn.conf.py")) == [("To be written by hand", line)]

@@ -373,6 +373,7 @@ UWSGI = {
         static-map = /=%dpublic
         static-map = /static=%dfiles
         static-index = home.html
+        forkbomb-delay = 5
         static-expires-type = text/css=3600
         check-static = %dpublic
         offload-threads = 2
@@ -384,7 +385,7 @@ UWSGI = {
         "/static={here}/public, /media={here}/files/media, /v2/api=v2-api, /api=api, main",
         {
             Group.NEEDLESS: ["manage-script-name", "callable", "static-index", "offload-threads"],
-            Group.MISSING: ["static-expires-type", "check-static", "route"],
+            Group.MISSING: ["forkbomb-delay", "static-expires-type", "check-static", "route"],
             Group.UNFIT: ["static-map", "static-map", "static-map"],
         },
         routes=True,

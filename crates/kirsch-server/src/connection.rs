@@ -287,6 +287,14 @@ impl Connection {
         }
     }
 
+    /// Others have their turn, unless its time is over: over TLS, what keeps arriving may hold nothing.
+    pub(crate) fn go_on_later(&mut self, turn: &mut Turn<'_>) -> Step {
+        Step::Out(match self.deadline.is_some_and(|at| at <= turn.now) {
+            true => self.give_out(turn),
+            false => Next::Yield,
+        })
+    }
+
     /// Ends what took too long.
     fn give_out(&mut self, turn: &mut Turn<'_>) -> Next {
         match &self.state {
@@ -544,7 +552,7 @@ impl Connection {
         };
         self.deadline = Some(since + turn.shared.config.timeout(|it| it.handshake));
         if self.share == 0 {
-            return Step::Out(Next::Yield);
+            return self.go_on_later(turn);
         }
         match self.stream.shake(self.readiness.readable) {
             Ok(Shake::Received { drained, effort }) => {
@@ -691,13 +699,9 @@ impl Connection {
                 Ok(Fill::Bytes) => {}
                 Ok(Fill::Blocked) => break,
                 Ok(Fill::Enough) => {
-                    if let State::Head { since, .. } = &mut self.state
-                        && !request.buf.is_empty()
-                    {
-                        since.get_or_insert(turn.now);
-                    }
-                    self.request = Some(request);
-                    return Step::Out(Next::Yield);
+                    // Sets the deadline; what it answers is for who has nothing to read.
+                    let _ = self.wait_for_head(request, turn);
+                    return self.go_on_later(turn);
                 }
                 Ok(Fill::End) => return self.head_ended(request, turn),
                 Err(err) => {

@@ -221,7 +221,7 @@ impl Connection {
     }
 
     /// Reads once; `None` to go on.
-    fn read_body(&mut self, turn: &Turn<'_>) -> Option<Step> {
+    fn read_body(&mut self, turn: &mut Turn<'_>) -> Option<Step> {
         let State::Body(gathering) = &mut self.state else {
             return Some(Step::Again);
         };
@@ -256,7 +256,10 @@ impl Connection {
                 self.deadline = gathering.pace.deadline(&turn.shared.config);
                 Some(Step::Out(Next::Wait))
             }
-            Ok(Fill::Enough) => Some(Step::Out(Next::Yield)),
+            Ok(Fill::Enough) => {
+                self.deadline = gathering.pace.deadline(&turn.shared.config);
+                Some(self.go_on_later(turn))
+            }
             Ok(Fill::End) => match ended {
                 Some(Err(error)) => {
                     self.refuse(error, turn);

@@ -3,7 +3,9 @@
 //! It knows no TLS. Read next: `stream.rs`, whose bytes go through it.
 //!
 //! Every write names `MSG_NOSIGNAL`: an application may have set SIGPIPE to its default, and a
-//! client that leaves must not kill the server.
+//! client that leaves must not kill the server. Whether a socket blocks is said of all its duplicates, and
+//! programs have some (`Exchange::socket`): so every read and write of memory names `MSG_DONTWAIT`, too. Files go out
+//! on threads that may wait.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -20,6 +22,9 @@ use rustix::net::{
 use socket2::Domain;
 
 use crate::sigpipe::without_sigpipe;
+
+/// Of every write.
+const SEND: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 /// An accepted socket.
 pub(crate) enum Socket {
@@ -65,7 +70,7 @@ impl Socket {
         match recv(
             self,
             rustix::buffer::spare_capacity(buf),
-            RecvFlags::empty(),
+            RecvFlags::DONTWAIT,
         ) {
             Ok((0, _)) => Ok(Received::End),
             Ok((count, _)) => Ok(Received::Bytes {
@@ -85,12 +90,12 @@ impl Socket {
 
     /// Sends what the socket takes of the slices together; 0 if it takes nothing now.
     pub(crate) fn send(&self, slices: &[&[u8]]) -> io::Result<usize> {
-        self.send_with(slices, SendFlags::NOSIGNAL)
+        self.send_with(slices, SEND)
     }
 
     /// As [`Socket::send`], where more follows at once: what does not fill a packet waits for it.
     pub(crate) fn send_front(&self, slices: &[&[u8]]) -> io::Result<usize> {
-        self.send_with(slices, SendFlags::NOSIGNAL | SendFlags::MORE)
+        self.send_with(slices, SEND | SendFlags::MORE)
     }
 
     /// Sends what the socket takes of a vector.
@@ -99,7 +104,7 @@ impl Socket {
     ///
     /// Those of the system, `WouldBlock` included.
     pub(crate) fn send_vector(&self, vector: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send_vector_with(vector, SendFlags::NOSIGNAL)
+        self.send_vector_with(vector, SEND)
     }
 
     /// As [`Socket::send_vector`], where the end of our side follows at once: it leaves in the same packet.
@@ -108,7 +113,7 @@ impl Socket {
     ///
     /// Those of the system, `WouldBlock` included.
     pub(crate) fn send_last_vector(&self, vector: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send_vector_with(vector, SendFlags::NOSIGNAL | SendFlags::MORE)
+        self.send_vector_with(vector, SEND | SendFlags::MORE)
     }
 
     fn send_vector_with(&self, vector: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
@@ -234,5 +239,36 @@ impl AsFd for Socket {
             Socket::Tcp(stream) => stream.as_fd(),
             Socket::Unix(stream) => stream.as_fd(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_duplicate_that_blocks_has_nobody_here_wait() {
+        let (ours, theirs) = net::UnixStream::pair().expect("two sockets");
+        let duplicate = ours.try_clone().expect("a duplicate");
+        let socket = Socket::of(ours.into()).expect("a socket");
+        duplicate.set_nonblocking(false).expect("a socket");
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let read = socket.receive(&mut Vec::with_capacity(1));
+            let block = [0; 64 * 1024];
+            while socket.send(&[&block]).expect("the peer is there") > 0 {}
+            while socket.send(&[&block, &block]).expect("as above") > 0 {}
+            let last = socket.send_last_vector(&[IoSlice::new(&block)]);
+            tell.send((read.ok(), last.map_err(|err| err.kind()).err()))
+        });
+        let answer = told.recv_timeout(Duration::from_secs(30));
+        let blocked = (Some(Received::Blocked), Some(io::ErrorKind::WouldBlock));
+        assert_eq!(answer, Ok(blocked));
+        drop(theirs);
     }
 }

@@ -52,7 +52,8 @@ _FIELD_BYTES = 8190
 _GREEN = ("gevent", "eventlet", "tornado")
 _SPEAKS_OF_CLIENT = (
     "gunicorn read the scheme alone; Kirsch believes the client's address, host and port, too, so "
-    "REMOTE_ADDR becomes the client's."
+    "REMOTE_ADDR becomes the client's: have the proxy write X-Forwarded-For itself, since it would pass on "
+    "what a client has written there."
 )
 
 
@@ -224,7 +225,7 @@ def _trust(value: Any, others: Mapping[str, Any]) -> Answer:
     addresses = texts(others.get("bind") or "")
     if "*" in peers and addresses and all(address.startswith("unix:") for address in addresses):
         return Stays(Group.NEEDLESS, "who connects to a unix socket is believed already")
-    if "*" in peers:
+    if any(peer == "*" or peer.endswith("/0") for peer in peers):
         why = (
             "this believes everybody. Name the addresses or networks that your proxies have, and nothing "
             "else, "

@@ -42,6 +42,10 @@ _UWSGI_HTTP = (
     "It spoke uwsgi, and speaks HTTP now: in nginx write proxy_pass in place of uwsgi_pass, and "
     "proxy_set_header in place of uwsgi_param."
 )
+_BELIEVES_UNIX = (
+    "Kirsch believes whoever connects to a unix socket: have the proxy write X-Forwarded-For and "
+    "X-Forwarded-Proto itself, since it would pass on what a client has written there."
+)
 _PYTHON_PLUGIN = re.compile(
     r"python[0-9.]*|https?|corerouter|logfile|logsocket|syslog|rsyslog|cheaper_\w+|\d+|router_static|pypy"
 )
@@ -76,6 +80,7 @@ def _bind(addresses: list[str], note: str = "") -> Becomes:
     found: dict[str, Any] = {"bind": addresses}
     if any(address.startswith(("unix:", "@")) for address in addresses):
         found |= {"trust_proxy": ["unix"], "proxy_fields": "x-forwarded"}
+        note = f"{note} {_BELIEVES_UNIX}".lstrip()
     return Becomes(found, note)
 
 
@@ -178,6 +183,9 @@ def _static(value: Any, others: Mapping[str, Any], *, append: bool) -> Answer:
     path = where.rstrip("/")
     if not path:
         return Stays(Group.UNFIT, _FALLS_THROUGH)
+    if "static-skip-ext" in others:
+        why = "Kirsch would serve the files that static-skip-ext leaves out: lay them elsewhere, and write "
+        return Stays(Group.UNFIT, f'{why}[[routes]], path = "{path}", files = "{folder}"')
     if Path(folder).is_file() or Path(folder).name == Path(path).name != "" != Path(path).suffix:
         return Stays(
             Group.UNFIT,
@@ -574,6 +582,11 @@ _BELIEVES = (
     'trust_proxy = ["127.0.0.1"], proxy_fields = "x-forwarded"; then REMOTE_ADDR is that of the client.'
 )
 
+_OPEN_SOCKETS = (
+    "uWSGI lets nobody but its own user connect to a unix socket unless chmod-socket says so, and Kirsch all "
+    "who may enter the folder of the socket: unix_socket_mode = 0o600."
+)
+
 
 # --- The file
 
@@ -619,6 +632,10 @@ def migrate(path: Path, section: str) -> Document:
         document.add(line.shown, _answer_line(line, others, content.placeholders))
     if any(not bind.startswith(("unix:", "@")) for bind in document.value("bind") or []):
         document.differs(_BELIEVES)
+    if not document.value("unix_socket_mode") and any(
+        bind.startswith("unix:") for bind in document.value("bind") or []
+    ):
+        document.differs(_OPEN_SOCKETS)
     for name in content.others:
         document.add(
             f"[{name}]", Stays(Group.UNKNOWN, f"not read; kirsch migrate {path.name}:{name} reads it")

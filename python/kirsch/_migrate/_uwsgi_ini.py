@@ -21,7 +21,7 @@ INCLUDES = ("ini", "include", "inherit", "config")
 PLACEHOLDERS = ("set-placeholder", "set-ph", "set")
 #: The keys that end a block, and the beginnings of those that begin one.
 _ENDS = ("endif", "end-if", "endfor", "end-for")
-_BEGINS = ("if-", "ifenv", "ifexists", "ifplugin", "ifdir", "for")
+_BEGINS = ("if-", "ifenv", "ifexists", "ifplugin", "ifdir", "for-")
 _FORMATS = ("log-format", "logformat", "log-req-encoder", "log-encoder")
 
 _ENVIRONMENT = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)(?:(:?-)([^)]*))?\)")
@@ -166,7 +166,7 @@ def _expanded(lines: list[Line], others: list[str]) -> Content:
             found.append(replace(line, block=block, begins=True))
             block = None
             continue
-        if line.key.startswith(_BEGINS) and not line.key.startswith("force"):
+        if line.key == "for" or line.key.startswith(_BEGINS):
             block = line.shown
             found.append(replace(line, begins=True))
             continue

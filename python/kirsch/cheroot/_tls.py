@@ -9,6 +9,7 @@ the engine, which sees a connection like any other and bounds how many there are
 
 import contextlib
 import ipaddress
+import os
 import select
 import socket
 import threading
@@ -30,8 +31,9 @@ class Door:
 
     def __init__(self, server):
         self.server = server
-        #: By the client's address and port: what the adapter says of its connection.
-        self.environs = {}
+        # What the adapter says of a connection, by the inode of the socket that the engine has of it: clients
+        # of a unix socket have no address, and one address may have several connections.
+        self._environs = {}
         self._lock = threading.Lock()
         self._tunnels = set()
         self._closed = False
@@ -59,6 +61,20 @@ class Door:
             tunnel.cut()
         for tunnel in tunnels:
             tunnel.thread.join(seconds)
+
+    def environ_of(self, inode):
+        """What the adapter says of the connection with this socket; nothing if it said nothing."""
+        return self._environs.get(inode) or {}
+
+    def _note(self, inode, environ):
+        with self._lock:
+            self._environs[inode] = environ
+
+    def _forget(self, inode, environ):
+        with self._lock:
+            # Once the engine has closed its socket another may have the number.
+            if self._environs.get(inode) is environ:
+                del self._environs[inode]
 
     def _accept(self):
         server = self.server
@@ -110,7 +126,7 @@ class _Tunnel:
 
     def _run(self):
         secured = self.raw
-        key = None
+        environ = inode = None
         try:
             secured, environ = self._shake_hands()
             if secured is None:
@@ -118,7 +134,7 @@ class _Tunnel:
             receive = getattr(self.door.server.ssl_adapter, "receive", _receive)
             # With some adapters hands are shaken with the first byte.
             first = receive(secured, BLOCK)
-            key = self._enter(environ)
+            inode = self._enter(environ)
             self._pass_on(secured, receive, first)
         except errors.NoSSLError as error:
             self._refuse_plain(secured, error)
@@ -128,8 +144,8 @@ class _Tunnel:
             # The client or the engine has left, in whatever way.
             pass
         finally:
-            if key is not None:
-                self.door.environs.pop(key, None)
+            if inode is not None:
+                self.door._forget(inode, environ)
             for it in (self.inner, secured, self.raw):
                 if it is not None:
                     with contextlib.suppress(Exception):
@@ -177,11 +193,14 @@ class _Tunnel:
         server = self.door.server
         theirs, self.inner = socket.socketpair()
         with theirs:
-            peer = _peer(self.address)
-            key = (str(peer[0]), str(peer[1])) if peer else ("", "")
-            self.door.environs[key] = environ
-            server._engine.admit(theirs.fileno(), peer, ("localhost", "443"))
-        return key
+            inode = os.fstat(theirs.fileno()).st_ino
+            self.door._note(inode, environ)
+            try:
+                server._engine.admit(theirs.fileno(), _peer(self.address), ("localhost", "443"))
+            except BaseException:
+                self.door._forget(inode, environ)
+                raise
+        return inode
 
     def _pass_on(self, secured, receive, first):
         """Until both have ended: what the client sends to the engine, and what that answers to the client."""

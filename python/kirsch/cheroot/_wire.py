@@ -94,13 +94,7 @@ class Wire:
 
     def inode(self):
         """The number of the connection's socket, which its duplicates have too; none over TLS."""
-        number = self._start_response.socket()
-        if number is None:
-            return None
-        try:
-            return os.fstat(number).st_ino
-        finally:
-            os.close(number)
+        return inode(self._start_response)
 
     def shutdown(self, how=socket.SHUT_RDWR):
         """Nothing: the engine ends connections, after what was sent has arrived; unless this was taken."""
@@ -125,6 +119,17 @@ class Wire:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.real(), name)
+
+
+def inode(start_response):
+    """The number of the socket that a request came by, which its duplicates have too; none over TLS."""
+    number = start_response.socket()
+    if number is None:
+        return None
+    try:
+        return os.fstat(number).st_ino
+    finally:
+        os.close(number)
 
 
 class NoRequest:

@@ -32,7 +32,7 @@ from . import __version__, connections, errors
 from ._compat import IS_PPC, IS_WINDOWS, bton  # noqa: F401 - part of the interface
 from ._tls import Door
 from ._watch import Accepted, Watch
-from ._wire import NoRequest, NothingSent, Wire
+from ._wire import NoRequest, NothingSent, Wire, inode
 from .makefile import MakeFile, StreamWriter  # noqa: F401 - as above
 from .ssl import _native
 from .workers import threadpool
@@ -821,6 +821,14 @@ class HTTPServer(metaclass=Watched):
             list(site.applications), site.dispatch, settings, self._report, Errors(), live, listens
         )
 
+    def _watch_tls(self):
+        """Has the engine look for renewed files, until it stops."""
+        if self._engine is not None and self._engine.has_tls:
+            # Nobody waits for it: a file system may hold it up.
+            threading.Thread(
+                target=self._engine.watch_tls, args=(_tell_of_tls,), name="kirsch-tls", daemon=True
+            ).start()
+
     def _look_at_adapter(self):
         """Goes over to the adapter's means, for good, if it is not the engine's or was touched."""
         adapter = self.ssl_adapter
@@ -913,7 +921,7 @@ class HTTPServer(metaclass=Watched):
             if choice != (Watched.state, self.gateway, connection, connection.RequestHandlerClass):
                 native = self._choose()
             if self._door is not None:
-                environ.update(self._door.environs.get(_peer(environ)) or ())
+                environ.update(self._door.environ_of(inode(start_response)))
             if self.stats["Enabled"]:
                 self._count()
             # Who takes over the socket looks for the objects.
@@ -989,7 +997,7 @@ class HTTPServer(metaclass=Watched):
         if not isinstance(self.bind_addr, (str, bytes)):
             conn.remote_addr = environ["REMOTE_ADDR"]
             conn.remote_port = int(environ["REMOTE_PORT"])
-        conn.ssl_env = self._door.environs.get(_peer(environ), {}) if self._door is not None else {}
+        conn.ssl_env = self._door.environ_of(wire.inode()) if self._door is not None else {}
         if "HTTPS" in environ:
             conn.ssl_env = {
                 name: value for name, value in environ.items() if name == "HTTPS" or name.startswith("SSL_")
@@ -1152,6 +1160,7 @@ class HTTPServer(metaclass=Watched):
             self._start_time = time.time()
             self._is_begun = True
             self.requests.start()
+            self._watch_tls()
             # Behind the threads: who waits for this may count them.
             with self._telling:
                 if self._is_begun:
@@ -1230,6 +1239,9 @@ class HTTPServer(metaclass=Watched):
         if not self._is_begun:
             return
         with self._telling:
+            if not self._is_begun:
+                # Another thread was quicker.
+                return
             self.ready = self._is_begun = False
         self._run_time, self._start_time = self.runtime(), None
         _prepared.discard(self)
@@ -1448,8 +1460,8 @@ _SETTINGS = {
 }
 
 
-def _peer(environ):
-    return environ["REMOTE_ADDR"], environ.get("REMOTE_PORT", "")
+def _tell_of_tls(level, text):
+    _logger.log(level, "%s", text)
 
 
 def _gateway_of(start_response):

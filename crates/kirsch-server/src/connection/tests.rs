@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kirsch_tls::{Material, TlsConfig};
 use rustls::pki_types::ServerName;
@@ -100,10 +100,14 @@ impl Pairing {
 
     /// One step, as if there were something to read.
     fn step(&mut self) -> Next {
+        self.step_at(Instant::now())
+    }
+
+    fn step_at(&mut self, now: Instant) -> Next {
         self.connection.readiness.readable = true;
         self.connection.advance(&mut Turn {
             shared: &self.shared,
-            now: Instant::now(),
+            now,
             spares: &mut Vec::new(),
         })
     }
@@ -120,32 +124,51 @@ impl Pairing {
             }
         }
     }
+
+    /// Has the client send this, and then records that hold hardly anything: as much as the kernel keeps for who reads
+    /// later. Answers how many bytes.
+    fn flood(&mut self, begin: &[u8]) -> usize {
+        self.client.writer().write_all(begin).expect("room");
+        let mut records = Vec::new();
+        while records.len() < 1024 * 1024 {
+            // As many as rustls bears between two bytes.
+            for _ in 0..30 {
+                self.client.refresh_traffic_keys().expect("new keys");
+            }
+            self.client.writer().write_all(b"x").expect("room");
+            while self.client.wants_write() {
+                self.client.write_tls(&mut records).expect("memory");
+            }
+        }
+        self.wire.set_nonblocking(true).expect("a socket");
+        let mut sent = 0;
+        while let Ok(count) = self.wire.write(&records[sent..][..32 * 1024]) {
+            sent += count;
+        }
+        sent
+    }
 }
+
+const BODY: &[u8] = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
 
 #[test]
 fn records_that_hold_hardly_anything_are_read_in_turn_with_others() {
     let mut pairing = Pairing::new();
-    let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
-    pairing.client.writer().write_all(head).expect("room");
-    let mut records = Vec::new();
-    while records.len() < 1024 * 1024 {
-        // As many as rustls bears between two bytes.
-        for _ in 0..30 {
-            pairing.client.refresh_traffic_keys().expect("new keys");
-        }
-        pairing.client.writer().write_all(b"x").expect("room");
-        while pairing.client.wants_write() {
-            pairing.client.write_tls(&mut records).expect("memory");
-        }
-    }
-    // As much as the kernel keeps for who reads later.
-    pairing.wire.set_nonblocking(true).expect("a socket");
-    let mut sent = 0;
-    while let Ok(count) = pairing.wire.write(&records[sent..][..32 * 1024]) {
-        sent += count;
-    }
+    let sent = pairing.flood(BODY);
     let shares = sent / (64 * 1024);
     assert!(shares > 1, "{sent} bytes are waiting");
     assert_eq!(pairing.rest(), shares);
     assert!(matches!(pairing.connection.state, State::Body(_)));
+}
+
+#[test]
+fn who_keeps_sending_hardly_anything_is_held_to_the_timeouts() {
+    for begin in [BODY, b"GET / HTTP/1.1\r\nX: "] {
+        let mut pairing = Pairing::new();
+        pairing.flood(begin);
+        assert!(matches!(pairing.step(), Next::Yield));
+        // It goes on to send, and is told that its time is over.
+        pairing.step_at(Instant::now() + Duration::from_secs(60 * 60));
+        assert!(matches!(pairing.connection.state, State::Linger { .. }));
+    }
 }

@@ -330,12 +330,13 @@ class BuiltinSSLAdapter(Adapter, metaclass=_AdapterType):
     def context(self):
         """:py:class:`~ssl.SSLContext` that will be used to wrap sockets."""
         self._touch()
-        return self._context
+        return self._context_held
 
     @context.setter
     def context(self, context):
         """Set the ssl ``context`` to use."""
-        self._context = context
+        self._touch()
+        self._context_held = context
         # Python 3.7+
         # if a context is provided via `cherrypy.config.update` then
         # `self.context` will be set after `__init__`
@@ -344,6 +345,9 @@ class BuiltinSSLAdapter(Adapter, metaclass=_AdapterType):
         with suppress(AttributeError):
             if ssl.HAS_SNI and context.sni_callback is None:
                 context.sni_callback = _sni_callback
+
+    # Where cheroot has it: what is set there counts as well.
+    _context = context
 
     def bind(self, sock):
         """Wrap and return the given socket."""
