@@ -39,9 +39,7 @@ sys.argv[1:] = ["127.0.0.1:0"]
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(
-    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
-) -> object | None:
+def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> object | None:
     """Gives answers their time."""
     if fixturedef.argname != "http_request_timeout":
         return None
