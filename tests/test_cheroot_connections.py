@@ -155,6 +155,34 @@ def test_what_process_conn_raises_ends_one_connection() -> None:
         assert ask(made, get("/next")).body == b"/next"
 
 
+class Bell:
+    """A socket that notes, before it is written to, whether its reader could have closed it."""
+
+    def __init__(self, watch: Any) -> None:
+        self.watch = watch
+        self.socket = watch._ring
+        self.rang: list[bool] = []
+
+    def send(self, data: bytes) -> int:
+        self.rang.append(self.watch._ending)
+        sent: int = self.socket.send(data)
+        return sent
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def test_a_stop_wakes_the_thread_that_accepts_before_that_may_end() -> None:
+    class Watched(Quiet):
+        def put_conn(self, conn: Any) -> None:
+            super().put_conn(conn)
+
+    made: Any = Watched(("127.0.0.1", 0), hello)
+    with made._run_in_thread():
+        bell = made._watch._ring = Bell(made._watch)
+    assert bell.rang == [False]
+
+
 def test_put_conn_may_end_a_connection_that_would_be_kept() -> None:
     class Once(Quiet):
         def put_conn(self, conn: Any) -> None:

@@ -252,11 +252,16 @@ class Overtaken:
 
 
 def test_of_two_that_stop_a_server_at_the_same_moment_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = []
+    ends: list[Quiet] = []
     before = Quiet._end
-    monkeypatch.setattr(Quiet, "_end", lambda made: (ends.append(made), before(made)))
+
+    def end(made: Quiet) -> None:
+        ends.append(made)
+        before(made)
+
+    monkeypatch.setattr(Quiet, "_end", end)
     with running() as made:
-        made._telling = Overtaken(made._telling, made.stop)
+        monkeypatch.setattr(made, "_telling", Overtaken(made._telling, made.stop))
         made.stop()
     assert ends == [made]
 
@@ -311,7 +316,7 @@ def test_a_stop_in_a_signal_handler_ends_the_server(
 
     at_signal(stop)
     made.prepare()
-    selector = made._connections._selector
+    selector: Any = made._connections._selector
     select = selector.select
 
     def selecting(timeout: float | None = None) -> Any:

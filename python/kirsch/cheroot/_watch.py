@@ -54,8 +54,9 @@ class Watch:
 
     def end(self):
         """Tells the objects that are left, once the engine has ended: all of them, when this returns."""
-        self._ending = True
+        # Before anything else that may wake the thread: it closes this as soon as it knows of the end.
         self._ring.send(b"\0")
+        self._ending = True
         if threading.current_thread() is self._thread:
             self._tell_all()
         else:
@@ -135,8 +136,9 @@ class Watch:
             conn.ssl_env = {}
             server.process_conn(conn)
         except Exception:
-            sock.close()
+            # Said before the client sees it.
             server.error_log("Error in HTTPServer.serve", level=logging.ERROR, traceback=True)
+            sock.close()
         except BaseException as error:
             sock.close()
             server._complain(error, *address[:2])
