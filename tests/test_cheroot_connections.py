@@ -404,6 +404,21 @@ def test_a_gateway_may_take_the_socket_over(watched: bool) -> None:
         wait_until(lambda: engine.statistics()["connections"] == 0, "the engine has let go of it")
 
 
+def test_a_field_of_101_adds_no_other() -> None:
+    class Echo(server.Gateway):
+        def respond(self) -> None:
+            self.req.status = b"101 Switching Protocols"
+            self.req.outheaders += [(b"Sec-WebSocket-Protocol", b"chat\r\nX-Evil: 1")]
+            self.req.ensure_headers_sent()
+
+    with running() as made:
+        made.gateway = Echo
+        with Client(made.bind_addr) as client:
+            client.send(UPGRADE)
+            assert b"X-Evil" not in client.rest()
+    assert any("control characters" in text for _, text in made.said)
+
+
 def test_without_linger_a_connection_ends_behind_101() -> None:
     with running() as made:
         handler_of(made, lingers=False)

@@ -462,3 +462,7 @@ def test_what_would_open_more_than_before_is_not_printed_or_told_of(tmp_path: Pa
         (tmp_path / "gunicorn.conf.py").write_text(f"forwarded_allow_ips = {everybody!r}\n")
         line = f"forwarded_allow_ips = {everybody!r}"
         assert commented(migrated(tmp_path, "gunicorn.conf.py")) == [("To be written by hand", line)]
+    (tmp_path / "gunicorn.conf.py").write_text("certfile = keyfile = 'pair.pem'\ncert_reqs = 2\n")
+    assert "without certificates" in migrated(tmp_path, "gunicorn.conf.py").partition("[tls]")[0]
+    (tmp_path / "uwsgi.ini").write_text("[uwsgi]\nroute-remote-addr = ^10\\. break:403\n")
+    assert "are not carried over" in migrated(tmp_path, "uwsgi.ini")

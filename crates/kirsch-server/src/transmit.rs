@@ -139,22 +139,24 @@ impl Connection {
 
     /// Moves bytes both ways as long as it can.
     pub(crate) fn transmit(&mut self, turn: &mut Turn<'_>) -> Step {
-        if let Some(step) = self.take_in(turn) {
-            return step;
-        }
-        match self.send_out(turn.now, false) {
-            Sent::All => self.response_sent(turn),
-            Sent::Lost => Step::Out(Next::Close),
-            Sent::FileNext => Step::Out(Next::SendFile),
-            Sent::Starved => {
-                self.deadline = self.transmission_deadline(turn.shared, false);
-                Step::Out(Next::Wait)
-            }
-            Sent::Blocked => {
-                self.deadline = self.transmission_deadline(turn.shared, true);
-                Step::Out(Next::Wait)
-            }
-            Sent::Enough => Step::Out(Next::Yield),
+        // What keeps arriving, of which there is always more, holds up neither the response nor the timeouts.
+        let more = match self.take_in(turn) {
+            Some(Step::Out(Next::Yield)) => true,
+            Some(step) => return step,
+            None => false,
+        };
+        let blocked = match self.send_out(turn.now, false) {
+            Sent::All => return self.response_sent(turn),
+            Sent::Lost => return Step::Out(Next::Close),
+            Sent::FileNext => return Step::Out(Next::SendFile),
+            Sent::Enough => return Step::Out(Next::Yield),
+            Sent::Starved => false,
+            Sent::Blocked => true,
+        };
+        self.deadline = self.transmission_deadline(turn.shared, blocked);
+        match more {
+            true => self.go_on_later(turn),
+            false => Step::Out(Next::Wait),
         }
     }
 

@@ -50,6 +50,10 @@ _TARGET_BYTES = 16 * 1024
 #: What gunicorn and Kirsch alike allow for one field before anybody changes it.
 _FIELD_BYTES = 8190
 _GREEN = ("gevent", "eventlet", "tornado")
+_ASKS_NOBODY = (
+    "This serves TLS to clients without certificates, for which cert_reqs asked: see there before it "
+    "serves anybody."
+)
 _SPEAKS_OF_CLIENT = (
     "gunicorn read the scheme alone; Kirsch believes the client's address, host and port, too, so "
     "REMOTE_ADDR becomes the client's: have the proxy write X-Forwarded-For itself, since it would pass on "
@@ -539,6 +543,8 @@ def migrate(path: Path) -> Document:
     for names, differs in TABLE.defaults:
         if not any(settings.get(name) is not None for name in names):
             document.differs(differs)
+    if settings.get("cert_reqs") and settings.get("certfile") and not settings.get("ca_certs"):
+        document.differs(_ASKS_NOBODY)
     for name in _in_order(settings):
         document.add(_shown(name, settings[name]), answer(name, settings[name], settings))
     for name, value in found.items():

@@ -582,6 +582,10 @@ _BELIEVES = (
     'trust_proxy = ["127.0.0.1"], proxy_fields = "x-forwarded"; then REMOTE_ADDR is that of the client.'
 )
 
+_RULES = (
+    "Rules of route, response-route and final-route are not carried over, and some of them may let nobody "
+    "in: see the end of this file before it serves anybody."
+)
 _OPEN_SOCKETS = (
     "uWSGI lets nobody but its own user connect to a unix socket unless chmod-socket says so, and Kirsch all "
     "who may enter the folder of the socket: unix_socket_mode = 0o600."
@@ -636,6 +640,8 @@ def migrate(path: Path, section: str) -> Document:
         bind.startswith("unix:") for bind in document.value("bind") or []
     ):
         document.differs(_OPEN_SOCKETS)
+    if any(name.startswith(("route", "response-route", "final-")) for name in others):
+        document.differs(_RULES)
     for name in content.others:
         document.add(
             f"[{name}]", Stays(Group.UNKNOWN, f"not read; kirsch migrate {path.name}:{name} reads it")

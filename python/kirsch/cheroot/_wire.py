@@ -37,9 +37,12 @@ class Wire:
         )
         if status.startswith(b"101"):
             # What comes next is no HTTP, and none of the engine's business.
+            lines = [b"HTTP/1.1 " + status, *(name + b": " + value for name, value in headers)]
+            # It would end the line, and the rest be taken for fields of the application's.
+            if any(control in line for line in lines for control in (b"\r", b"\n", b"\0")):
+                raise ValueError("a status or field must not hold control characters")
             self.take()
-            lines = [b"HTTP/1.1 " + status, *(name + b": " + value for name, value in headers), b"", b""]
-            self._socket.sendall(b"\r\n".join(lines))
+            self._socket.sendall(b"\r\n".join([*lines, b"", b""]))
             return
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         self._start_response(status.decode("latin-1"), pairs)

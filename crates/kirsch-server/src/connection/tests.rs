@@ -15,16 +15,22 @@ use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::forwarded::Scheme;
 use crate::gateway::Gateway;
-use crate::request::{LocalName, Origin};
+use crate::request::{LocalName, Origin, Request};
 use crate::shared::{Common, Shared};
 use crate::socket::Socket;
 use crate::stream::Stream;
 
-/// Nobody comes so far.
-struct Nowhere;
+/// Nobody comes so far, whether bodies would be streamed or not.
+struct Nowhere {
+    streams: bool,
+}
 
 impl Gateway for Nowhere {
     fn handle(&self, _: Exchange) {}
+
+    fn streams_body(&self, _: &Request) -> bool {
+        self.streams
+    }
 }
 
 /// A connection as the reactor has it, and its client, whose handshake is done.
@@ -37,6 +43,10 @@ struct Pairing {
 
 impl Pairing {
     fn new() -> Pairing {
+        Pairing::with(Nowhere { streams: false })
+    }
+
+    fn with(gateway: Nowhere) -> Pairing {
         let config = TlsConfig {
             self_signed: Some(Vec::new()),
             ..TlsConfig::default()
@@ -56,7 +66,7 @@ impl Pairing {
         let client = ClientConnection::new(Arc::new(config), name).expect("a client");
         let common = Common::new(
             Config::default(),
-            Arc::new(Nowhere),
+            Arc::new(gateway),
             None,
             Some(Arc::new(material)),
         );
@@ -170,5 +180,29 @@ fn who_keeps_sending_hardly_anything_is_held_to_the_timeouts() {
         // It goes on to send, and is told that its time is over.
         pairing.step_at(Instant::now() + Duration::from_secs(60 * 60));
         assert!(matches!(pairing.connection.state, State::Linger { .. }));
+    }
+}
+
+#[test]
+fn who_reads_a_streamed_body_of_hardly_anything_is_told_that_it_broke() {
+    let mut pairing = Pairing::with(Nowhere { streams: true });
+    pairing.flood(BODY);
+    let Next::Serve(mut request, _outlet) = pairing.step() else {
+        panic!("the body may come later");
+    };
+    assert!(matches!(pairing.step(), Next::Yield));
+    let later = Instant::now() + Duration::from_secs(60 * 60);
+    assert!(matches!(pairing.step_at(later), Next::Yield | Next::Wait));
+    let read = std::io::copy(&mut Reading(&mut request.body), &mut std::io::sink());
+    let kind = read.expect_err("it is not whole").kind();
+    assert_eq!(kind, std::io::ErrorKind::ConnectionAborted);
+}
+
+/// A body as a reader.
+struct Reading<'a>(&'a mut crate::body::Body);
+
+impl std::io::Read for Reading<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buf)
     }
 }
