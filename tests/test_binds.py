@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.client import Client, get
+from support.ports import free_port
 from support.server import APPS, ServerProcess, clean_environment, kirsch
 
 PORT_OF_LOG = r"http://(?:\[[0-9a-f:]+\]|[0-9.]+):(\d+)"
@@ -31,11 +32,6 @@ def environ_at(address: Any, target: str = "/environ", *fields: str) -> dict[str
 def served(server: ServerProcess) -> list[str]:
     """The URLs of the start-up line."""
     return server.wait_for_log(r" on (.*) with \d+ thread")[1].split(", ")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def serving(*words: str, **options: Any) -> ServerProcess:

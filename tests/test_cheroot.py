@@ -26,7 +26,8 @@ from kirsch.cheroot import server, wsgi
 from kirsch.cheroot.workers.threadpool import ThreadPool
 from support.cheroot import SECONDS, Quiet, ask, environment, get, hello, running, without_cheroot
 from support.client import BrokenResponse, Client
-from support.script import Script, free_port
+from support.ports import free_port
+from support.script import Script
 from support.server import APPS, clean_environment
 
 # --- Scripts

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 from support.cheroot import environment, without_cheroot
 from support.client import Client
-from support.script import SECONDS, Script, free_port
+from support.ports import free_port
+from support.script import SECONDS, Script
 from support.server import APPS, clean_environment
 
 PYTHONS = {"beside cheroot": environment, "without cheroot": without_cheroot}

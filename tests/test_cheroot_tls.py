@@ -20,7 +20,8 @@ from kirsch.cheroot import server, wsgi
 from kirsch.cheroot.ssl.builtin import BuiltinSSLAdapter
 from support.certificates import Authority, Pair, openssl
 from support.client import Client, Secure
-from test_cheroot import SECONDS, Script, free_port
+from support.ports import free_port
+from test_cheroot import SECONDS, Script
 
 OWN, PYTHONS = "rustls", ssl.OPENSSL_VERSION
 

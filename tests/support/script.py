@@ -18,13 +18,6 @@ from support.server import clean_environment
 SECONDS = 30.0
 
 
-def free_port() -> int:
-    """A port that nobody listens on now: these programs do not tell which one they took."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-    return port
-
-
 class Script:
     """A script under `kirsch run`. Use it as a context manager: inside, it serves.
 
@@ -53,7 +46,8 @@ class Script:
             self.process = subprocess.Popen(
                 [str(python or environment()), *way, *words],
                 cwd=folder,
-                env={**clean_environment(), **(variables or {})},
+                # Standard output and error stand in one file, in the order in which they were written.
+                env={**clean_environment(), "PYTHONUNBUFFERED": "1", **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

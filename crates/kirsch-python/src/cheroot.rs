@@ -31,7 +31,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBool, PyDict};
 
 thread_local! {
     /// The `environ` of the request that this thread serves.
@@ -89,7 +89,8 @@ impl Told {
             .statistics
             .bind(py)
             .get_item(intern!(py, "Enabled"))?;
-        if enabled.is_none_or(|it| it.is_truthy().unwrap_or(true)) {
+        // Nothing but the constant itself: what an object of the program's says of its truth may come back here.
+        if !enabled.is_some_and(|it| it.is(PyBool::new(py, false).as_any())) {
             return Ok(None);
         }
         // Who takes over the socket looks for the objects.

@@ -23,6 +23,8 @@ from .makefile import MakeFile
 
 #: Ends while the system has no descriptor for another connection.
 _PAUSE = 0.05
+#: What hooks may take at a stop in any case: tests set `shutdown_timeout` to nothing.
+_LEAST_SECONDS = 5
 
 
 class Watch:
@@ -53,14 +55,19 @@ class Watch:
             listener.close()
 
     def end(self):
-        """Tells the objects that are left, once the engine has ended: all of them, when this returns."""
+        """Tells the objects that are left, once the engine has ended.
+
+        When this returns it has told all of them, or one has taken more than the server's `shutdown_timeout`.
+        """
         # Before anything else that may wake the thread: it closes this as soon as it knows of the end.
         self._ring.send(b"\0")
         self._ending = True
         if threading.current_thread() is self._thread:
             self._tell_all()
         else:
-            self._thread.join()
+            # A hook that never returns holds up a stop no longer than a request would.
+            patience = self._server.shutdown_timeout
+            self._thread.join(None if patience is None else max(patience, _LEAST_SECONDS))
 
     def admit(self, conn):
         """Has the engine serve a connection.
