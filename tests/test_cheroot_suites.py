@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.cheroot import environment
+from support.ports import free_port
 from support.suites import LISTS, complaints, differences, run_suite, source
 
 SUITE_SECONDS = 600.0
@@ -31,7 +32,11 @@ def run(tmp_path: Path, python: Path, name: str, words: list[str], folder: Path)
         *(*words, *without),
     ]
     # CherryPy's tests would ask what to do about a failure.
-    variables = {"PYTHONPATH": str(LISTS), "WEBTEST_INTERACTIVE": "False"}
+    variables = {
+        "PYTHONPATH": str(LISTS),
+        "WEBTEST_INTERACTIVE": "False",
+        "SUITE_PORT": str(free_port()),
+    }
     return run_suite(words, folder, outcomes, SUITE_SECONDS, variables)
 
 

@@ -3,7 +3,7 @@
 Loaded with ``-p`` before anything imports cheroot. Of its package only the tests themselves are left. What
 became of each test is written as JSON to the file that the variable `SUITE_OUTCOMES` names: "" for passed,
 "skipped" for one that was left out or expected to fail, otherwise why it failed. Where `SUITE_OVER_CHEROOT`
-is set, cheroot stays where it is: so it is found out what passes there.
+is set, cheroot stays where it is: so it is found out what passes there. `SUITE_PORT` is a port that is free.
 """
 
 from __future__ import annotations
@@ -36,6 +36,20 @@ PATIENCE = 30.0
 
 # web.py's tests start servers at the address that the command line names; any free port will do.
 sys.argv[1:] = ["127.0.0.1:0"]
+
+
+def pytest_collection_finish() -> None:
+    """Has CherryPy listen at a port of ours: its own is one of those that the system gives to clients."""
+    helper: Any = sys.modules.get("cherrypy.test.helper")
+    if helper is None:
+        return
+    set_up = helper.CPWebCase._setup_server.__func__
+
+    def set_up_there(case: Any, supervisor: Any, config: Any) -> Any:
+        supervisor.port = int(os.environ["SUITE_PORT"])
+        return set_up(case, supervisor, config)
+
+    helper.CPWebCase._setup_server = classmethod(set_up_there)
 
 
 @pytest.hookimpl(tryfirst=True)
