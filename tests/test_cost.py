@@ -18,7 +18,8 @@ BENCH = Path(__file__).resolve().parent.parent / "bench"
 RECORDED = BENCH / "instructions.json"
 CONNECTIONS = 64
 #: Per request. Receiving and sending once each is the least there is; the rest is shared by a batch.
-AT_MOST = {"recv": 1.02, "send": 1.02, "epoll_wait": 0.05}
+# Waits are 0.03 on a machine that does nothing else, and more where clients come by one at a time.
+AT_MOST = {"recv": 1.02, "send": 1.02, "epoll_wait": 0.1}
 BOOKKEEPING = 0.02
 
 
