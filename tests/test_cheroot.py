@@ -27,7 +27,7 @@ from kirsch.cheroot.workers.threadpool import ThreadPool
 from support.cheroot import SECONDS, Quiet, ask, environment, get, hello, running, without_cheroot
 from support.client import BrokenResponse, Client
 from support.ports import free_port
-from support.script import Script
+from support.script import Script, run
 from support.server import APPS, clean_environment
 
 # --- Scripts
@@ -259,15 +259,7 @@ def test_web_py_s_own_hook(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_typed_wrong_is_said(words: list[str], code: int, said: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "kirsch", "run", *words],
-        cwd=tmp_path,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    done = run(tmp_path, *words, python=Path(sys.executable))
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stderr
 
 
@@ -276,15 +268,7 @@ def test_a_script_has_its_arguments_its_folder_and_its_exit_code(tmp_path: Path)
     (tmp_path / "code.py").write_text(
         "import sys, beside\nprint(__name__, sys.argv, beside.NAME)\nsys.exit(7)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "kirsch", "run", "code.py", "a", "--b"],
-        cwd=tmp_path,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    done = run(tmp_path, "code.py", "a", "--b", python=Path(sys.executable))
     assert (done.returncode, done.stdout) == (7, "__main__ ['code.py', 'a', '--b'] beside\n"), done.stderr
 
 

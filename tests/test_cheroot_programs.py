@@ -21,7 +21,7 @@ import pytest
 from support.cheroot import environment, without_cheroot
 from support.client import Client
 from support.ports import free_port
-from support.script import SECONDS, Script
+from support.script import SECONDS, Script, run
 from support.server import APPS, clean_environment
 
 PYTHONS = {"beside cheroot": environment, "without cheroot": without_cheroot}
@@ -322,15 +322,7 @@ def test_web_py_s_hook_serves_and_refuses_to_lose_tls(tmp_path: Path, which: str
         assert script.ask("/").read() == b"Hello, World!"
         assert script.interrupt() == 0
     (tmp_path / "tls.py").write_text("import kirsch.webpy\n" + recipe + HELLO)
-    done = subprocess.run(
-        [str(python), "tls.py", str(free_port())],
-        cwd=tmp_path,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    done = run(tmp_path, "tls.py", str(free_port()), way=(), python=python)
     assert done.returncode == 1
     expected = (
         "write `from kirsch.webpy import HTTPServer`" if which == "beside cheroot" else "ModuleNotFound"
@@ -339,19 +331,6 @@ def test_web_py_s_hook_serves_and_refuses_to_lose_tls(tmp_path: Path, which: str
 
 
 # --- The command
-
-
-def run(folder: Path, *words: str, python: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """What `kirsch run` says of a script, once that has ended."""
-    return subprocess.run(
-        [str(python or environment()), "-m", "kirsch", "run", *words],
-        cwd=folder,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
 
 
 @pytest.fixture

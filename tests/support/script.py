@@ -12,10 +12,26 @@ import urllib.response
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.cheroot import environment
+from support.cheroot import SECONDS, environment
 from support.server import clean_environment
 
-SECONDS = 30.0
+#: What of the interpreter's arguments comes before a script's name.
+KIRSCH_RUN = ("-m", "kirsch", "run")
+
+
+def run(
+    folder: Path, *words: str, way: tuple[str, ...] = KIRSCH_RUN, python: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """What a script says that serves nothing, or not for long, once it has ended."""
+    return subprocess.run(
+        [str(python or environment()), *way, *words],
+        cwd=folder,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
 
 
 class Script:
@@ -35,7 +51,7 @@ class Script:
         folder: Path,
         words: list[str],
         port: int,
-        way: tuple[str, ...] = ("-m", "kirsch", "run"),
+        way: tuple[str, ...] = KIRSCH_RUN,
         python: Path | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> None:
